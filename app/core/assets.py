@@ -1,4 +1,4 @@
-"""What the frame of every page needs: addresses of static files that change with their content, and the page's language."""
+"""What the frame of every page needs: static addresses that change with their content, and the language."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from flask_babel import get_locale
 
 
 class AssetVersions:
-    """The first ten hex digits of each static file's SHA-256, read once a process (again after a change in debug mode)."""
+    """The first ten hex digits of each static file's SHA-256, read once a process.
+
+    With recheck (debug mode) a file is read again when its modification time has changed.
+    """
 
     def __init__(self, folder: Path, *, recheck: bool) -> None:
         self._folder = folder
@@ -18,7 +21,7 @@ class AssetVersions:
         self._known: dict[str, tuple[int, str]] = {}
 
     def version(self, path: str) -> str:
-        """Raise FileNotFoundError for a file that is not there: a page must not be shipped with a dead address."""
+        """Raise FileNotFoundError for a file that is not there: no page goes out with a dead address."""
         known = self._known.get(path)
         if known and not self._recheck:
             return known[1]

@@ -1,0 +1,52 @@
+"""Segments (rules with a name) and snapshots (an audience frozen as a set of client ids)."""
+
+from datetime import datetime
+from typing import Any
+
+from pyroaring import BitMap64
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.extensions import Model, Timestamp
+
+
+class Segment(Model):
+    """A named rule. `rule` is the JSON grammar of `audiences/rules.py`; `version` rises with each change."""
+
+    __tablename__ = "segment"
+    __table_args__ = (
+        Index("uq_segment_name", text("lower(name)"), unique=True, postgresql_where=text("archived_at IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    description: Mapped[str | None]
+    rule: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    version: Mapped[int] = mapped_column(default=1)
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    archived_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    last_count: Mapped[int | None]
+    last_counted_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+
+class Snapshot(Model):
+    """A frozen set of client ids as a serialised Roaring bitmap, with the rule it came from."""
+
+    __tablename__ = "snapshot"
+    __table_args__ = (CheckConstraint("size >= 0", name="size"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    segment_id: Mapped[int | None] = mapped_column(ForeignKey("segment.id"))
+    name: Mapped[str]
+    rule: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    sentence: Mapped[str | None]
+    bitmap: Mapped[bytes] = mapped_column(LargeBinary)
+    size: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+    @property
+    def client_ids(self) -> BitMap64:
+        return BitMap64.deserialize(self.bitmap)

@@ -1,0 +1,121 @@
+"""Campaigns: to whom, what, when, and the states they move through."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.audiences.models import Segment
+from app.content.models import EmailContent
+from app.core.extensions import Model, Timestamp
+from app.users.models import User
+
+
+class State(StrEnum):
+    DRAFT = "draft"
+    IN_REVIEW = "in_review"
+    APPROVED = "approved"
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETE = "complete"
+    CANCELLED = "cancelled"
+
+
+# The only moves there are. Every verb of the service goes through this table.
+NEXT: dict[State, set[State]] = {
+    State.DRAFT: {State.IN_REVIEW, State.CANCELLED},
+    State.IN_REVIEW: {State.DRAFT, State.APPROVED, State.CANCELLED},
+    State.APPROVED: {State.DRAFT, State.SCHEDULED, State.RUNNING, State.CANCELLED},
+    State.SCHEDULED: {State.APPROVED, State.RUNNING, State.CANCELLED},
+    State.RUNNING: {State.PAUSED, State.COMPLETE, State.CANCELLED},
+    State.PAUSED: {State.RUNNING, State.CANCELLED},
+    State.COMPLETE: set(),
+    State.CANCELLED: set(),
+}
+PURPOSES = ("marketing", "service", "statutory")
+SEGMENT_ROLES = ("include", "exclude", "report")
+
+
+class Campaign(Model):
+    __tablename__ = "campaign"
+    __table_args__ = (
+        CheckConstraint(f"state IN ({', '.join(repr(s.value) for s in State)})", name="state"),
+        CheckConstraint(f"purpose IN ({', '.join(repr(p) for p in PURPOSES)})", name="purpose"),
+        CheckConstraint("approved_by_id IS NULL OR approved_by_id <> submitted_by_id", name="maker_is_not_checker"),
+        CheckConstraint("window_days BETWEEN 1 AND 365", name="window_days"),
+        Index("ix_campaign_due", "state", "send_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    purpose: Mapped[str] = mapped_column(default="marketing")
+    tags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    state: Mapped[State] = mapped_column(Text, default=State.DRAFT)
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    window_days: Mapped[int] = mapped_column(default=30)
+    send_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    submitted_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    submitted_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    approved_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    approved_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    returned_reason: Mapped[str | None]
+    launched_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+    owner: Mapped[User | None] = relationship(foreign_keys=[owner_id])
+    segments: Mapped[list["CampaignSegment"]] = relationship(
+        cascade="all, delete-orphan", order_by="CampaignSegment.position"
+    )
+    steps: Mapped[list["Step"]] = relationship(cascade="all, delete-orphan", order_by="Step.position")
+    seeds: Mapped[list["Seed"]] = relationship(cascade="all, delete-orphan", order_by="Seed.id")
+
+
+class CampaignSegment(Model):
+    """A segment's part in a campaign: its clients are included, excluded, or only reported apart."""
+
+    __tablename__ = "campaign_segment"
+    __table_args__ = (
+        UniqueConstraint("campaign_id", "segment_id", "role"),
+        CheckConstraint(f"role IN ({', '.join(repr(r) for r in SEGMENT_ROLES)})", name="role"),
+        Index("ix_campaign_segment_segment_id", "segment_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))
+    segment_id: Mapped[int] = mapped_column(ForeignKey("segment.id"))
+    role: Mapped[str]
+    position: Mapped[int] = mapped_column(default=0)
+
+    segment: Mapped[Segment] = relationship()
+
+
+class Step(Model):
+    """One message of the campaign, on one channel."""
+
+    __tablename__ = "step"
+    __table_args__ = (UniqueConstraint("campaign_id", "position"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))
+    position: Mapped[int] = mapped_column(default=0)
+    channel: Mapped[str] = mapped_column(default="email")
+    content_id: Mapped[int | None] = mapped_column(ForeignKey("email_content.id"))
+
+    content: Mapped[EmailContent | None] = relationship()
+
+
+class Seed(Model):
+    """A member of staff who gets every real send, outside all counts."""
+
+    __tablename__ = "seed"
+    __table_args__ = (UniqueConstraint("campaign_id", "email"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))
+    email: Mapped[str]

@@ -1,0 +1,43 @@
+"""Who may be contacted: the one list of reasons that keep a client out of a send.
+
+Used twice with the same expression: at launch, where the excluded are counted by reason, and at the last
+moment before each message leaves.
+"""
+
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal, null, or_, select
+
+from app.clients.models import EXCLUDING_FLAGS, Client, Suppression
+
+REASON_LABELS = {
+    "closed": _l("No longer a client"),
+    "flagged": _l("Flagged: not to be contacted"),
+    "no_address": _l("No usable address"),
+    "suppressed": _l("On the suppression list"),
+    "no_consent": _l("No marketing consent"),
+}
+_CONSENT = {"email": Client.email_consent, "sms": Client.sms_consent, "call": Client.call_consent}
+
+
+def exclusion_reason(*, channel: str, purpose: str) -> ColumnElement[str | None]:
+    """The first reason against contacting the row's client, or NULL where there is none.
+
+    Consent is opt-in and counts for marketing only; flags and status do not stop a statutory notice.
+    Reads `client` (and probes `suppression`), so it belongs into a query over clients.
+    """
+    address = Client.email if channel == "email" else Client.mobile
+    suppressed = (
+        select(literal(1))
+        .where(Suppression.channel == channel, Suppression.address == func.lower(address))
+        .correlate(Client)
+        .exists()
+    )
+    rules: list[tuple[ColumnElement[bool], str]] = []
+    if purpose != "statutory":
+        rules.append((Client.status == "closed", "closed"))
+        rules.append((Client.flags.overlap(list(EXCLUDING_FLAGS)), "flagged"))
+    rules.append((or_(address.is_(None), address == ""), "no_address"))
+    rules.append((and_(address.is_not(None), suppressed), "suppressed"))
+    if purpose == "marketing":
+        rules.append((_CONSENT[channel].is_not(True), "no_consent"))
+    return case(*((condition, literal(reason)) for condition, reason in rules), else_=cast(null(), String))

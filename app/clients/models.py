@@ -1,0 +1,255 @@
+"""The client book: who the clients are, what they hold, what they allow."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Date,
+    Double,
+    ForeignKey,
+    Index,
+    Numeric,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.core.extensions import Model, Timestamp
+from app.users.models import Branch, User
+
+STATUSES = ("lead", "prospect", "client", "dormant", "closed")
+EXCLUDING_FLAGS = ("deceased", "minor", "frozen", "vulnerable", "open_complaint")
+CHANNELS = ("email", "sms", "call")
+
+# Custom fields live in preallocated typed columns of the client row ("slots"), mapped by their definition:
+# a filter on one is as fast as on a built-in field, and defining a field needs no change of the table.
+SLOTS = {"text": 24, "number": 24, "date": 12, "yesno": 12}
+SLOT_KINDS = {
+    "text": "text",
+    "choice": "text",
+    "number": "number",
+    "money": "number",
+    "date": "date",
+    "yesno": "yesno",
+}
+_SLOT_TYPES: dict[str, Any] = {"text": Text, "number": Double, "date": Date, "yesno": Boolean}
+
+
+def slot_name(kind: str, position: int) -> str:
+    """The column of the client table that holds a custom field, e.g. `text_01`."""
+    return f"{kind}_{position:02}"
+
+
+class Client(Model):
+    """A client, prospect or lead. Contact consent and flags that exclude from marketing are kept on the row
+    (evidence in `consent`), so that the exclusions of a launch are one pass over one table."""
+
+    __tablename__ = "client"
+    __table_args__ = (
+        CheckConstraint(f"status IN ({', '.join(repr(s) for s in STATUSES)})", name="status"),
+        CheckConstraint("kind IN ('person', 'company')", name="kind"),
+        CheckConstraint("risk_level BETWEEN 1 AND 5", name="risk_level"),
+        Index("ix_client_name", text("lower(name) text_pattern_ops")),
+        Index("ix_client_number_prefix", text("number text_pattern_ops")),
+        Index("ix_client_email", text("lower(email)")),
+        Index("ix_client_mobile", "mobile"),
+        Index("ix_client_branch_id", "branch_id", "id"),
+        Index("ix_client_adviser_id", "adviser_id", "id"),
+        Index("ix_client_name_order", "name", "id"),
+        Index("ix_client_total_assets", "total_assets", "id"),
+        Index("ix_client_opened_on", "opened_on", "id"),
+        {"postgresql_with": {"fillfactor": "85"}},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str] = mapped_column(default="person", server_default="person")
+    name: Mapped[str | None]
+    first_name: Mapped[str | None]
+    last_name: Mapped[str | None]
+    gender: Mapped[str | None]
+    birth_date: Mapped[date | None] = mapped_column(Date)
+    email: Mapped[str | None]
+    mobile: Mapped[str | None]
+    city: Mapped[str | None]
+    locale: Mapped[str | None]
+    time_zone: Mapped[str | None]
+    branch_id: Mapped[int] = mapped_column(ForeignKey("branch.id"))
+    adviser_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    status: Mapped[str] = mapped_column(default="client", server_default="client")
+    source: Mapped[str | None]
+    risk_level: Mapped[int | None] = mapped_column(SmallInteger)
+    risk_assessed_on: Mapped[date | None] = mapped_column(Date)
+    qualified_investor: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")
+    opened_on: Mapped[date | None] = mapped_column(Date)
+    total_assets: Mapped[Decimal | None] = mapped_column(Numeric(18, 2))
+    flags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
+    tags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
+    email_consent: Mapped[bool | None] = mapped_column(Boolean)
+    sms_consent: Mapped[bool | None] = mapped_column(Boolean)
+    call_consent: Mapped[bool | None] = mapped_column(Boolean)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+    branch: Mapped[Branch] = relationship()
+    adviser: Mapped[User | None] = relationship()
+
+
+for _kind, _count in SLOTS.items():
+    for _position in range(1, _count + 1):
+        _slot = slot_name(_kind, _position)
+        setattr(Client, _slot, mapped_column(_slot, _SLOT_TYPES[_kind], nullable=True))
+
+
+class CustomField(Model):
+    """A field the firm defined. `slot` is the client column that holds its values."""
+
+    __tablename__ = "custom_field"
+    __table_args__ = (
+        CheckConstraint(f"type IN ({', '.join(repr(t) for t in SLOT_KINDS)})", name="type"),
+        CheckConstraint("key ~ '^[a-z][a-z0-9_]{0,39}$'", name="key"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    label: Mapped[str]
+    type: Mapped[str]
+    slot: Mapped[str] = mapped_column(unique=True)
+    choices: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+
+class Consent(Model):
+    """One statement of a client's will, kept as evidence; the newest per channel is copied to the client row."""
+
+    __tablename__ = "consent"
+    __table_args__ = (Index("ix_consent_client_id", "client_id", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_id: Mapped[int] = mapped_column(ForeignKey("client.id"))
+    channel: Mapped[str]
+    purpose: Mapped[str] = mapped_column(default="marketing")
+    granted: Mapped[bool] = mapped_column(Boolean)
+    source: Mapped[str]
+    wording: Mapped[str | None]
+    at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    actor_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+
+
+class Suppression(Model):
+    """An address that gets nothing any more, whoever it belongs to. `address` is lower case."""
+
+    __tablename__ = "suppression"
+    __table_args__ = (UniqueConstraint("channel", "address"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str]
+    address: Mapped[str]
+    reason: Mapped[str]
+    source: Mapped[str]
+    at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+
+class Account(Model):
+    """An account a client holds with the firm (or, for custody, with a partner bank)."""
+
+    __tablename__ = "account"
+    __table_args__ = (Index("ix_account_client_id", "client_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_id: Mapped[int] = mapped_column(ForeignKey("client.id"))
+    number: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    currency: Mapped[str] = mapped_column(default="CNY", server_default="CNY")
+    opened_on: Mapped[date | None] = mapped_column(Date)
+    closed_on: Mapped[date | None] = mapped_column(Date)
+    branch_id: Mapped[int | None] = mapped_column(ForeignKey("branch.id"))
+    partner_bank: Mapped[str | None]
+
+
+class Balance(Model):
+    """What an account held at the end of a day."""
+
+    __tablename__ = "balance"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    on_date: Mapped[date] = mapped_column(Date, primary_key=True)
+    amount: Mapped[Decimal] = mapped_column(Numeric(18, 2))
+
+
+class Transaction(Model):
+    """Money or securities moving on an account; unique by source and the source's own id."""
+
+    __tablename__ = "transaction"
+    __table_args__ = (
+        UniqueConstraint("source", "external_id"),
+        Index("ix_transaction_account_id", "account_id", "on_date"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    source: Mapped[str]
+    external_id: Mapped[str]
+    on_date: Mapped[date] = mapped_column(Date)
+    kind: Mapped[str]
+    amount: Mapped[Decimal] = mapped_column(Numeric(18, 2))
+    fee: Mapped[Decimal] = mapped_column(Numeric(18, 2), default=Decimal(0), server_default="0")
+    order_channel: Mapped[str | None]
+
+
+class ClientImport(Model):
+    """One file on its way into the client book.
+
+    States: uploaded > (mapped) > running > done | failed. The mapping and the counts are kept as evidence.
+    `rows_done` is committed together with each chunk of clients, so a killed import goes on where it stopped.
+    """
+
+    __tablename__ = "client_import"
+    __table_args__ = (CheckConstraint("state IN ('uploaded', 'running', 'done', 'failed')", name="state"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"))
+    file_name: Mapped[str]
+    state: Mapped[str] = mapped_column(default="uploaded")
+    dialect: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    columns: Mapped[list[Any]] = mapped_column(JSONB)
+    mapping: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
+    rows_total: Mapped[int | None]
+    rows_done: Mapped[int] = mapped_column(default=0)
+    created: Mapped[int] = mapped_column(default=0)
+    updated: Mapped[int] = mapped_column(default=0)
+    unchanged: Mapped[int] = mapped_column(default=0)
+    refused: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None]
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+
+class ImportRefusal(Model):
+    """A row that was not taken, with the reason, for the downloadable file of refused rows."""
+
+    __tablename__ = "import_refusal"
+
+    import_id: Mapped[int] = mapped_column(ForeignKey("client_import.id", ondelete="CASCADE"), primary_key=True)
+    row_number: Mapped[int] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    cells: Mapped[list[Any]] = mapped_column(JSONB)
+
+
+class ImportMapping(Model):
+    """The mapping last used for files with these columns, offered again for the next one."""
+
+    __tablename__ = "import_mapping"
+
+    signature: Mapped[str] = mapped_column(primary_key=True)
+    mapping: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    used_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())

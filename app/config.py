@@ -1,0 +1,162 @@
+"""Typed configuration, read from the environment once at start.
+
+Every setting is an environment variable. A missing or malformed one stops the start with a sentence that
+names the variable, so a bad deployment is found before the first request rather than at the first send.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+from urllib.parse import urlsplit
+
+EmailChannel = Literal["mailbox", "smtp", "sendgrid"]
+MarketProfile = Literal["mainland_china", "other"]
+
+
+class ConfigError(RuntimeError):
+    """A setting is missing or malformed; the message names the variable and says what it must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of one process. URLs carry no trailing slash."""
+
+    database_url: str
+    broker_url: str
+    base_url: str
+    public_url: str
+    secret_key: str
+    var_dir: Path
+    email_channel: EmailChannel
+    smtp_url: str
+    smtp_connections: int
+    sendgrid_api_key: str
+    sendgrid_host: str
+    sendgrid_webhook_key: str
+    inbound_token: str
+    mail_from: str
+    mail_from_name: str
+    reply_domain: str
+    firm_name: str
+    firm_address: str
+    market_profile: MarketProfile
+    machine_hit_seconds: float
+    log_level: str
+    log_format: Literal["json", "console"]
+
+    @property
+    def secure_cookies(self) -> bool:
+        return self.base_url.startswith("https://")
+
+    @property
+    def separate_public_host(self) -> bool:
+        """True where clients' links live on another host than the staff pages."""
+        return urlsplit(self.base_url).netloc != urlsplit(self.public_url).netloc
+
+
+def load_config(environ: Mapping[str, str] | None = None) -> Config:
+    """Read the settings. Raises ConfigError naming the variable that is missing or malformed."""
+    env = os.environ if environ is None else environ
+    var_dir = Path(env.get("VAR_DIR", "var")).resolve()
+    base_url = _url(env, "BASE_URL", "http://127.0.0.1:8000")
+    email_channel = cast(EmailChannel, _choice(env, "EMAIL_CHANNEL", "mailbox", ("mailbox", "smtp", "sendgrid")))
+    config = Config(
+        database_url=_database_url(env),
+        broker_url=_required(
+            env, "BROKER_URL", "the address of Valkey, Redis or RabbitMQ, e.g. redis://127.0.0.1:6379"
+        ),
+        base_url=base_url,
+        public_url=_url(env, "PUBLIC_URL", base_url),
+        secret_key=_secret_key(env, var_dir),
+        var_dir=var_dir,
+        email_channel=email_channel,
+        smtp_url=env.get("SMTP_URL", ""),
+        smtp_connections=_integer(env, "SMTP_CONNECTIONS", 2, low=1, high=50),
+        sendgrid_api_key=env.get("SENDGRID_API_KEY", ""),
+        sendgrid_host=_url(env, "SENDGRID_HOST", "https://api.sendgrid.com"),
+        sendgrid_webhook_key=env.get("SENDGRID_WEBHOOK_KEY", ""),
+        inbound_token=env.get("INBOUND_TOKEN", ""),
+        mail_from=env.get("MAIL_FROM", "news@bellwether.example"),
+        mail_from_name=env.get("MAIL_FROM_NAME", "Bellwether Securities"),
+        reply_domain=env.get("REPLY_DOMAIN", "reply.bellwether.example"),
+        firm_name=env.get("FIRM_NAME", "Bellwether Securities"),
+        firm_address=env.get("FIRM_ADDRESS", "1 Harbour Road, Example City"),
+        market_profile=cast(MarketProfile, _choice(env, "MARKET_PROFILE", "other", ("mainland_china", "other"))),
+        machine_hit_seconds=_number(env, "MACHINE_HIT_SECONDS", 2.0, low=0.0, high=3600.0),
+        log_level=_choice(env, "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        log_format=cast(Literal["json", "console"], _choice(env, "LOG_FORMAT", "json", ("json", "console"))),
+    )
+    if email_channel == "smtp" and not config.smtp_url:
+        raise ConfigError("SMTP_URL must be set (e.g. smtp://127.0.0.1:25) because EMAIL_CHANNEL is smtp.")
+    if email_channel == "sendgrid" and not config.sendgrid_api_key:
+        raise ConfigError("SENDGRID_API_KEY must be set because EMAIL_CHANNEL is sendgrid.")
+    if "@" not in config.mail_from:
+        raise ConfigError("MAIL_FROM must be an e-mail address.")
+    return config
+
+
+def _required(env: Mapping[str, str], name: str, what: str) -> str:
+    value = env.get(name, "")
+    if not value:
+        raise ConfigError(f"{name} must be set: {what}.")
+    return value
+
+
+def _database_url(env: Mapping[str, str]) -> str:
+    value = _required(env, "DATABASE_URL", "the address of PostgreSQL 15 or newer, postgresql://user@host/name")
+    scheme, separator, rest = value.partition("://")
+    if not separator or scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise ConfigError("DATABASE_URL must start with postgresql:// (no other database is supported).")
+    return f"postgresql+psycopg://{rest}"
+
+
+def _url(env: Mapping[str, str], name: str, default: str) -> str:
+    value = env.get(name, default).rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ConfigError(f"{name} must be an http or https address, such as {default}.")
+    return value
+
+
+def _choice(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = env.get(name, default)
+    if value not in allowed:
+        raise ConfigError(f"{name} must be one of {', '.join(allowed)}.")
+    return value
+
+
+def _number(env: Mapping[str, str], name: str, default: float, *, low: float, high: float) -> float:
+    try:
+        value = float(env.get(name, default))
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise ConfigError(f"{name} must be a number from {low:g} to {high:g}.")
+    return value
+
+
+def _integer(env: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
+    value = _number(env, name, default, low=low, high=high)
+    if value != int(value):
+        raise ConfigError(f"{name} must be a whole number from {low} to {high}.")
+    return int(value)
+
+
+def _secret_key(env: Mapping[str, str], var_dir: Path) -> str:
+    """SECRET_KEY, or the one generated at the first start and kept in the data folder."""
+    if "SECRET_KEY" in env:
+        if len(env["SECRET_KEY"]) < 32:
+            raise ConfigError("SECRET_KEY must be at least 32 characters long.")
+        return env["SECRET_KEY"]
+    path = var_dir / "secret_key"
+    if not path.exists():
+        var_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
+        except FileExistsError:
+            pass  # another process of the same start was quicker; its key is read below
+    return path.read_text().strip()

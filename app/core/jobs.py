@@ -1,0 +1,184 @@
+"""Jobs: work handed to a worker that must not be lost, as rows.
+
+`enqueue` writes the row in the caller's transaction and sends its id to the broker after the commit. The
+worker claims it by compare-and-set, keeps a lease while it works and records the end. A tick sends again
+what is due or whose lease ran out (the worker died), so handlers must be idempotent.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+from sqlalchemy import CheckConstraint, Index, func, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import UUID as PgUUID
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.clock import now
+from app.core.errors import AppError, Retryable
+from app.core.extensions import Model, Timestamp, db
+from app.core.queues import DEFAULT, send_task, task, tick
+from app.core.unit_of_work import after_commit, unit_of_work
+
+LEASE = timedelta(seconds=60)
+MAX_ATTEMPTS = 8
+RUN_JOB = "core.run_job"
+
+log = structlog.get_logger(__name__)
+
+
+class Job(Model):
+    """One piece of work: `due` until claimed, `running` under a lease, then `done` or `failed`."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        CheckConstraint("state IN ('due', 'running', 'done', 'failed')", name="state"),
+        Index("ix_job_open", "run_at", postgresql_where=text("state IN ('due', 'running')")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    queue: Mapped[str]
+    args: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    state: Mapped[str] = mapped_column(default="due")
+    run_at: Mapped[Any] = mapped_column(Timestamp, server_default=func.now())
+    lease_until: Mapped[Any | None] = mapped_column(Timestamp)
+    token: Mapped[UUID | None] = mapped_column(PgUUID)
+    attempts: Mapped[int] = mapped_column(default=0)
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int | None]
+    error: Mapped[str | None]
+    created_at: Mapped[Any] = mapped_column(Timestamp, server_default=func.now())
+    finished_at: Mapped[Any | None] = mapped_column(Timestamp)
+
+
+class LeaseLost(Exception):
+    """Another worker took the job over; this one must stop without recording anything."""
+
+
+class Lease:
+    """A claimed job in the hands of its handler."""
+
+    def __init__(self, job_id: int, token: UUID) -> None:
+        self.job_id = job_id
+        self.token = token
+
+    def renew(self, *, done: int | None = None, total: int | None = None) -> None:
+        """Extend the lease and record progress, in the caller's transaction.
+
+        Raises LeaseLost where the job is no longer ours; the caller's transaction then rolls back.
+        """
+        values: dict[str, Any] = {"lease_until": now() + LEASE}
+        if done is not None:
+            values["done"] = done
+        if total is not None:
+            values["total"] = total
+        held = db.session.execute(
+            update(Job).where(Job.id == self.job_id, Job.token == self.token, Job.state == "running").values(values)
+        )
+        if held.rowcount != 1:  # type: ignore[attr-defined]
+            raise LeaseLost
+
+
+Handler = Callable[..., None]
+_handlers: dict[str, Handler] = {}
+
+
+def job(name: str) -> Callable[[Handler], Handler]:
+    """Register a handler `(lease, **args)` under a name. It must be idempotent: it may run twice."""
+
+    def register(handler: Handler) -> Handler:
+        _handlers[name] = handler
+        return handler
+
+    return register
+
+
+def enqueue(name: str, *, queue: str = DEFAULT, delay: timedelta | None = None, **args: int | str) -> Job:
+    """Write a job in the current transaction and send it after the commit. Args are ids and short words."""
+    row = Job(
+        name=name,
+        queue=queue,
+        args=args,
+        state="due",
+        run_at=now() + (delay or timedelta()),
+        attempts=0,
+        done=0,
+    )
+    db.session.add(row)
+    db.session.flush()
+    if delay is None:
+        after_commit(partial(send_task, RUN_JOB, queue, row.id))
+    return row
+
+
+def claim(job_id: int) -> tuple[Lease, str, dict[str, Any]] | None:
+    """Take a due job, or one whose lease ran out. None where another worker has it or it is finished."""
+    token = uuid4()
+    with unit_of_work() as session:
+        row = session.execute(
+            update(Job)
+            .where(
+                Job.id == job_id,
+                ((Job.state == "due") & (Job.run_at <= now())) | ((Job.state == "running") & (Job.lease_until < now())),
+            )
+            .values(state="running", token=token, lease_until=now() + LEASE, attempts=Job.attempts + 1)
+            .returning(Job.name, Job.args)
+        ).one_or_none()
+    return (Lease(job_id, token), row.name, row.args) if row else None
+
+
+def _finish(lease: Lease, **values: Any) -> None:
+    with unit_of_work() as session:
+        session.execute(
+            update(Job)
+            .where(Job.id == lease.job_id, Job.token == lease.token, Job.state == "running")
+            .values(lease_until=None, token=None, **values)
+        )
+
+
+@task(RUN_JOB)
+def run_job(job_id: int) -> None:
+    """Claim and run one job. A Retryable error puts it back with a growing delay; others end it as failed."""
+    claimed = claim(job_id)
+    if claimed is None:
+        return
+    lease, name, args = claimed
+    try:
+        _handlers[name](lease, **args)
+    except LeaseLost:
+        log.warning("job_lease_lost", job=job_id, name=name)
+    except Retryable as error:
+        db.session.rollback()
+        row = db.session.get_one(Job, job_id)
+        if row.attempts >= MAX_ATTEMPTS:
+            _finish(lease, state="failed", error=type(error).__name__, finished_at=now())
+            log.error("job_failed", job=job_id, name=name, error=type(error).__name__)
+        else:
+            _finish(lease, state="due", run_at=now() + timedelta(seconds=2**row.attempts))
+    except AppError as error:
+        db.session.rollback()
+        _finish(lease, state="failed", error=str(error), finished_at=now())
+        log.warning("job_refused", job=job_id, name=name, error=type(error).__name__)
+    except Exception as error:
+        db.session.rollback()
+        _finish(lease, state="failed", error=type(error).__name__, finished_at=now())
+        log.exception("job_failed", job=job_id, name=name)
+    else:
+        _finish(lease, state="done", finished_at=now())
+
+
+@tick("core.resend_jobs", every=5, queue=DEFAULT)
+def resend_due_jobs() -> None:
+    """Send again every job that waits past its time or whose worker's lease ran out."""
+    grace = now() - timedelta(seconds=5)
+    rows = db.session.execute(
+        select(Job.id, Job.queue)
+        .where(((Job.state == "due") & (Job.run_at <= grace)) | ((Job.state == "running") & (Job.lease_until < now())))
+        .limit(1000)
+    ).all()
+    for row in rows:
+        after_commit(partial(send_task, RUN_JOB, row.queue, row.id))

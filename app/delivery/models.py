@@ -1,0 +1,181 @@
+"""The ledger: runs, batches and one row per message that is to be sent.
+
+Message states move through `NEXT` only:
+
+    planned > handing > sent | failed | unconfirmed      planned > skipped | cancelled
+    unconfirmed > sent | failed                          (settled by later evidence or a person)
+
+A batch is what a worker claims (token and lease on the batch row, see ADR 0002); a window of its rows moves to
+`handing` in a commit of its own before any byte leaves.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import UUID as PgUUID
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.audiences.models import Snapshot
+from app.core.extensions import Model, Timestamp
+
+
+class MessageState(StrEnum):
+    PLANNED = "planned"
+    HANDING = "handing"
+    SENT = "sent"
+    FAILED = "failed"
+    UNCONFIRMED = "unconfirmed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+NEXT: dict[MessageState, set[MessageState]] = {
+    MessageState.PLANNED: {MessageState.HANDING, MessageState.SKIPPED, MessageState.CANCELLED},
+    MessageState.HANDING: {
+        MessageState.SENT,
+        MessageState.FAILED,
+        MessageState.UNCONFIRMED,
+        MessageState.PLANNED,  # the channel said that it took nothing: safe to try again
+    },
+    MessageState.UNCONFIRMED: {MessageState.SENT, MessageState.FAILED},
+    MessageState.SENT: set(),
+    MessageState.FAILED: set(),
+    MessageState.SKIPPED: set(),
+    MessageState.CANCELLED: set(),
+}
+
+
+class Run(Model):
+    """One launch of a campaign. `exclusions` is {reason: clients} counted at the freeze.
+
+    States: planning > sending > complete | cancelled. matched - sum(exclusions) = eligible.
+    """
+
+    __tablename__ = "run"
+    __table_args__ = (
+        CheckConstraint("state IN ('planning', 'sending', 'complete', 'cancelled')", name="state"),
+        UniqueConstraint("campaign_id", "number"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"))
+    number: Mapped[int] = mapped_column(default=1)
+    state: Mapped[str] = mapped_column(default="planning")
+    audience_id: Mapped[int | None] = mapped_column(ForeignKey("snapshot.id"))
+    matched: Mapped[int] = mapped_column(default=0)
+    eligible: Mapped[int] = mapped_column(default=0)
+    exclusions: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    planned_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+    audience: Mapped[Snapshot | None] = relationship()
+
+
+class RunSegment(Model):
+    """A segment as it was at launch: the frozen set that the report counts by."""
+
+    __tablename__ = "run_segment"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    segment_id: Mapped[int] = mapped_column(ForeignKey("segment.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(default=0)
+    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"))
+
+    snapshot: Mapped[Snapshot] = relationship()
+
+
+class Batch(Model):
+    """Some 500 messages of one run and step that one worker sends in one go.
+
+    `token` and `lease_until` belong to the worker that has it; the counts are kept in the same transaction
+    as the rows they count. `open` until no row is planned or handing.
+    """
+
+    __tablename__ = "batch"
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'done')", name="state"),
+        Index("ix_batch_run_id", "run_id"),
+        Index("ix_batch_open", "lease_until", postgresql_where=text("state = 'open'")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    step_id: Mapped[int] = mapped_column(ForeignKey("step.id"))
+    channel: Mapped[str]
+    state: Mapped[str] = mapped_column(default="open", server_default="open")
+    size: Mapped[int]
+    token: Mapped[UUID | None] = mapped_column(PgUUID)
+    lease_until: Mapped[datetime | None] = mapped_column(Timestamp)
+    due_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    sent: Mapped[int] = mapped_column(default=0, server_default="0")
+    failed: Mapped[int] = mapped_column(default=0, server_default="0")
+    skipped: Mapped[int] = mapped_column(default=0, server_default="0")
+    unconfirmed: Mapped[int] = mapped_column(default=0, server_default="0")
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+
+class Message(Model):
+    """One message to one client. The outcome times are written by tracking from raw events, never undone.
+
+    run, campaign and step come from the batch, which has the foreign keys: checking them once more per row would
+    double the cost of planning.
+    """
+
+    __tablename__ = "message"
+    __table_args__ = (
+        UniqueConstraint("run_id", "step_id", "client_id"),
+        CheckConstraint(f"state IN ({', '.join(repr(s.value) for s in MessageState)})", name="state"),
+        Index("ix_message_batch_id", "batch_id"),
+        Index("ix_message_client_id", "client_id", "id"),
+        # room on the page for the row's later states, so that they need no new index entries
+        {"postgresql_with": {"fillfactor": "60"}},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int]
+    campaign_id: Mapped[int]
+    step_id: Mapped[int]
+    client_id: Mapped[int] = mapped_column(ForeignKey("client.id"))
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"))
+    channel: Mapped[str]
+    branch_id: Mapped[int | None]
+    adviser_id: Mapped[int | None]
+    state: Mapped[MessageState] = mapped_column(Text, default=MessageState.PLANNED, server_default="planned")
+    reason: Mapped[str | None]
+    reference: Mapped[str | None]
+    sent_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    delivered_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    opened_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    clicked_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    replied_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    unsubscribed_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    bounced_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    complained_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+
+class SeedMessage(Model):
+    """A copy of the real send for a member of staff on the seed list; never counted."""
+
+    __tablename__ = "seed_message"
+    __table_args__ = (UniqueConstraint("run_id", "step_id", "email"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    step_id: Mapped[int] = mapped_column(ForeignKey("step.id"))
+    email: Mapped[str]
+    state: Mapped[MessageState] = mapped_column(Text, default=MessageState.PLANNED, server_default="planned")
+    sent_at: Mapped[datetime | None] = mapped_column(Timestamp)

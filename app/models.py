@@ -1,0 +1,13 @@
+"""Every table of the product, for migrations and tests."""
+
+import app.audiences.models
+import app.audit.models
+import app.campaigns.models
+import app.channels.email.models
+import app.clients.models
+import app.content.models
+import app.core.files
+import app.core.jobs
+import app.delivery.models
+import app.tracking.models
+import app.users.models  # noqa: F401

@@ -1,0 +1,132 @@
+"""What came back: raw events first, what they mean afterwards, and account openings."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Numeric,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.extensions import Model, Timestamp
+
+EVENT_KINDS = (
+    "open", "click", "unsubscribe", "accepted", "delivered", "bounce", "blocked", "deferred", "dropped",
+    "complaint", "reply", "other",
+)  # fmt: skip
+
+
+class Event(Model):
+    """A raw hit or report, kept as it came, partitioned by its own time (`at`, monthly).
+
+    `source` and `external_id` make a redelivered report the same row. `interpreted_at` is set once its meaning
+    has been written to the message; clearing it makes the interpretation run again.
+    """
+
+    __tablename__ = "event"
+    __table_args__ = (
+        UniqueConstraint("source", "external_id", "at"),
+        Index("ix_event_pending", "id", postgresql_where=text("interpreted_at IS NULL")),
+        Index("ix_event_message_id", "message_id"),
+        {"postgresql_partition_by": "RANGE (at)"},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(Timestamp, primary_key=True)
+    kind: Mapped[str]
+    message_id: Mapped[int]
+    source: Mapped[str]
+    external_id: Mapped[str | None]
+    link: Mapped[str | None]
+    user_agent: Mapped[str | None]
+    ip: Mapped[str | None]
+    method: Mapped[str | None]
+    payload: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    received_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    machine: Mapped[bool | None] = mapped_column(Boolean)
+    machine_reasons: Mapped[str | None]
+    interpreted_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+
+class Reply(Model):
+    """Something a client wrote back. `text` is the new part, without quote and signature."""
+
+    __tablename__ = "reply"
+    __table_args__ = (
+        UniqueConstraint("message_id_header"),
+        Index("ix_reply_received_at", "received_at"),
+        Index("ix_reply_message_id", "message_id"),
+        CheckConstraint("kind IN ('reply', 'auto_reply', 'opt_out')", name="kind"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    message_id: Mapped[int] = mapped_column(ForeignKey("message.id"))
+    client_id: Mapped[int] = mapped_column(ForeignKey("client.id"))
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"))
+    message_id_header: Mapped[str]
+    kind: Mapped[str] = mapped_column(default="reply")
+    subject: Mapped[str]
+    text: Mapped[str]
+    raw: Mapped[bytes] = mapped_column(LargeBinary)
+    received_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+
+class AccountOpening(Model):
+    """An account a client opened, however we learned of it; unique by source and the source's own id."""
+
+    __tablename__ = "account_opening"
+    __table_args__ = (
+        UniqueConstraint("source", "external_id"),
+        Index("ix_account_opening_client_id", "client_id"),
+        Index("ix_account_opening_opened_at", "opened_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    external_id: Mapped[str]
+    client_number: Mapped[str | None]
+    client_id: Mapped[int | None] = mapped_column(ForeignKey("client.id"))
+    account_number: Mapped[str | None]
+    product: Mapped[str | None]
+    opened_at: Mapped[datetime] = mapped_column(Timestamp)
+    amount: Mapped[Decimal | None] = mapped_column(Numeric(18, 2))
+    received_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    attributed_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+
+class Attribution(Model):
+    """The message an opening is credited to: the client's last one within its campaign's window."""
+
+    __tablename__ = "attribution"
+    __table_args__ = (Index("ix_attribution_campaign_id", "campaign_id"),)
+
+    opening_id: Mapped[int] = mapped_column(ForeignKey("account_opening.id", ondelete="CASCADE"), primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"), primary_key=True)
+    message_id: Mapped[int] = mapped_column(ForeignKey("message.id"))
+    at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+
+class OpeningImport(Model):
+    """One file of account openings: what it held and what became of its rows."""
+
+    __tablename__ = "opening_import"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file_id: Mapped[int] = mapped_column(ForeignKey("stored_file.id"))
+    file_name: Mapped[str]
+    rows: Mapped[int] = mapped_column(default=0)
+    taken: Mapped[int] = mapped_column(default=0)
+    known: Mapped[int] = mapped_column(default=0)
+    refused: Mapped[list[Any]] = mapped_column(JSONB, default=list)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())

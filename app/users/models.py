@@ -1,0 +1,79 @@
+"""Staff, their roles, and the tree of branches."""
+
+from datetime import datetime
+
+from flask_login import UserMixin
+from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.types import Text
+
+from app.core.extensions import Model, Timestamp
+from app.core.permissions import Role
+
+_ROLE_LIST = ", ".join(f"'{role.value}'" for role in Role)
+
+
+class Branch(Model):
+    """A node of the firm: head office > branch > outlet. `path` is `/1/4/9/`, its own id last."""
+
+    __tablename__ = "branch"
+    __table_args__ = (Index("ix_branch_path", "path", postgresql_ops={"path": "text_pattern_ops"}),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("branch.id"))
+    path: Mapped[str] = mapped_column(default="")
+
+    parent: Mapped["Branch | None"] = relationship(remote_side=[id])
+
+
+class User(Model, UserMixin):  # type: ignore[misc]
+    """A member of staff. `sign_in_version` rises with every password change and ends older sessions."""
+
+    __tablename__ = "user_account"
+    __table_args__ = (
+        CheckConstraint(f"roles <@ ARRAY[{_ROLE_LIST}]::text[] AND roles <> '{{}}'", name="roles"),
+        CheckConstraint("NOT ('compliance' = ANY(roles) AND 'marketing' = ANY(roles))", name="maker_is_not_checker"),
+        Index("uq_user_account_email", text("lower(email)"), unique=True),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str]
+    name: Mapped[str]
+    password_hash: Mapped[str]
+    roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    branch_id: Mapped[int] = mapped_column(ForeignKey("branch.id"))
+    locale: Mapped[str | None]
+    active: Mapped[bool] = mapped_column(Boolean, default=True)
+    failed_sign_ins: Mapped[int] = mapped_column(default=0)
+    locked_until: Mapped[datetime | None] = mapped_column(Timestamp)
+    sign_in_version: Mapped[int] = mapped_column(default=1)
+    last_sign_in_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+    branch: Mapped[Branch] = relationship()
+
+    @property
+    def is_active(self) -> bool:
+        return self.active
+
+    def get_id(self) -> str:
+        """What the session keeps: the id and the version that a password change makes stale."""
+        return f"{self.id}:{self.sign_in_version}"
+
+
+class ApiKey(Model):
+    """A key for the HTTP interface. Only a SHA-256 of it is kept; `prefix` tells keys apart on screen."""
+
+    __tablename__ = "api_key"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    prefix: Mapped[str]
+    digest: Mapped[str] = mapped_column(unique=True)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    last_used_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    revoked_at: Mapped[datetime | None] = mapped_column(Timestamp)

@@ -1,0 +1,82 @@
+"""The real PostgreSQL and the real Valkey for every test, in folders and on ports of their own.
+
+Each test process starts one PostgreSQL and one Valkey and migrates once; after each test, the tables it may have
+written to are emptied.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_migrate import upgrade
+from sqlalchemy import text
+
+from app import create_app
+from app.config import Config, load_config
+from app.core.embedded import postgres, valkey
+from app.core.extensions import Base, db
+
+FAST_AND_FORGETFUL = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nshared_buffers = 128MB\n"
+KEPT_TABLES = {"alembic_version"}
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[dict[str, str]]:
+    """Environment of a fresh PostgreSQL and Valkey, ended with the test process."""
+    with tempfile.TemporaryDirectory(prefix="bellwether-test-") as folder, ExitStack() as stack:
+        root = Path(folder)
+        root.chmod(0o755)
+        yield {
+            "DATABASE_URL": stack.enter_context(postgres(root / "postgres", settings=FAST_AND_FORGETFUL)),
+            "BROKER_URL": stack.enter_context(valkey(root / "valkey")),
+            "VAR_DIR": str(root),
+            "SECRET_KEY": "a secret that is long enough for the tests",
+            "INBOUND_TOKEN": "inbound-token-of-the-tests",
+            "BASE_URL": "http://localhost",
+            "LOG_LEVEL": "ERROR",
+        }
+
+
+@pytest.fixture(scope="session")
+def config(servers: dict[str, str]) -> Config:
+    os.environ.update(servers)
+    return load_config(servers)
+
+
+@pytest.fixture(scope="session")
+def migrated_app(config: Config) -> Flask:
+    app = create_app(config)
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False, SERVER_NAME=None)
+    with app.app_context():
+        upgrade()
+    return app
+
+
+@pytest.fixture
+def app(migrated_app: Flask) -> Iterator[Flask]:
+    """The app inside an application context over an empty, migrated database (the head office exists)."""
+    with migrated_app.app_context():
+        yield migrated_app
+        db.session.rollback()
+        db.session.remove()
+        _empty_tables()
+
+
+def _empty_tables() -> None:
+    names = ", ".join(
+        f'"{name}"' for name in sorted({table.name for table in Base.metadata.sorted_tables} - {"branch"})
+    )
+    with db.engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+        connection.execute(text("DELETE FROM branch WHERE code <> 'HO'"))
+
+
+@pytest.fixture
+def browser_client(app: Flask) -> FlaskClient:
+    """A test client: a browser without script."""
+    return app.test_client()
