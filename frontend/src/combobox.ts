@@ -1,0 +1,143 @@
+/** A text field that filters a grouped list (the "combobox with list autocomplete" pattern of WAI-ARIA). */
+import { element } from "./page";
+
+export interface Option<T> { value: T; label: string; group?: string; hint?: string }
+
+interface Settings<T> {
+  options: Option<T>[];
+  chosen?: T;
+  label: string;
+  placeholder: string;
+  nothing: string;
+  focusKey?: string;
+  /** Empty the field after each choice: for adding to a list. */
+  clears?: boolean;
+  choose: (value: T) => void;
+}
+
+let lastId = 0;
+
+export function combobox<T>(settings: Settings<T>): HTMLElement {
+  const id = `combobox-${++lastId}`;
+  const chosenLabel = () => settings.options.find((option) => option.value === settings.chosen)?.label ?? "";
+  const input = element("input", {
+    type: "text",
+    class: "form-control",
+    role: "combobox",
+    autocomplete: "off",
+    spellcheck: "false",
+    "aria-autocomplete": "list",
+    "aria-expanded": "false",
+    "aria-controls": id,
+    "aria-label": settings.label,
+    placeholder: settings.placeholder,
+    "data-focus": settings.focusKey,
+  });
+  input.value = settings.clears ? "" : chosenLabel();
+  const list = element("div", { id, class: "combobox-list", role: "listbox", "aria-label": settings.label, hidden: true });
+  const box = element("div", { class: "combobox" }, input, list);
+  let shown: { node: HTMLElement; option: Option<T> }[] = [];
+  let active = -1;
+
+  function matching(): Option<T>[] {
+    const typed = input.value.trim().toLocaleLowerCase();
+    if (!typed || (!settings.clears && input.value === chosenLabel())) return settings.options;
+    const words = typed.split(/\s+/);
+    return settings.options.filter((option) => {
+      const text = `${option.label} ${option.group ?? ""} ${option.hint ?? ""}`.toLocaleLowerCase();
+      return words.every((word) => text.includes(word));
+    });
+  }
+
+  function open(): void {
+    shown = [];
+    const sections = new Map<string, HTMLElement>();
+    list.replaceChildren();
+    for (const option of matching()) {
+      const name = option.group ?? "";
+      let section = sections.get(name);
+      if (!section) {
+        section = element("div", name ? { role: "group", "aria-label": name } : { role: "presentation" });
+        if (name) section.append(element("div", { class: "combobox-group", "aria-hidden": "true" }, name));
+        sections.set(name, section);
+        list.append(section);
+      }
+      const selected = option.value === settings.chosen;
+      const node = element(
+        "div",
+        { id: `${id}-${shown.length}`, class: "combobox-option", role: "option", "aria-selected": String(selected) },
+        option.label,
+      );
+      section.append(node);
+      shown.push({ node, option });
+    }
+    if (!shown.length) list.append(element("div", { class: "combobox-nothing", role: "presentation" }, settings.nothing));
+    list.hidden = false;
+    input.setAttribute("aria-expanded", "true");
+    const current = shown.findIndex(({ option }) => option.value === settings.chosen);
+    const typing = input.value.trim() !== "" && input.value !== chosenLabel();
+    activate(typing && shown.length ? 0 : current);
+  }
+
+  function close(): void {
+    list.hidden = true;
+    active = -1;
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
+  }
+
+  function activate(index: number): void {
+    shown[active]?.node.classList.remove("is-active");
+    active = index;
+    const node = shown[active]?.node;
+    if (!node) return input.removeAttribute("aria-activedescendant");
+    node.classList.add("is-active");
+    node.scrollIntoView({ block: "nearest" });
+    input.setAttribute("aria-activedescendant", node.id);
+  }
+
+  function take(option: Option<T>): void {
+    settings.chosen = settings.clears ? undefined : option.value;
+    input.value = settings.clears ? "" : option.label;
+    close();
+    settings.choose(option.value);
+  }
+
+  input.addEventListener("input", open);
+  input.addEventListener("click", () => (list.hidden ? open() : undefined));
+  input.addEventListener("focus", () => input.select());
+  input.addEventListener("blur", () => {
+    close();
+    input.value = settings.clears ? "" : chosenLabel();
+  });
+  input.addEventListener("keydown", (event) => {
+    const moves: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8 };
+    const step = moves[event.key];
+    if (step) {
+      event.preventDefault();
+      if (list.hidden) return open();
+      const last = shown.length - 1;
+      const next = active + step;
+      activate(Math.abs(step) === 1 ? (next < 0 ? last : next > last ? 0 : next) : Math.max(0, Math.min(last, next)));
+    } else if (event.key === "Enter") {
+      // Never sends the form: Enter here means "this one".
+      event.preventDefault();
+      const one = shown[active];
+      if (list.hidden) open();
+      else if (one) take(one.option);
+    } else if (event.key === "Escape" && !list.hidden) {
+      event.preventDefault();
+      event.stopPropagation();
+      close();
+      input.value = settings.clears ? "" : chosenLabel();
+    }
+  });
+  // Before the field loses the focus, which would close the list.
+  list.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    const node = (event.target as Element).closest(".combobox-option");
+    const one = shown.find((entry) => entry.node === node);
+    if (one) take(one.option);
+  });
+  return box;
+}
