@@ -12,6 +12,8 @@ export default defineConfig(({ mode }) => ({
     emptyOutDir: false,
     target: ["chrome111", "firefox114", "safari16.4"],
     reportCompressedSize: false,
+    // The editor is the only island that takes others' code in; their licences travel with it.
+    license: mode === "email-editor" ? { fileName: "email-editor.licenses.md" } : false,
     lib: {
       entry: `src/${mode}.ts`,
       formats: ["iife"],

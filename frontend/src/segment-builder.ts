@@ -141,7 +141,7 @@ class SegmentBuilder {
   }
 
   private mark(condition: Condition): void {
-    const note = this.tree.querySelector<HTMLElement>(`[data-rule="${condition.id}"] > .rule-line > .rule-note`);
+    const note = this.tree.querySelector<HTMLElement>(`[data-rule="${condition.id}"] .rule-note`);
     if (!note) return;
     const known = !condition.field || fieldOf(condition, this.catalogue);
     const words = known ? this.labels.incomplete : this.labels.unknown_field;
@@ -170,7 +170,8 @@ class SegmentBuilder {
       ...(isRoot ? [] : [this.handle(group)]),
       element("span", { class: "rule-lead" }, lead),
       element("span", { class: "btn-group", role: "group", "aria-label": lead }, mode("all"), mode("any")),
-      this.tools(group, isRoot),
+      this.negator(group),
+      ...(isRoot ? [] : [this.tools(group)]),
     );
     const items: HTMLElement[] = [];
     for (const item of group.items) {
@@ -197,9 +198,9 @@ class SegmentBuilder {
 
   private drawCondition(condition: Condition): HTMLElement {
     const field = fieldOf(condition, this.catalogue);
-    const line = element("div", { class: "rule-line" }, this.handle(condition), this.fieldChooser(condition));
+    const parts = element("div", { class: "rule-parts" }, this.fieldChooser(condition));
     if (field) {
-      line.append(this.operatorChooser(condition));
+      parts.append(this.negator(condition), this.operatorChooser(condition));
       const operator = operatorOf(condition, this.catalogue);
       const editor = operator && valueEditor({
         kind: operator.value,
@@ -212,9 +213,10 @@ class SegmentBuilder {
           this.changed();
         },
       });
-      if (editor) line.append(element("div", { class: "rule-value" }, editor));
+      if (editor) parts.append(element("div", { class: "rule-value" }, editor));
     }
-    line.append(element("span", { class: "rule-note" }), this.tools(condition, false));
+    parts.append(element("span", { class: "rule-note" }));
+    const line = element("div", { class: "rule-line" }, this.handle(condition), parts, this.tools(condition));
     const name = field?.label ?? this.labels.add_condition;
     const box = element("div", { class: "rule-condition", role: "group", "aria-label": name, "data-rule": condition.id }, line);
     this.acceptDrop(box, condition);
@@ -260,7 +262,7 @@ class SegmentBuilder {
     return select;
   }
 
-  private tools(rule: Rule, isRoot: boolean): HTMLElement {
+  private negator(rule: Rule): HTMLElement {
     const negate = this.toggle(this.labels.not ?? "", rule.negated, `${rule.id}:not`);
     negate.title = this.labels.negate ?? "";
     negate.classList.add("rule-not");
@@ -268,12 +270,16 @@ class SegmentBuilder {
       rule.negated = !rule.negated;
       this.redraw(`${rule.id}:not`);
     });
-    const tools = element("span", { class: "rule-tools" }, negate);
-    if (isRoot) return tools;
+    return negate;
+  }
+
+  private tools(rule: Rule): HTMLElement {
     const shift = (step: -1 | 1, key: string) => () => {
       if (move(this.root, rule, step)) this.redraw(`${rule.id}:${key}`, this.labels.moved);
     };
-    tools.append(
+    return element(
+      "span",
+      { class: "rule-tools" },
       this.tool("arrow-up", "move_up", `${rule.id}:up`, shift(-1, "up")),
       this.tool("arrow-down", "move_down", `${rule.id}:down`, shift(1, "down")),
       this.tool("copy", "duplicate", `${rule.id}:copy`, () => {
@@ -286,7 +292,6 @@ class SegmentBuilder {
         this.redraw(`${parent.id}:add-condition`, this.labels.removed);
       }),
     );
-    return tools;
   }
 
   private adder(group: Group, kind: "condition" | "group"): HTMLElement {

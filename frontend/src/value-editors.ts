@@ -25,7 +25,7 @@ export function valueEditor(settings: Settings): HTMLElement | null {
     case "days":
       return element(
         "span",
-        { class: "value-with-unit" },
+        { class: "value-with-unit value-days" },
         input("number", `${name} (${labels.days})`, value, focusKey, (text) => change(numeric(text)), { step: 1, min: 0 }),
         element("span", {}, labels.days ?? ""),
       );
