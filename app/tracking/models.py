@@ -30,7 +30,9 @@ class Event(Model):
     """A raw hit or report, kept as it came, partitioned by its own time (`at`, monthly).
 
     `source` and `external_id` make a redelivered report the same row. `interpreted_at` is set once its meaning
-    has been written to the message; clearing it makes the interpretation run again.
+    has been written to the message; clearing it makes the interpretation run again. `acted_at` is set once what
+    follows for the client (consent withdrawn, address suppressed) is done; it is never cleared. `message_id` is
+    NULL where a vendor reports on something that is not a message of ours.
     """
 
     __tablename__ = "event"
@@ -44,7 +46,7 @@ class Event(Model):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(Timestamp, primary_key=True)
     kind: Mapped[str]
-    message_id: Mapped[int]
+    message_id: Mapped[int | None]
     source: Mapped[str]
     external_id: Mapped[str | None]
     link: Mapped[str | None]
@@ -56,6 +58,7 @@ class Event(Model):
     machine: Mapped[bool | None] = mapped_column(Boolean)
     machine_reasons: Mapped[str | None]
     interpreted_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    acted_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
 class Reply(Model):
@@ -89,6 +92,8 @@ class AccountOpening(Model):
         UniqueConstraint("source", "external_id"),
         Index("ix_account_opening_client_id", "client_id"),
         Index("ix_account_opening_opened_at", "opened_at"),
+        Index("ix_account_opening_pending", "id", postgresql_where=text("attributed_at IS NULL")),
+        Index("ix_account_opening_unmatched", "client_number", postgresql_where=text("client_id IS NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

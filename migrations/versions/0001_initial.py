@@ -53,7 +53,7 @@ def upgrade() -> None:
     sa.Column('id', sa.BigInteger(), autoincrement=True, nullable=False),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('kind', sa.Text(), nullable=False),
-    sa.Column('message_id', sa.BigInteger(), nullable=False),
+    sa.Column('message_id', sa.BigInteger(), nullable=True),
     sa.Column('source', sa.Text(), nullable=False),
     sa.Column('external_id', sa.Text(), nullable=True),
     sa.Column('link', sa.Text(), nullable=True),
@@ -65,6 +65,7 @@ def upgrade() -> None:
     sa.Column('machine', sa.Boolean(), nullable=True),
     sa.Column('machine_reasons', sa.Text(), nullable=True),
     sa.Column('interpreted_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('acted_at', sa.DateTime(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('id', 'at', name=op.f('pk_event')),
     sa.UniqueConstraint('source', 'external_id', 'at', name=op.f('uq_event_source_external_id_at')),
     postgresql_partition_by='RANGE (at)'
@@ -142,6 +143,7 @@ def upgrade() -> None:
     sa.Column('failed_sign_ins', sa.BigInteger(), nullable=False),
     sa.Column('locked_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('sign_in_version', sa.BigInteger(), nullable=False),
+    sa.Column('must_change_password', sa.Boolean(), nullable=False),
     sa.Column('last_sign_in_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.CheckConstraint("NOT ('compliance' = ANY(roles) AND 'marketing' = ANY(roles))", name=op.f('ck_user_account_maker_is_not_checker')),
@@ -416,6 +418,8 @@ def upgrade() -> None:
     )
     op.create_index('ix_account_opening_client_id', 'account_opening', ['client_id'], unique=False)
     op.create_index('ix_account_opening_opened_at', 'account_opening', ['opened_at'], unique=False)
+    op.create_index('ix_account_opening_pending', 'account_opening', ['id'], unique=False, postgresql_where=sa.text('attributed_at IS NULL'))
+    op.create_index('ix_account_opening_unmatched', 'account_opening', ['client_number'], unique=False, postgresql_where=sa.text('client_id IS NULL'))
     op.create_table('campaign_segment',
     sa.Column('id', sa.BigInteger(), nullable=False),
     sa.Column('campaign_id', sa.BigInteger(), nullable=False),
@@ -703,6 +707,8 @@ def downgrade() -> None:
     op.drop_table('consent')
     op.drop_index('ix_campaign_segment_segment_id', table_name='campaign_segment')
     op.drop_table('campaign_segment')
+    op.drop_index('ix_account_opening_unmatched', table_name='account_opening', postgresql_where=sa.text('client_id IS NULL'))
+    op.drop_index('ix_account_opening_pending', table_name='account_opening', postgresql_where=sa.text('attributed_at IS NULL'))
     op.drop_index('ix_account_opening_opened_at', table_name='account_opening')
     op.drop_index('ix_account_opening_client_id', table_name='account_opening')
     op.drop_table('account_opening')
