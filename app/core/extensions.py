@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from flask import current_app, request
+from flask import current_app, has_request_context, request, session
 from flask_babel import Babel
 from flask_login import LoginManager, current_user
 from flask_migrate import Migrate
@@ -58,10 +58,12 @@ def settings() -> Config:
 
 def choose_locale() -> str:
     """The signed-in person's language, else the best match of the browser's, else English."""
-    chosen: Any = getattr(current_user, "locale", None) if current_user else None
+    if not has_request_context():
+        return "en"
+    chosen: Any = getattr(current_user, "locale", None) or session.get("locale")
     if chosen in LANGUAGES:
         return str(chosen)
-    match = request.accept_languages.best_match(["en", "zh-CN", "zh"]) if request else None
+    match = request.accept_languages.best_match(["en", "zh-CN", "zh"])
     return "zh_CN" if match and match.startswith("zh") else "en"
 
 
