@@ -57,6 +57,7 @@ class Client(Model):
         CheckConstraint("kind IN ('person', 'company')", name="kind"),
         CheckConstraint("risk_level BETWEEN 1 AND 5", name="risk_level"),
         Index("ix_client_name", text("lower(name) text_pattern_ops")),
+        Index("ix_client_number_order", text("length(number)"), "number"),
         Index("ix_client_number_prefix", text("number text_pattern_ops")),
         Index("ix_client_email", text("lower(email)")),
         Index("ix_client_mobile", "mobile"),
@@ -228,10 +229,25 @@ class ClientImport(Model):
     updated: Mapped[int] = mapped_column(default=0)
     unchanged: Mapped[int] = mapped_column(default=0)
     refused: Mapped[int] = mapped_column(default=0)
+    opt_outs_kept: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None]
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
     finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+
+class ImportNumber(Model):
+    """A client number that a running import has met, with the row it stood in: a second one is refused.
+
+    Kept in the database, so that the memory of an import does not grow with its file and a resumed import
+    still knows the rows before it. Emptied when the import ends.
+    """
+
+    __tablename__ = "import_number"
+
+    import_id: Mapped[int] = mapped_column(ForeignKey("client_import.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[str] = mapped_column(primary_key=True)
+    row_number: Mapped[int]
 
 
 class ImportRefusal(Model):

@@ -312,6 +312,7 @@ def upgrade() -> None:
     op.create_index('ix_client_mobile', 'client', ['mobile'], unique=False)
     op.create_index('ix_client_name', 'client', [sa.literal_column('lower(name) text_pattern_ops')], unique=False)
     op.create_index('ix_client_name_order', 'client', ['name', 'id'], unique=False)
+    op.create_index('ix_client_number_order', 'client', [sa.literal_column('length(number)'), 'number'], unique=False)
     op.create_index('ix_client_number_prefix', 'client', [sa.literal_column('number text_pattern_ops')], unique=False)
     op.create_index('ix_client_opened_on', 'client', ['opened_on', 'id'], unique=False)
     op.create_index('ix_client_total_assets', 'client', ['total_assets', 'id'], unique=False)
@@ -330,6 +331,7 @@ def upgrade() -> None:
     sa.Column('updated', sa.BigInteger(), nullable=False),
     sa.Column('unchanged', sa.BigInteger(), nullable=False),
     sa.Column('refused', sa.BigInteger(), nullable=False),
+    sa.Column('opt_outs_kept', sa.BigInteger(), nullable=False),
     sa.Column('error', sa.Text(), nullable=True),
     sa.Column('created_by_id', sa.BigInteger(), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
@@ -448,6 +450,13 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_consent'))
     )
     op.create_index('ix_consent_client_id', 'consent', ['client_id', 'at'], unique=False)
+    op.create_table('import_number',
+    sa.Column('import_id', sa.BigInteger(), nullable=False),
+    sa.Column('number', sa.Text(), nullable=False),
+    sa.Column('row_number', sa.BigInteger(), nullable=False),
+    sa.ForeignKeyConstraint(['import_id'], ['client_import.id'], name=op.f('fk_import_number_import_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('import_id', 'number', name=op.f('pk_import_number'))
+    )
     op.create_table('import_refusal',
     sa.Column('import_id', sa.BigInteger(), nullable=False),
     sa.Column('row_number', sa.BigInteger(), nullable=False),
@@ -702,6 +711,7 @@ def downgrade() -> None:
     op.drop_table('step')
     op.drop_table('snapshot')
     op.drop_table('seed')
+    op.drop_table('import_number')
     op.drop_table('import_refusal')
     op.drop_index('ix_consent_client_id', table_name='consent')
     op.drop_table('consent')
@@ -722,6 +732,7 @@ def downgrade() -> None:
     op.drop_index('ix_client_total_assets', table_name='client')
     op.drop_index('ix_client_opened_on', table_name='client')
     op.drop_index('ix_client_number_prefix', table_name='client')
+    op.drop_index('ix_client_number_order', table_name='client')
     op.drop_index('ix_client_name_order', table_name='client')
     op.drop_index('ix_client_name', table_name='client')
     op.drop_index('ix_client_mobile', table_name='client')
