@@ -38,7 +38,7 @@ const theme: Option = {
   color: ["#1f5a85", "#d59a2f", "#4f8f77", "#a35a6f", "#7f93a6", "#6f5d9c", "#b4713d", "#2f9aa0"],
   textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: INK },
   title: { left: 0, top: 0, textStyle: { color: INK, fontSize: 15, fontWeight: 600 }, subtextStyle: { color: SOFT } },
-  legend: { top: 0, right: 0, bottom: null, textStyle: { color: INK }, icon: "roundRect", itemWidth: 12, itemHeight: 8 },
+  legend: { top: 0, left: "auto", right: 0, bottom: "auto", textStyle: { color: INK }, icon: "roundRect", itemWidth: 12, itemHeight: 8 },
   categoryAxis: { ...axis, splitLine: { show: false } },
   valueAxis: { ...axis, axisLine: { show: false } },
   timeAxis: { ...axis, splitLine: { show: false } },
@@ -86,8 +86,8 @@ async function draw(node: HTMLElement): Promise<void> {
     const note = document.createElement("p");
     note.className = "chart-note";
     note.textContent =
-      node.dataset.chartError ??
-      (chinese ? "图表未能加载，请刷新页面重试。" : "This chart could not be loaded. Please reload the page.");
+      readJson<Record<string, string>>("#app-texts", {}).chart_failed ??
+      "This chart could not be loaded. Please reload the page.";
     node.replaceChildren(note);
   }
 }
