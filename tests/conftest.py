@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -48,9 +49,21 @@ def config(servers: dict[str, str]) -> Config:
     return load_config(servers)
 
 
+class Browser(FlaskClient):
+    """A browser without script. Each request has an application context of its own, as on the real server.
+
+    Sharing the test's own would keep the person signed in, the language and the rows of the request before.
+    """
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        with self.application.app_context():
+            return super().open(*args, **kwargs)
+
+
 @pytest.fixture(scope="session")
 def migrated_app(config: Config) -> Flask:
     app = create_app(config)
+    app.test_client_class = Browser
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False, SERVER_NAME=None)
     with app.app_context():
         upgrade()
