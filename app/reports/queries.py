@@ -1,0 +1,377 @@
+"""Reads behind the overview, the list of reports, the time charts and the lists of clients."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from flask_babel import get_timezone
+from pyroaring import BitMap64
+from sqlalchemy import Date, Integer, Select, Text, cast, column, func, or_, select, values
+from sqlalchemy.orm import joinedload
+
+from app.audiences.models import Segment
+from app.campaigns.models import Campaign, State
+from app.campaigns.queries import visible_to
+from app.clients.models import Client
+from app.clients.queries import visible_clients
+from app.core.clock import now
+from app.core.extensions import Timestamp, db
+from app.core.permissions import Permission, allows
+from app.delivery.models import Batch, Message, MessageState, Run
+from app.reports.response import Outcome, Row, campaign_runs, headlines, message_scope
+from app.tracking.models import AccountOpening, Attribution, Reply
+from app.users.models import User
+
+PAGE = 50
+REPORTS_PAGE = 20
+RECENT_DAYS = 30
+RECENT_LAUNCHES = timedelta(days=90)
+HOURS_SHOWN = 72
+TIMED = (Outcome.OPENED, Outcome.CLICKED, Outcome.REPLIED, Outcome.ACCOUNTS_OPENED)
+LAUNCHED = (State.RUNNING, State.PAUSED, State.COMPLETE, State.CANCELLED)
+
+
+# ---- When responses came ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Clients by when they first responded: `counts[outcome][n]` in the n-th hour or day since `start`."""
+
+    unit: str
+    start: datetime
+    counts: dict[Outcome, list[int]]
+
+    @property
+    def length(self) -> int:
+        return max((len(series) for series in self.counts.values()), default=0)
+
+
+def timeline(campaign: Campaign, viewer: User | None = None) -> Timeline | None:
+    """First responses by hour since launch, by day once they span more than three; None before the launch."""
+    runs = campaign_runs(campaign)
+    if not runs:
+        return None
+    start = min(run.created_at for run in runs)
+    hit = _hits()
+    hour = cast(func.floor(func.extract("epoch", hit.c.at - start) / 3600), Integer)
+    rows = db.session.execute(
+        select(hit.c.outcome, hour.label("hour"), func.count().label("clients"))
+        .select_from(Message)
+        .join(hit, hit.c.at.is_not(None))
+        .where(Message.run_id.in_([run.id for run in runs]), *message_scope(viewer))
+        .group_by(hit.c.outcome, "hour")
+    ).all()
+    found = [(Outcome(row.outcome), max(0, row.hour), row.clients) for row in rows]
+    first = (
+        select(func.min(AccountOpening.opened_at).label("at"))
+        .select_from(Attribution)
+        .join(AccountOpening, AccountOpening.id == Attribution.opening_id)
+        .join(Message, Message.id == Attribution.message_id)
+        .where(Attribution.campaign_id == campaign.id, *message_scope(viewer))
+        .group_by(Message.client_id)
+        .subquery()
+    )
+    opened_hour = cast(func.floor(func.extract("epoch", first.c.at - start) / 3600), Integer)
+    openings = db.session.execute(select(opened_hour.label("hour"), func.count().label("clients")).group_by("hour"))
+    found += [(Outcome.ACCOUNTS_OPENED, max(0, row.hour), row.clients) for row in openings]
+    last = max((hour for _outcome, hour, _clients in found), default=0)
+    unit, width = ("hour", 1) if last < HOURS_SHOWN else ("day", 24)
+    counts = {outcome: [0] * (last // width + 1) for outcome in TIMED}
+    for outcome, at, clients in found:
+        counts[outcome][at // width] += clients
+    return Timeline(unit, start, counts)
+
+
+def _hits() -> Any:
+    """(outcome, at) of each message, unnested beside it."""
+    return (
+        values(column("outcome", Text), column("at", Timestamp), name="hit")
+        .data(
+            [
+                (Outcome.OPENED.value, func.least(Message.opened_at, Message.clicked_at)),
+                (Outcome.CLICKED.value, Message.clicked_at),
+                (Outcome.REPLIED.value, Message.replied_at),
+            ]
+        )
+        .lateral()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The last 30 days, all campaigns together: messages sent and responses, by day of the reader's calendar."""
+
+    days: list[date]
+    sent: int
+    counts: dict[Outcome, list[int]]
+
+    def total(self, outcome: Outcome) -> int:
+        return sum(self.counts[outcome])
+
+
+def recent_response(viewer: User) -> Recent:
+    """Responses of the last 30 days to what was launched in the last 90."""
+    zone = get_timezone()
+    today = now().astimezone(zone).date()
+    days = [today - timedelta(days=back) for back in range(RECENT_DAYS - 1, -1, -1)]
+    counts = {outcome: [0] * RECENT_DAYS for outcome in TIMED}
+    since = now() - timedelta(days=RECENT_DAYS)
+    runs = db.session.scalars(
+        select(Run.id).join(Campaign).where(Run.created_at >= now() - RECENT_LAUNCHES, visible_to(viewer))
+    ).all()
+    hit = _hits()
+    day = cast(func.timezone(str(zone), hit.c.at), Date)
+    rows = [
+        (Outcome(row.outcome), row.day, row.clients)
+        for row in db.session.execute(
+            select(hit.c.outcome, day.label("day"), func.count().label("clients"))
+            .select_from(Message)
+            .join(hit, hit.c.at >= since)
+            .where(Message.run_id.in_(runs), *message_scope(viewer))
+            .group_by(hit.c.outcome, "day")
+        )
+    ]
+    opened_on = cast(func.timezone(str(zone), AccountOpening.opened_at), Date)
+    rows += [
+        (Outcome.ACCOUNTS_OPENED, row.day, row.clients)
+        for row in db.session.execute(
+            select(opened_on.label("day"), func.count(Message.client_id.distinct()).label("clients"))
+            .select_from(Attribution)
+            .join(AccountOpening, AccountOpening.id == Attribution.opening_id)
+            .join(Message, Message.id == Attribution.message_id)
+            .join(Campaign, Campaign.id == Attribution.campaign_id)
+            .where(AccountOpening.opened_at >= since, visible_to(viewer), *message_scope(viewer))
+            .group_by("day")
+        )
+    ]
+    for outcome, at, clients in rows:
+        if days[0] <= at <= today:
+            counts[outcome][(at - days[0]).days] += clients
+    sent = db.session.scalar(
+        select(func.count())
+        .select_from(Message)
+        .where(
+            Message.run_id.in_(runs),
+            Message.state == MessageState.SENT,
+            Message.sent_at >= since,
+            *message_scope(viewer),
+        )
+    )
+    return Recent(days, sent or 0, counts)
+
+
+# ---- Lists of campaigns ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a launched campaign is: messages of its ledger and those settled (sent, failed, skipped...)."""
+
+    settled: int
+    planned: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPage:
+    """Launched campaigns, the newest first, with their headline figures; `older_than` leads on (None at the end)."""
+
+    lines: list[tuple[Campaign, Row]]
+    older_than: int | None
+
+
+def report_page(
+    *, viewer: User, search: str = "", older_than: int | None = None, size: int = REPORTS_PAGE
+) -> ReportPage:
+    """One page of the campaigns that were launched and that the viewer may see."""
+    query = select(Campaign).where(visible_to(viewer), Campaign.launched_at.is_not(None), Campaign.state.in_(LAUNCHED))
+    for word in search.split():
+        query = query.where(
+            or_(Campaign.name.icontains(word, autoescape=True), Campaign.code.icontains(word, autoescape=True))
+        )
+    if older_than is not None:
+        query = query.where(Campaign.id < older_than)
+    found = db.session.scalars(query.order_by(Campaign.id.desc()).limit(size + 1)).all()
+    page = found[:size]
+    rows = headlines(page, viewer)
+    return ReportPage([(campaign, rows[campaign.id]) for campaign in page], page[-1].id if len(found) > size else None)
+
+
+def campaigns_in(states: Sequence[State], *, viewer: User, limit: int = 10) -> Sequence[Campaign]:
+    """Visible campaigns in these states, the soonest due and newest first."""
+    return db.session.scalars(
+        select(Campaign)
+        .options(joinedload(Campaign.owner))
+        .where(visible_to(viewer), Campaign.state.in_(states))
+        .order_by(Campaign.send_at.asc().nulls_last(), Campaign.id.desc())
+        .limit(limit)
+    ).all()
+
+
+def progress_of(campaigns: Sequence[Campaign]) -> dict[int, Progress]:
+    """Progress by campaign id, from the tallies of the batches (no look at messages)."""
+    settled = func.sum(Batch.sent + Batch.failed + Batch.skipped + Batch.unconfirmed)
+    rows = db.session.execute(
+        select(Run.campaign_id, settled.label("settled"), func.sum(Batch.size).label("planned"))
+        .join(Batch, Batch.run_id == Run.id)
+        .where(Run.campaign_id.in_([campaign.id for campaign in campaigns]))
+        .group_by(Run.campaign_id)
+    )
+    return {row.campaign_id: Progress(int(row.settled), int(row.planned)) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for this person, each 0 where there is nothing or the role has no part in it."""
+
+    to_approve: int
+    returned: int
+    drafts: int
+    to_launch: int
+    replies: int
+
+    def __bool__(self) -> bool:
+        return any((self.to_approve, self.returned, self.drafts, self.to_launch, self.replies))
+
+
+def waiting_for(viewer: User) -> Waiting:
+    """The to-do list of the overview: two counts in the database, whatever the role."""
+    mine = Campaign.owner_id == viewer.id
+    returned = Campaign.returned_reason.is_not(None)
+    others = Campaign.submitted_by_id.is_distinct_from(viewer.id)
+    counts = db.session.execute(
+        select(
+            func.count().filter(Campaign.state == State.IN_REVIEW, others).label("to_approve"),
+            func.count().filter(Campaign.state == State.DRAFT, mine, returned).label("returned"),
+            func.count().filter(Campaign.state == State.DRAFT, mine, ~returned).label("drafts"),
+            func.count().filter(Campaign.state == State.APPROVED).label("to_launch"),
+        ).where(visible_to(viewer))
+    ).one()
+    edits = allows(viewer, Permission.EDIT_CAMPAIGNS)
+    return Waiting(
+        to_approve=counts.to_approve if allows(viewer, Permission.APPROVE_CAMPAIGNS) else 0,
+        returned=counts.returned if edits else 0,
+        drafts=counts.drafts if edits else 0,
+        to_launch=counts.to_launch if allows(viewer, Permission.RUN_CAMPAIGNS) else 0,
+        replies=_new_replies(viewer) if allows(viewer, Permission.MANAGE_REPLIES) else 0,
+    )
+
+
+def _new_replies(viewer: User) -> int:
+    """Replies of the last seven days from clients the viewer may see."""
+    query = select(func.count()).select_from(Reply).join(Message, Message.id == Reply.message_id)
+    week = now() - timedelta(days=7)
+    return db.session.scalar(query.where(Reply.kind == "reply", Reply.received_at >= week, *message_scope(viewer))) or 0
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSteps:
+    """What a new firm has done already on the way to its first report."""
+
+    clients: bool
+    segments: bool
+    campaigns: bool
+    launched: bool
+
+
+def first_steps() -> FirstSteps:
+    """Four probes; no count, so it costs nothing on a large book."""
+    return FirstSteps(
+        clients=_any(select(Client.id)),
+        segments=_any(select(Segment.id)),
+        campaigns=_any(select(Campaign.id)),
+        launched=_any(select(Campaign.id).where(Campaign.launched_at.is_not(None))),
+    )
+
+
+def _any(query: Select[int]) -> bool:
+    return db.session.scalar(query.limit(1)) is not None
+
+
+# ---- The clients behind a figure -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLine:
+    """One client of a drill-down list with what became of their (last) message."""
+
+    client: Client
+    state: MessageState
+    reason: str | None
+    sent_at: datetime | None
+    opened_at: datetime | None
+    clicked_at: datetime | None
+    replied_at: datetime | None
+    unsubscribed_at: datetime | None
+    bounced_at: datetime | None
+    opening_at: datetime | None
+
+
+def client_lines(campaign: Campaign, client_ids: Sequence[int], *, viewer: User | None) -> list[ClientLine]:
+    """The lines of these clients, by client id; those the viewer may not see are left out."""
+    opening = (
+        select(func.min(AccountOpening.opened_at))
+        .join(Attribution, Attribution.opening_id == AccountOpening.id)
+        .where(Attribution.campaign_id == campaign.id, AccountOpening.client_id == Client.id)
+        .correlate(Client)
+        .scalar_subquery()
+    )
+    rows = db.session.execute(
+        select(Client, Message, opening.label("opening_at"))
+        .join(Message, Message.client_id == Client.id)
+        .options(joinedload(Client.branch), joinedload(Client.adviser))
+        .where(
+            Client.id.in_(client_ids),
+            Message.run_id.in_([run.id for run in campaign_runs(campaign)]),
+            visible_clients(viewer),
+        )
+        .distinct(Client.id)
+        .order_by(Client.id, Message.id.desc())
+    )
+    return [
+        ClientLine(
+            client=client,
+            state=MessageState(message.state),
+            reason=message.reason,
+            sent_at=message.sent_at,
+            opened_at=_first(message.opened_at, message.clicked_at),
+            clicked_at=message.clicked_at,
+            replied_at=message.replied_at,
+            unsubscribed_at=message.unsubscribed_at,
+            bounced_at=message.bounced_at,
+            opening_at=opening_at,
+        )
+        for client, message, opening_at in rows
+    ]
+
+
+def _first(*times: datetime | None) -> datetime | None:
+    return min((time for time in times if time), default=None)
+
+
+def ids_after(ids: BitMap64, after: int, size: int = PAGE) -> list[int]:
+    """The next ids of a set above `after`, at most `size`: a page by key."""
+    found: list[int] = []
+    for client_id in ids.iter_equal_or_larger(after + 1):
+        found.append(client_id)
+        if len(found) == size:
+            break
+    return found
+
+
+def ids_before(ids: BitMap64, before: int, size: int = PAGE) -> list[int]:
+    """The last ids of a set below `before`, at most `size`, in rising order."""
+    rank = ids.rank(before - 1) if before > 0 else 0
+    return [ids[position] for position in range(max(0, rank - size), rank)]
+
+
+def client_chunks(
+    campaign: Campaign, ids: BitMap64, *, viewer: User | None, size: int = 2_000
+) -> Iterator[list[ClientLine]]:
+    """Every line of a list, some at a time, for an export: one query a chunk, memory bounded."""
+    after = 0
+    while chunk := ids_after(ids, after, size):
+        yield client_lines(campaign, chunk, viewer=viewer)
+        db.session.expunge_all()
+        after = chunk[-1]
