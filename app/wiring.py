@@ -1,20 +1,29 @@
 """Hooks the features together: the only module that knows them all."""
 
-from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
-from flask import Flask, current_app, request
-from flask_babel import lazy_gettext as _l
+from flask import Flask
 
 from app.config import Config
+from app.core.assets import init_assets
+from app.core.events import listen
 from app.core.extensions import babel, choose_locale, csrf, db, login_manager, migrate
 from app.core.logs import configure_logging, log_requests
-from app.core.permissions import Permission
-from app.core.queues import configure_celery
+from app.core.queues import AUDIENCE, DEFAULT, REPORT, SEND_EMAIL, TRACK, configure_celery
 from app.core.tokens import Links, Signer
-from app.core.web import can, init_web
+from app.core.web import init_web
 
 MAX_UPLOAD_BYTES = 500 << 20
+
+# The modules that hold the tasks, jobs and ticks of each queue. A worker loads those of its queues only.
+TASK_MODULES = {
+    SEND_EMAIL: ("app.delivery.tasks",),
+    DEFAULT: ("app.core.jobs", "app.campaigns.tasks", "app.delivery.tasks"),
+    TRACK: ("app.core.jobs", "app.tracking.tasks"),
+    AUDIENCE: ("app.core.jobs", "app.clients.tasks"),
+    REPORT: ("app.core.jobs",),
+}
 
 
 def wire(app: Flask, config: Config, *, web: bool) -> None:
@@ -45,47 +54,21 @@ def wire(app: Flask, config: Config, *, web: bool) -> None:
         csrf.init_app(app)
         login_manager.init_app(app)
         init_web(app, config)
-        app.context_processor(visible_navigation)
-        register_pages(app)
+        init_assets(app)
+        # By name: a worker must not pay for the memory of pages and statistics.
+        import_module("app.pages").register_pages(app)
+    connect_features()
 
 
-def register_pages(app: Flask) -> None:
-    """Blueprints and command groups of the features."""
+def connect_features() -> None:
+    """Who listens to whose events, and who may refuse whose steps. Needed in every process that acts."""
+    listen("campaign.launched", job="delivery.plan_run", queue=DEFAULT)
+    listen("campaign.resumed", job="delivery.resume_run", queue=DEFAULT)
+    listen("campaign.cancelled", job="delivery.cancel_run", queue=DEFAULT)
 
 
-@dataclass(frozen=True)
-class NavigationEntry:
-    """One line of the staff navigation; shown where the permission (if any) is granted."""
-
-    label: object
-    endpoint: str
-    icon: str
-    permission: Permission | None = None
-
-    @property
-    def active(self) -> bool:
-        return (request.endpoint or "").split(".")[0] == self.endpoint.split(".")[0]
-
-
-NAVIGATION = (
-    NavigationEntry(_l("Overview"), "reports.home", "home"),
-    NavigationEntry(_l("Campaigns"), "campaigns.index", "send", Permission.VIEW_CAMPAIGNS),
-    NavigationEntry(_l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS),
-    NavigationEntry(_l("Clients"), "clients.index", "users", Permission.VIEW_CLIENTS),
-    NavigationEntry(_l("E-mail templates"), "content.index", "template", Permission.EDIT_CAMPAIGNS),
-    NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES),
-    NavigationEntry(_l("Account openings"), "openings.index", "building-bank", Permission.VIEW_REPORTS),
-    NavigationEntry(_l("Local mailbox"), "mailbox.index", "inbox"),
-    NavigationEntry(_l("Staff"), "users.index", "id-badge", Permission.ADMINISTER),
-)
-
-
-def visible_navigation() -> dict[str, list[NavigationEntry]]:
-    """The entries that the signed-in person may use."""
-    return {
-        "navigation": [
-            entry
-            for entry in NAVIGATION
-            if entry.endpoint in current_app.view_functions and (entry.permission is None or can(entry.permission))
-        ]
-    }
+def load_tasks(queues: str | None = None) -> None:
+    """Import the task modules of these queues (comma-separated), or of all of them."""
+    for queue in queues.split(",") if queues else TASK_MODULES:
+        for module in TASK_MODULES[queue.strip()]:
+            import_module(module)

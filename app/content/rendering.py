@@ -10,7 +10,8 @@ the HTML part. Links are slots too, so that each recipient's link is signed.
 import html as html_entities
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from io import StringIO
 from typing import Any
@@ -176,15 +177,16 @@ def _targets(body: str) -> list[str]:
 class MessageLinks:
     """The signed addresses of one message, or plain ones (`links` None) in a preview."""
 
-    def __init__(self, links: Links | None, message_id: int = 0) -> None:
+    def __init__(self, links: Links | None, message_id: int = 0, *, pixel: bool = True) -> None:
         self._links = links
         self._message_id = message_id
+        self._pixel = pixel
 
     def click(self, position: int, target: str) -> str:
         return self._links.click(self._message_id, position, target) if self._links else target
 
     def pixel(self) -> str:
-        if self._links is None:
+        if self._links is None or not self._pixel:
             return ""
         return (
             f'<img src="{self._links.open_pixel(self._message_id)}" width="1" height="1" alt="" style="display:block">'
@@ -273,6 +275,12 @@ class CompiledEmail:
         """The texts of all slots for one recipient, in the order of the template's slot numbers."""
         values = {**values, **links.urls()}
         return [text for part in self._parts for text in part.fill(values, links)]
+
+    def with_subject_mark(self, mark: str) -> "CompiledEmail":
+        """The same e-mail with a mark before its subject, e.g. for a test."""
+        marked = copy(self)
+        marked.template = replace(self.template, subject=(f"{mark} ", *self.template.subject))
+        return marked
 
     def preview(self, values: Values) -> Preview:
         slots = self.fill(values, MessageLinks(None))

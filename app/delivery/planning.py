@@ -1,0 +1,188 @@
+"""From a launch to rows: the audience is frozen once, then one message row per client is planned.
+
+Both steps may be interrupted and run again: a run is unique by campaign, a message by (run, step, client), and
+planning goes on after the last client that was planned.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from functools import partial
+
+from pyroaring import BitMap64
+from sqlalchemy import bindparam, func, insert, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.types import BigInteger
+
+from app.audiences.compiler import condition
+from app.audiences.fields import load_catalogue
+from app.audiences.rules import parse_rule
+from app.audiences.sentence import sentence
+from app.audiences.snapshots import client_ids, exclusion_counts, freeze
+from app.campaigns.models import Campaign, CampaignSegment, Step
+from app.core.clock import now
+from app.core.extensions import db
+from app.core.queues import SEND_EMAIL, send_task
+from app.core.unit_of_work import after_commit, unit_of_work
+from app.delivery.models import Batch, Message, Run, RunSegment, SeedMessage
+
+BATCH_SIZE = 500
+CHUNK = 10_000
+SEND_BATCH = "delivery.send_batch"
+RESEND_AFTER = timedelta(seconds=30)
+
+_INSERT_MESSAGES = text(
+    """
+    INSERT INTO message (run_id, campaign_id, step_id, client_id, batch_id, channel, branch_id, adviser_id)
+    SELECT :run_id, :campaign_id, :step_id, client.id, (:batch_ids)[(chosen.place - 1) / :batch_size + 1],
+           :channel, client.branch_id, client.adviser_id
+    FROM unnest(:client_ids) WITH ORDINALITY AS chosen (id, place)
+    JOIN client ON client.id = chosen.id
+    ORDER BY chosen.place
+    ON CONFLICT (run_id, step_id, client_id) DO NOTHING
+    """
+).bindparams(bindparam("batch_ids", type_=ARRAY(BigInteger)), bindparam("client_ids", type_=ARRAY(BigInteger)))
+
+
+def plan_run(campaign_id: int, renew: Callable[..., None]) -> None:
+    """Freeze the audience of a launched campaign and plan its messages.
+
+    `renew(done=, total=)` is called in each chunk's transaction; it raises where the job was taken over.
+    """
+    with unit_of_work():
+        renew()
+        run = freeze_run(campaign=db.session.get_one(Campaign, campaign_id))
+        run_id, eligible = run.id, _eligible(run)
+    for step in _steps(campaign_id):
+        for chunk in _unplanned_chunks(run_id, step.id, eligible):
+            with unit_of_work():
+                renew(total=len(eligible))
+                plan_messages(run_id=run_id, campaign_id=campaign_id, step=step, client_ids=chunk)
+    with unit_of_work():
+        run = db.session.get_one(Run, run_id)
+        if run.state == "planning":
+            run.state = "sending"
+            run.planned_at = now()
+
+
+def freeze_run(*, campaign: Campaign) -> Run:
+    """The campaign's run, made at the first call: who matched, who is excluded and why, who will be sent to.
+
+    The segments chosen for the report are frozen in the same transaction, cut down to the eligible.
+    """
+    existing = db.session.scalar(select(Run).where(Run.campaign_id == campaign.id, Run.number == 1).with_for_update())
+    if existing is not None:
+        return existing
+    included = [link for link in campaign.segments if link.role == "include"]
+    excluded = [link for link in campaign.segments if link.role == "exclude"]
+    audience = exclusion_counts(
+        included=[link.segment.rule for link in included],
+        excluded=[link.segment.rule for link in excluded],
+        channel="email",
+        purpose=campaign.purpose,
+    )
+    frozen = freeze(name=f"{campaign.code}: audience", ids=audience.eligible)
+    run = Run(
+        campaign_id=campaign.id,
+        number=1,
+        audience_id=frozen.id,
+        matched=len(audience.matched),
+        eligible=len(audience.eligible),
+        exclusions=audience.exclusions,
+    )
+    db.session.add(run)
+    db.session.flush()
+    for position, link in enumerate(_reported(campaign)):
+        _freeze_segment(run, link, position, audience.eligible)
+    _plan_seeds(run, campaign)
+    return run
+
+
+def _reported(campaign: Campaign) -> Iterator[CampaignSegment]:
+    """Included segments first, then those chosen to report by; none twice."""
+    seen: set[int] = set()
+    for role in ("include", "report"):
+        for link in campaign.segments:
+            if link.role == role and link.segment_id not in seen:
+                seen.add(link.segment_id)
+                yield link
+
+
+def _freeze_segment(run: Run, link: CampaignSegment, position: int, eligible: BitMap64) -> None:
+    catalogue = load_catalogue()
+    rule = parse_rule(link.segment.rule, catalogue)
+    snapshot = freeze(
+        name=link.segment.name,
+        ids=client_ids(condition(rule, catalogue=catalogue)) & eligible,
+        segment=link.segment,
+        rule=link.segment.rule,
+        sentence=sentence(rule, catalogue),
+    )
+    db.session.add(RunSegment(run_id=run.id, segment_id=link.segment_id, position=position, snapshot_id=snapshot.id))
+
+
+def _plan_seeds(run: Run, campaign: Campaign) -> None:
+    for step in campaign.steps:
+        for seed in campaign.seeds:
+            db.session.execute(
+                pg_insert(SeedMessage).values(run_id=run.id, step_id=step.id, email=seed.email).on_conflict_do_nothing()
+            )
+
+
+def _eligible(run: Run) -> BitMap64:
+    return run.audience.client_ids if run.audience else BitMap64()
+
+
+def _steps(campaign_id: int) -> Sequence[Step]:
+    steps = db.session.scalars(select(Step).where(Step.campaign_id == campaign_id).order_by(Step.position)).all()
+    db.session.expunge_all()
+    return steps
+
+
+def _unplanned_chunks(run_id: int, step_id: int, eligible: BitMap64) -> Iterator[list[int]]:
+    """Client ids in ascending order, from after the last one planned."""
+    last = db.session.scalar(
+        select(func.max(Message.client_id)).where(Message.run_id == run_id, Message.step_id == step_id)
+    )
+    db.session.rollback()
+    start = eligible.rank(last) if last is not None else 0
+    for offset in range(start, len(eligible), CHUNK):
+        yield list(eligible[offset : offset + CHUNK])
+
+
+def plan_messages(*, run_id: int, campaign_id: int, step: Step, client_ids: Sequence[int]) -> list[int]:
+    """Write the batches and message rows of these clients and send the batches out after the commit.
+
+    Returns the batch ids. Planning the same clients twice changes nothing.
+    """
+    sizes = [len(client_ids[start : start + BATCH_SIZE]) for start in range(0, len(client_ids), BATCH_SIZE)]
+    batch_ids = list(
+        db.session.scalars(
+            insert(Batch).returning(Batch.id, sort_by_parameter_order=True),
+            [
+                {
+                    "run_id": run_id,
+                    "step_id": step.id,
+                    "channel": step.channel,
+                    "size": size,
+                    "due_at": now() + RESEND_AFTER,
+                }
+                for size in sizes
+            ],
+        )
+    )
+    db.session.execute(
+        _INSERT_MESSAGES,
+        {
+            "run_id": run_id,
+            "campaign_id": campaign_id,
+            "step_id": step.id,
+            "channel": step.channel,
+            "batch_ids": batch_ids,
+            "batch_size": BATCH_SIZE,
+            "client_ids": list(client_ids),
+        },
+    )
+    for batch_id in batch_ids:
+        after_commit(partial(send_task, SEND_BATCH, SEND_EMAIL, batch_id))
+    return batch_ids

@@ -1,0 +1,67 @@
+"""Messages shown again: as a client sees one in the browser, and as a test for staff."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from app.campaigns.models import Campaign, Step
+from app.channels.base import Outcome, OutgoingEmail
+from app.channels.registry import email_channel
+from app.clients.models import Client
+from app.content.models import EmailContent
+from app.content.personalisation import client_values, example_values
+from app.content.rendering import CompiledEmail, MessageLinks, compile_email
+from app.core.errors import NotFound, Retryable
+from app.core.extensions import db, links, settings
+from app.delivery.models import Message
+from app.delivery.sending import envelope, footer
+
+
+def render_message_html(message_id: int) -> str:
+    """The HTML of a message as its client got it, with signed links and without the pixel.
+
+    Raises NotFound where there is no such message. Merge values are the client's of today.
+    """
+    message = db.session.get(Message, message_id)
+    if message is None:
+        raise NotFound
+    content = _content(db.session.get_one(Step, message.step_id))
+    values = client_values(db.session.get_one(Client, message.client_id))
+    compiled = compile_email(content, footer())
+    slots = compiled.fill(values, MessageLinks(links(), message.id, pixel=False))
+    return "".join(piece if isinstance(piece, str) else slots[piece] for piece in compiled.template.html)
+
+
+def send_copies(*, campaign: Campaign, step: Step, addresses: Sequence[str], client: Client | None, mark: str) -> None:
+    """Send the step's message to members of staff, uncounted and with plain links; `mark` leads the subject.
+
+    Filled with the client's values, or with examples. Raises Retryable where the channel took none.
+    """
+    compiled = compile_email(_content(step), footer())
+    if mark:
+        compiled = compiled.with_subject_mark(mark)
+    values = client_values(client) if client else example_values()
+    results = email_channel(settings()).send(
+        compiled.template, envelope(campaign), [_copy(compiled, values, address) for address in addresses]
+    )
+    if results and all(result.outcome is Outcome.NOT_TAKEN for result in results):
+        raise Retryable
+
+
+def _content(step: Step) -> EmailContent:
+    if step.content is None:
+        raise NotFound
+    return step.content
+
+
+def _copy(compiled: CompiledEmail, values: dict[str, Any], address: str) -> OutgoingEmail:
+    config = settings()
+    return OutgoingEmail(
+        message_id=0,
+        token=f"copy.{uuid4().hex}",
+        recipient=address,
+        slots=compiled.fill(values, MessageLinks(None)),
+        reply_to=config.mail_from,
+        unsubscribe_url=config.public_url,
+        unsubscribe_address=config.mail_from,
+    )

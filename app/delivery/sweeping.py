@@ -1,0 +1,124 @@
+"""Keeps the ledger moving: sends batches out again, frees those of dead workers, ends finished runs."""
+
+from datetime import timedelta
+from functools import partial
+
+import structlog
+from sqlalchemy import exists, literal, or_, select, update
+
+from app.campaigns.models import Campaign, State
+from app.campaigns.service import complete
+from app.core.clock import now
+from app.core.extensions import db
+from app.core.queues import SEND_EMAIL, send_task
+from app.core.unit_of_work import after_commit
+from app.delivery.models import Batch, Message, MessageState, Run
+from app.delivery.planning import RESEND_AFTER, SEND_BATCH
+from app.delivery.sending import refresh_tally
+
+log = structlog.get_logger(__name__)
+DISPATCH_LIMIT = 2_000
+
+
+def sweep() -> None:
+    """One turn of the tick, in its transaction."""
+    free_dead_batches()
+    dispatch_due_batches()
+    finish_runs()
+
+
+def free_dead_batches() -> int:
+    """Batches whose lease ran out: rows that were on their way become unconfirmed, the others go on.
+
+    The one place of the crash rule. Returns the number of batches freed.
+    """
+    dead = db.session.scalars(
+        update(Batch)
+        .where(Batch.state == "open", Batch.token.is_not(None), Batch.lease_until < now())
+        .values(token=None, lease_until=None, due_at=now())
+        .returning(Batch.id)
+    ).all()
+    for batch_id in dead:
+        lost = db.session.execute(
+            update(Message)
+            .where(Message.batch_id == batch_id, Message.state == MessageState.HANDING)
+            .values(state=MessageState.UNCONFIRMED, reason="the worker stopped while sending")
+            .execution_options(synchronize_session=False)
+        ).rowcount  # type: ignore[attr-defined]
+        refresh_tally(batch_id)
+        log.warning("batch_freed", batch=batch_id, unconfirmed=lost)
+    return len(dead)
+
+
+def dispatch_due_batches() -> int:
+    """Put open, unheld batches of running campaigns on the broker where they have waited past their time."""
+    due = (
+        select(Batch.id)
+        .join(Run, Run.id == Batch.run_id)
+        .join(Campaign, Campaign.id == Run.campaign_id)
+        .where(Batch.state == "open", Batch.token.is_(None), Batch.due_at <= now(), Campaign.state == State.RUNNING)
+        .order_by(Batch.due_at)
+        .limit(DISPATCH_LIMIT)
+    )
+    batch_ids = db.session.scalars(
+        update(Batch)
+        .where(Batch.id.in_(due))
+        .values(due_at=now() + RESEND_AFTER)
+        .returning(Batch.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for batch_id in batch_ids:
+        after_commit(partial(send_task, SEND_BATCH, SEND_EMAIL, batch_id))
+    return len(batch_ids)
+
+
+def finish_runs(run_id: int | None = None) -> None:
+    """End the runs none of whose batches is open, and their campaigns. Derived from the rows, never counted."""
+    open_batch = exists(select(literal(1)).where(Batch.run_id == Run.id, Batch.state == "open"))
+    ended = db.session.scalars(
+        update(Run)
+        .where(
+            Run.state == "sending",
+            ~open_batch,
+            or_(Run.id == run_id, literal(run_id is None)),
+            exists(select(literal(1)).where(Campaign.id == Run.campaign_id, Campaign.state == State.RUNNING)),
+        )
+        .values(state="complete", finished_at=now())
+        .returning(Run.campaign_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for campaign_id in ended:
+        complete(campaign=db.session.get_one(Campaign, campaign_id))
+
+
+def cancel_run(campaign_id: int) -> None:
+    """Leave the unsent unsent: planned rows become cancelled; what is on its way is recorded as it ends."""
+    run = db.session.scalar(select(Run).where(Run.campaign_id == campaign_id).with_for_update())
+    if run is None or run.state in ("complete", "cancelled"):
+        return
+    run.state = "cancelled"
+    run.finished_at = now()
+    db.session.flush()
+    db.session.execute(
+        update(Message)
+        .where(Message.run_id == run.id, Message.state == MessageState.PLANNED)
+        .values(state=MessageState.CANCELLED)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.execute(update(Batch).where(Batch.run_id == run.id, Batch.token.is_(None)).values(state="done"))
+
+
+def resume_run(campaign_id: int) -> None:
+    """Send out the open batches of a campaign that runs again, at once."""
+    db.session.execute(
+        update(Batch)
+        .where(
+            Batch.run_id.in_(select(Run.id).where(Run.campaign_id == campaign_id)),
+            Batch.state == "open",
+            Batch.token.is_(None),
+            Batch.due_at <= now() + timedelta(seconds=60),
+        )
+        .values(due_at=now())
+        .execution_options(synchronize_session=False)
+    )
+    dispatch_due_batches()

@@ -1,0 +1,82 @@
+"""Celery entry points of delivery."""
+
+from sqlalchemy import select, update
+
+from app.campaigns.models import Campaign
+from app.clients.models import Client
+from app.core import jobs, queues
+from app.core.clock import now
+from app.core.extensions import db
+from app.core.unit_of_work import unit_of_work
+from app.delivery.models import Batch, MessageState, Run, SeedMessage
+from app.delivery.planning import SEND_BATCH, plan_run
+from app.delivery.rendering import send_copies
+from app.delivery.sending import send_batch
+from app.delivery.sweeping import cancel_run, finish_runs, resume_run, sweep
+
+TEST_MARK = "[Test]"
+
+
+@jobs.job("delivery.plan_run")
+def plan(lease: jobs.Lease, *, campaign_id: int) -> None:
+    """A campaign was launched: freeze its audience, plan its messages, send the seed list its copies."""
+    plan_run(campaign_id, lease.renew)
+    with unit_of_work():
+        finish_runs()
+    _send_seeds(campaign_id)
+
+
+@jobs.job("delivery.cancel_run")
+def cancel(lease: jobs.Lease, *, campaign_id: int) -> None:
+    with unit_of_work():
+        lease.renew()
+        cancel_run(campaign_id)
+
+
+@jobs.job("delivery.resume_run")
+def resume(lease: jobs.Lease, *, campaign_id: int) -> None:
+    with unit_of_work():
+        lease.renew()
+        resume_run(campaign_id)
+
+
+@jobs.job("delivery.send_test")
+def send_test(lease: jobs.Lease, *, campaign_id: int, address: str, client_number: str = "") -> None:
+    """A test of the campaign's first message to one member of staff."""
+    campaign = db.session.get_one(Campaign, campaign_id)
+    client = db.session.scalar(select(Client).where(Client.number == client_number)) if client_number else None
+    for step in campaign.steps[:1]:
+        send_copies(campaign=campaign, step=step, addresses=[address], client=client, mark=TEST_MARK)
+
+
+def _send_seeds(campaign_id: int) -> None:
+    """Each seed once: the row moves before the copy leaves, so a repeated job sends nothing twice."""
+    with unit_of_work() as session:
+        rows = session.execute(
+            update(SeedMessage)
+            .where(
+                SeedMessage.run_id.in_(select(Run.id).where(Run.campaign_id == campaign_id)),
+                SeedMessage.state == MessageState.PLANNED,
+            )
+            .values(state=MessageState.SENT, sent_at=now())
+            .returning(SeedMessage.step_id, SeedMessage.email)
+            .execution_options(synchronize_session=False)
+        ).all()
+    campaign = db.session.get_one(Campaign, campaign_id)
+    for step in campaign.steps:
+        addresses = [row.email for row in rows if row.step_id == step.id]
+        if addresses:
+            send_copies(campaign=campaign, step=step, addresses=addresses, client=None, mark="")
+
+
+@queues.task(SEND_BATCH)
+def run_batch(batch_id: int) -> None:
+    """Send one batch and, where it was the last, end the run."""
+    send_batch(batch_id)
+    with unit_of_work():
+        finish_runs(db.session.scalar(select(Batch.run_id).where(Batch.id == batch_id)))
+
+
+@queues.tick("delivery.sweep", every=2, queue=queues.DEFAULT)
+def keep_moving() -> None:
+    sweep()

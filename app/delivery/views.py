@@ -1,0 +1,45 @@
+"""Progress and test sends, embedded in the campaign pages."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from app.campaigns.models import State
+from app.campaigns.queries import campaign_by_code
+from app.core.permissions import Permission, requires
+from app.core.unit_of_work import unit_of_work
+from app.delivery.queries import campaign_progress
+from app.delivery.service import request_test
+
+bp = Blueprint("delivery", __name__)
+MOVING = (State.RUNNING, State.PAUSED)
+
+
+@bp.get("/campaigns/<code>/progress")
+@requires(Permission.VIEW_CAMPAIGNS)
+def progress(code: str) -> str:
+    """A fragment that asks for itself again while the campaign is on its way."""
+    campaign = campaign_by_code(code, viewer=current_user)
+    return render_template(
+        "delivery/_progress.html",
+        campaign=campaign,
+        progress=campaign_progress(campaign.id),
+        moving=campaign.state in MOVING,
+    )
+
+
+@bp.post("/campaigns/<code>/test-send")
+@requires(Permission.EDIT_CAMPAIGNS)
+def test_send(code: str) -> Response:
+    """Send the message to members of staff, filled with a client's values where a number is given."""
+    campaign = campaign_by_code(code, viewer=current_user)
+    with unit_of_work():
+        count = request_test(
+            campaign=campaign,
+            addresses=request.form.get("addresses", "").split(","),
+            client_number=request.form.get("client_number", "").strip(),
+            actor=current_user,
+        )
+    flash(_("The test is on its way to %(count)s address(es).", count=count), "success")
+    return redirect(url_for("campaigns.show", code=campaign.code))

@@ -1,0 +1,29 @@
+"""The Celery app: `celery -A worker worker -Q send-email,default` or `... -Q track,audience,report`.
+
+A worker loads only the task modules of its queues (WORKER_QUEUES, a comma-separated list), so that the sending
+worker stays small. Beat loads all of them for their schedule.
+"""
+
+import os
+
+from celery.signals import setup_logging, worker_process_init
+
+from app import create_app
+from app.core.queues import celery_app, dispose_inherited_connections
+from app.wiring import load_tasks
+
+app = create_app(web=False)
+load_tasks(os.environ.get("WORKER_QUEUES"))
+celery = celery_app
+
+
+@setup_logging.connect
+def keep_our_logging(**_: object) -> None:
+    """Celery leaves logging alone: `create_app` has configured it."""
+
+
+@worker_process_init.connect
+def start_with_fresh_connections(**_: object) -> None:
+    """A forked process must not share the parent's database connections."""
+    with app.app_context():
+        dispose_inherited_connections()
