@@ -1,0 +1,104 @@
+"""A rule as a sentence in the reader's language: job is student and (balance is more than 1,500 or age is …)."""
+
+from datetime import date
+from typing import Any
+
+from flask_babel import format_date, format_decimal, ngettext
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from app.audiences.fields import Catalogue
+from app.audiences.rules import Condition, Group, Not, Rule
+
+LISTED = 12  # values a list spells out before it says how many more there are
+
+_PHRASES = {
+    "is": _l("%(field)s is %(value)s"),
+    "is_not": _l("%(field)s is not %(value)s"),
+    "contains": _l("%(field)s contains %(value)s"),
+    "not_contains": _l("%(field)s does not contain %(value)s"),
+    "starts_with": _l("%(field)s starts with %(value)s"),
+    "in": _l("%(field)s is one of %(value)s"),
+    "not_in": _l("%(field)s is none of %(value)s"),
+    "known": _l("%(field)s is known"),
+    "missing": _l("%(field)s is not known"),
+    "eq": _l("%(field)s is %(value)s"),
+    "ne": _l("%(field)s is not %(value)s"),
+    "gt": _l("%(field)s is more than %(value)s"),
+    "gte": _l("%(field)s is at least %(value)s"),
+    "lt": _l("%(field)s is less than %(value)s"),
+    "lte": _l("%(field)s is at most %(value)s"),
+    "between": _l("%(field)s is from %(low)s to %(high)s"),
+    "on": _l("%(field)s is on %(value)s"),
+    "before": _l("%(field)s is before %(value)s"),
+    "after": _l("%(field)s is after %(value)s"),
+    "in_last_days": _l("%(field)s is in the last %(days)s"),
+    "in_next_days": _l("%(field)s is in the next %(days)s"),
+    "more_than_days_ago": _l("%(field)s is longer ago than %(days)s"),
+    "anniversary_in_next_days": _l("%(field)s has its anniversary in the next %(days)s"),
+    "is_yes": _l("%(field)s is yes"),
+    "is_no": _l("%(field)s is no"),
+    "has": _l("%(field)s include %(value)s"),
+    "has_not": _l("%(field)s do not include %(value)s"),
+}
+
+
+def sentence(rule: Rule, catalogue: Catalogue) -> str:
+    """The rule in words, without a capital or a full stop."""
+    return _Writer(catalogue).rule(rule)
+
+
+class _Writer:
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def rule(self, rule: Rule) -> str:
+        if isinstance(rule, Condition):
+            return self._condition(rule)
+        if isinstance(rule, Not):
+            if isinstance(rule.rule, Group) and not rule.rule.rules:
+                return str(_("no client"))
+            return str(_("not (%(rule)s)", rule=self.rule(rule.rule)))
+        if not rule.rules:
+            return str(_("every client"))
+        if len(rule.rules) == 1:
+            return self.rule(rule.rules[0])
+        join = str(_(" and ") if rule.every else _(" or "))
+        return join.join(self._member(one) for one in rule.rules)
+
+    def _member(self, rule: Rule) -> str:
+        while isinstance(rule, Group) and len(rule.rules) == 1:
+            rule = rule.rules[0]
+        text = self.rule(rule)
+        return f"({text})" if isinstance(rule, Group) and rule.rules else text
+
+    def _condition(self, rule: Condition) -> str:
+        phrase, value = str(_PHRASES[rule.op.key]), rule.value
+        words: dict[str, str] = {"field": str(rule.field.label)}
+        if rule.op.value in ("range", "daterange"):
+            words["low"], words["high"] = self._value(rule, value[0]), self._value(rule, value[1])
+        elif rule.op.value == "days":
+            words["days"] = ngettext("%(number)s day", "%(number)s days", value, number=format_decimal(value))
+        elif isinstance(value, tuple):
+            words["value"] = self._list(rule, value)
+        elif value is not None:
+            words["value"] = self._value(rule, value)
+        return phrase % words
+
+    def _list(self, rule: Condition, values: tuple[Any, ...]) -> str:
+        shown = [self._value(rule, value) for value in values[:LISTED]]
+        rest = len(values) - LISTED
+        if rest > 0:
+            shown.append(ngettext("%(number)s more", "%(number)s more", rest, number=format_decimal(rest)))
+        if len(shown) == 1:
+            return shown[0]
+        return str(_("%(values)s or %(last)s", values=str(_(", ")).join(shown[:-1]), last=shown[-1]))
+
+    def _value(self, rule: Condition, value: Any) -> str:
+        if isinstance(value, date):
+            return str(format_date(value))
+        if rule.field.takes_choices:
+            return str(self._catalogue.choices(rule.field).get(value, value))
+        if isinstance(value, int | float):
+            return str(format_decimal(value))
+        return value if value.isalnum() else f"“{value}”"

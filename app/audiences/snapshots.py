@@ -1,0 +1,149 @@
+"""Audiences as sets of client ids: found by a rule, frozen as Roaring bitmaps, split by why somebody is left out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+from pyroaring import BitMap64
+from sqlalchemy import ColumnElement, Text, case, func, literal, or_, select, true
+
+from app.audiences.compiler import condition
+from app.audiences.fields import load_catalogue
+from app.audiences.models import Segment, Snapshot
+from app.audiences.rules import Rule, RuleJson
+from app.clients.contactability import REASON_LABELS as CONTACT_REASONS
+from app.clients.contactability import exclusion_reason
+from app.clients.models import Client
+from app.core.extensions import db
+
+EXCLUDED_SEGMENT = "excluded_segment"
+REASON_LABELS: dict[str, object] = {EXCLUDED_SEGMENT: _l("In an excluded segment"), **CONTACT_REASONS}
+
+AnyRule = RuleJson | Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who a campaign reaches: matched = eligible + everyone excluded, each for the first reason that applies."""
+
+    matched: BitMap64
+    eligible: BitMap64
+    exclusions: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceCounts:
+    """The numbers of an Audience, without the ids. `exclusions` has the reasons that occur, in the order checked."""
+
+    matched: int
+    eligible: int
+    exclusions: dict[str, int]
+
+
+def client_ids(where: ColumnElement[bool]) -> BitMap64:
+    """The ids of the clients for whom `where` is true; one pass, some 0.4 s a million."""
+    return _bitmap(db.session.scalar(select(func.array_agg(Client.id)).where(where)))
+
+
+def freeze(
+    *,
+    name: str,
+    ids: BitMap64,
+    segment: Segment | None = None,
+    rule: RuleJson | None = None,
+    sentence: str | None = None,
+) -> Snapshot:
+    """Keep a set of client ids for good, in the current transaction, with the rule it came from as evidence."""
+    snapshot = Snapshot(
+        name=name,
+        segment_id=segment.id if segment else None,
+        rule=dict(rule) if rule is not None else None,
+        sentence=sentence,
+        bitmap=ids.serialize(),
+        size=len(ids),
+    )
+    db.session.add(snapshot)
+    db.session.flush()
+    return snapshot
+
+
+def union_rule(segments: Sequence[Segment]) -> dict[str, Any]:
+    """The rule of everyone in at least one of the segments, as evidence for a snapshot.
+
+    To find the clients of several segments pass their rules to `exclusion_counts`: joined they may nest deeper
+    than one rule is allowed to. No segment is nobody, whereas an empty group would be everyone.
+    """
+    if not segments:
+        return {"not": {"all": []}}
+    return {"any": [segment.rule for segment in segments]} if len(segments) > 1 else dict(segments[0].rule)
+
+
+def exclusion_counts(
+    *,
+    included: Sequence[AnyRule],
+    excluded: Sequence[AnyRule],
+    channel: str,
+    purpose: str,
+    visible: ColumnElement[bool] | None = None,
+    today: date | None = None,
+) -> Audience:
+    """Who is in at least one of `included`, and why some of them are left out; one pass over clients.
+
+    Being in one of `excluded` is checked first, then the reasons of `clients.contactability`. Only clients for
+    whom `visible` holds count at all. No included rule is nobody. Raises RuleError for a rule that is not one.
+    """
+    reason, where = _reason_and_scope(included, excluded, channel, purpose, visible, today)
+    rows = db.session.execute(select(reason, func.array_agg(Client.id)).where(where).group_by(reason))
+    by_reason = {row[0]: _bitmap(row[1]) for row in rows}
+    return Audience(
+        matched=BitMap64().union(*by_reason.values()),
+        eligible=by_reason.get(None, BitMap64()),
+        exclusions=_in_order({key: len(ids) for key, ids in by_reason.items()}),
+    )
+
+
+def audience_counts(
+    *,
+    included: Sequence[AnyRule],
+    excluded: Sequence[AnyRule],
+    channel: str,
+    purpose: str,
+    visible: ColumnElement[bool] | None = None,
+    today: date | None = None,
+) -> AudienceCounts:
+    """Only the numbers of `exclusion_counts`, for previews."""
+    reason, where = _reason_and_scope(included, excluded, channel, purpose, visible, today)
+    rows = db.session.execute(select(reason, func.count()).select_from(Client).where(where).group_by(reason))
+    counts: dict[str | None, int] = {row[0]: row[1] for row in rows}
+    return AudienceCounts(matched=sum(counts.values()), eligible=counts.get(None, 0), exclusions=_in_order(counts))
+
+
+def in_any(rules: Sequence[AnyRule], *, today: date | None = None) -> ColumnElement[bool]:
+    """True for clients of at least one of the rules; false for all where there is no rule."""
+    catalogue = load_catalogue()
+    return or_(literal(False), *(condition(rule, today=today, catalogue=catalogue) for rule in rules))
+
+
+def _reason_and_scope(
+    included: Sequence[AnyRule],
+    excluded: Sequence[AnyRule],
+    channel: str,
+    purpose: str,
+    visible: ColumnElement[bool] | None,
+    today: date | None,
+) -> tuple[ColumnElement[str | None], ColumnElement[bool]]:
+    contact = exclusion_reason(channel=channel, purpose=purpose)
+    in_excluded = in_any(excluded, today=today)
+    reason = case((in_excluded, literal(EXCLUDED_SEGMENT, Text)), else_=contact).label("reason")
+    scope = in_any(included, today=today) & (true() if visible is None else visible)
+    return reason, scope
+
+
+def _bitmap(ids: Sequence[int] | None) -> BitMap64:
+    return BitMap64(ids or ())
+
+
+def _in_order(counts: dict[Any, int]) -> dict[str, int]:
+    return {reason: counts[reason] for reason in REASON_LABELS if reason in counts}
