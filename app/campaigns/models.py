@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -35,7 +36,22 @@ NEXT: dict[State, set[State]] = {
     State.COMPLETE: set(),
     State.CANCELLED: set(),
 }
+STATE_LABELS = {
+    State.DRAFT: _l("Draft"),
+    State.IN_REVIEW: _l("In review"),
+    State.APPROVED: _l("Approved"),
+    State.SCHEDULED: _l("Scheduled"),
+    State.RUNNING: _l("Running"),
+    State.PAUSED: _l("Paused"),
+    State.COMPLETE: _l("Complete"),
+    State.CANCELLED: _l("Cancelled"),
+}
 PURPOSES = ("marketing", "service", "statutory")
+PURPOSE_LABELS = {
+    "marketing": _l("Marketing"),
+    "service": _l("Service"),
+    "statutory": _l("Statutory notice"),
+}
 SEGMENT_ROLES = ("include", "exclude", "report")
 
 

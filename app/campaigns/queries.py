@@ -1,0 +1,190 @@
+"""Reads about campaigns.
+
+Who sees what: a campaign belongs to its owner's branch. People see those of their own part of the firm and those of the
+branches above them, which reach their clients too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import ColumnElement, func, literal, or_, select
+from sqlalchemy.orm import joinedload
+
+from app.audiences.models import Segment
+from app.audiences.snapshots import AudienceCounts, audience_counts
+from app.audit.models import AuditEntry
+from app.campaigns.models import Campaign, State
+from app.clients.models import Client
+from app.core.errors import NotFound
+from app.core.extensions import db
+from app.users.models import Branch, User
+from app.users.queries import in_subtree
+
+PAGE = 50
+OPEN_STATES = (State.DRAFT, State.IN_REVIEW, State.APPROVED, State.SCHEDULED, State.RUNNING, State.PAUSED)
+
+
+class SegmentMissing(NotFound):
+    def __init__(self, name: str) -> None:
+        super().__init__(_l("There is no segment “%(name)s”.", name=name))
+
+
+def visible_to(viewer: User) -> ColumnElement[bool]:
+    """For WHERE on campaign: those that the viewer may see."""
+    path = (
+        select(Branch.path).join(User, User.branch_id == Branch.id).where(User.id == Campaign.owner_id)
+    ).scalar_subquery()
+    own = literal(viewer.branch.path)
+    return or_(Campaign.owner_id.is_(None), path.startswith(own), own.startswith(path))
+
+
+def campaign_by_code(code: str, *, viewer: User | None) -> Campaign:
+    """The campaign, where the viewer (None: the command line) may see it; else NotFound."""
+    query = select(Campaign).where(func.lower(Campaign.code) == code.lower())
+    if viewer is not None:
+        query = query.where(visible_to(viewer))
+    campaign = db.session.scalar(query)
+    if campaign is None:
+        raise NotFound
+    return campaign
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPage:
+    """One page of campaigns, newest first, with the ids to go on from in either direction (None at an end)."""
+
+    campaigns: Sequence[Campaign]
+    newer_than: int | None
+    older_than: int | None
+
+
+def campaign_page(
+    *,
+    viewer: User,
+    state: str = "",
+    tag: str = "",
+    search: str = "",
+    newer_than: int | None = None,
+    older_than: int | None = None,
+) -> CampaignPage:
+    """50 campaigns a page by falling id. `state`: one of State, "open" or all; `search` is for code and name."""
+    upwards = newer_than is not None
+    query = select(Campaign).options(joinedload(Campaign.owner)).where(_wanted(viewer, state, tag, search))
+    if newer_than is not None:
+        query = query.where(Campaign.id > newer_than).order_by(Campaign.id)
+    else:
+        query = query.order_by(Campaign.id.desc())
+        if older_than is not None:
+            query = query.where(Campaign.id < older_than)
+    found = list(db.session.scalars(query.limit(PAGE + 1)))
+    more = len(found) > PAGE
+    page = found[:PAGE]
+    if upwards:
+        page.reverse()
+    if not page:
+        return CampaignPage([], None, None)
+    has_newer = more if upwards else older_than is not None
+    has_older = True if upwards else more
+    return CampaignPage(page, page[0].id if has_newer else None, page[-1].id if has_older else None)
+
+
+def campaign_counts(*, viewer: User) -> dict[str, int]:
+    """How many visible campaigns there are in each state (states without any are left out)."""
+    rows = db.session.execute(select(Campaign.state, func.count()).where(visible_to(viewer)).group_by(Campaign.state))
+    return {State(state).value: count for state, count in rows}
+
+
+def campaign_tags(*, viewer: User) -> list[str]:
+    """The tags in use, by name."""
+    tag = func.unnest(Campaign.tags).label("tag")
+    return list(db.session.scalars(select(tag).where(visible_to(viewer)).distinct().order_by(tag).limit(200)))
+
+
+def _wanted(viewer: User, state: str, tag: str, search: str) -> ColumnElement[bool]:
+    condition = visible_to(viewer)
+    if state == "open":
+        condition &= Campaign.state.in_(OPEN_STATES)
+    elif state in set(State):
+        condition &= Campaign.state == state
+    if tag:
+        condition &= Campaign.tags.contains([tag])
+    for word in search.split():
+        condition &= Campaign.name.icontains(word, autoescape=True) | Campaign.code.icontains(word, autoescape=True)
+    return condition
+
+
+def due_campaigns(now: datetime) -> list[Campaign]:
+    """Scheduled campaigns whose time has come, the longest waiting first."""
+    return list(
+        db.session.scalars(
+            select(Campaign)
+            .where(Campaign.state == State.SCHEDULED, Campaign.send_at <= now)
+            .order_by(Campaign.send_at, Campaign.id)
+            .limit(100)
+        )
+    )
+
+
+def segments_of(campaign: Campaign, role: str) -> list[Segment]:
+    """The campaign's segments in one role, in their order."""
+    return [link.segment for link in campaign.segments if link.role == role]
+
+
+def segments_by_name(names: Sequence[str]) -> list[Segment]:
+    """The segments in use with these names, in the order given. Raises NotFound naming the first that is missing."""
+    rows = db.session.scalars(select(Segment).where(Segment.archived_at.is_(None), Segment.name.in_(names)))
+    known = {segment.name: segment for segment in rows}
+    for name in names:
+        if name not in known:
+            raise SegmentMissing(name)
+    return [known[name] for name in names]
+
+
+def segment_choices() -> list[Segment]:
+    """The segments that may be put on a campaign, by name."""
+    query = select(Segment).where(Segment.archived_at.is_(None)).order_by(func.lower(Segment.name)).limit(1000)
+    return list(db.session.scalars(query))
+
+
+def audience_scope(campaign: Campaign) -> ColumnElement[bool] | None:
+    """For WHERE on client: whom the campaign may reach, the clients of its owner's part of the firm. None: all."""
+    if campaign.owner is None or campaign.owner.branch.parent_id is None:
+        return None
+    return Client.branch_id.in_(select(Branch.id).where(in_subtree(campaign.owner.branch)))
+
+
+def audience_preview(campaign: Campaign) -> AudienceCounts:
+    """Matched, excluded by reason and left to send to, as of now; the launch counts again and freezes."""
+    return audience_counts(
+        included=[segment.rule for segment in segments_of(campaign, "include")],
+        excluded=[segment.rule for segment in segments_of(campaign, "exclude")],
+        channel=campaign.steps[0].channel,
+        purpose=campaign.purpose,
+        visible=audience_scope(campaign),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One act in a campaign's life. `actor` None is the system itself."""
+
+    at: datetime
+    actor: str | None
+    action: str
+    changes: dict[str, Any]
+    reason: str | None
+
+
+def history(campaign: Campaign, *, limit: int = 100) -> list[HistoryLine]:
+    """What was done to the campaign, newest first."""
+    rows = db.session.execute(
+        select(AuditEntry, User.name)
+        .outerjoin(User, User.id == AuditEntry.actor_id)
+        .where(AuditEntry.subject == "campaign", AuditEntry.subject_id == campaign.id)
+        .order_by(AuditEntry.id.desc())
+        .limit(limit)
+    )
+    return [HistoryLine(entry.at, name, entry.action, entry.changes, entry.reason) for entry, name in rows]

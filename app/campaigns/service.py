@@ -1,0 +1,503 @@
+"""What may be done with a campaign, each verb in the caller's transaction.
+
+Every change of state goes through `_move`: one compare-and-set UPDATE along the table `NEXT`, so that of two people
+(or a person and a tick) who act at once exactly one wins and the other reads Conflict. Edits take the row lock
+first, so nothing changes between the check and the move.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from email_validator import EmailNotValidError, validate_email
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import Integer, cast, func, select, update
+
+from app.audiences.models import Segment
+from app.audit.service import record
+from app.campaigns.models import (
+    NEXT,
+    PURPOSES,
+    STATE_LABELS,
+    Campaign,
+    CampaignSegment,
+    Seed,
+    State,
+    Step,
+)
+from app.campaigns.preflight import preflight
+from app.campaigns.queries import audience_preview
+from app.content.models import EmailContent
+from app.content.service import new_content, same_words
+from app.core.clock import now
+from app.core.errors import AppError, Conflict, Forbidden
+from app.core.events import emit
+from app.core.extensions import db
+from app.core.permissions import Actor, Permission, require
+
+RESERVED_CODES = {"new"}
+MAX_SEEDS = 50
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+APPROVAL_GOOD_FOR = timedelta(days=365)
+
+
+class CodeTaken(Conflict):
+    message = _l("Another campaign has this code. Choose a different one.")
+
+
+class WrongState(Conflict):
+    """The campaign's state does not allow the step (or somebody else was quicker)."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        super().__init__(
+            _l(
+                "This is not possible while the campaign is “%(state)s”. Reload the page to see how it stands now.",
+                state=STATE_LABELS[State(campaign.state)],
+            )
+        )
+
+
+class NotReady(AppError):
+    """Something is missing before the campaign can be submitted; the message says what."""
+
+
+class OwnCampaign(Forbidden):
+    message = _l("You submitted this campaign yourself. Somebody else has to check it.")
+
+
+class ApprovalExpired(Conflict):
+    message = _l("An approval is good for twelve months. Take the campaign back to draft and submit it again.")
+
+
+# ---- Setting up -----------------------------------------------------------------------------------------------------
+
+
+def create_campaign(
+    *,
+    name: str,
+    purpose: str = "marketing",
+    tags: Sequence[str] = (),
+    window_days: int = 30,
+    code: str | None = None,
+    actor: Actor | None,
+) -> Campaign:
+    """Begin a campaign as a draft with one e-mail step. Without a code it gets the year's next, such as 2026-0007."""
+    facts = _checked_facts(name=name, purpose=purpose, tags=tags, window_days=window_days)
+    db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("campaign code", 0))))
+    campaign = Campaign(
+        code=_free_code(code) if code else _next_code(),
+        state=State.DRAFT,
+        owner_id=actor.id if actor else None,
+        steps=[Step(position=0, channel="email")],
+        **facts,
+    )
+    db.session.add(campaign)
+    db.session.flush()
+    changes = {key: [None, value] for key, value in {"code": campaign.code, **facts}.items()}
+    _note(campaign, "created", actor, changes=changes)
+    return campaign
+
+
+def update_campaign(
+    *, campaign: Campaign, name: str, purpose: str, tags: Sequence[str], window_days: int, actor: Actor | None
+) -> None:
+    """Change the facts of a campaign that is still open to change."""
+    facts = _checked_facts(name=name, purpose=purpose, tags=tags, window_days=window_days)
+    changes = {key: [getattr(campaign, key), value] for key, value in facts.items() if getattr(campaign, key) != value}
+    if not changes:
+        return
+    _open_for_editing(campaign, actor)
+    for key, value in facts.items():
+        setattr(campaign, key, value)
+    _note(campaign, "updated", actor, changes=changes)
+
+
+def set_segments(
+    *,
+    campaign: Campaign,
+    include: Sequence[Segment],
+    exclude: Sequence[Segment] = (),
+    report: Sequence[Segment] = (),
+    actor: Actor | None,
+) -> None:
+    """Choose whom to send to, whom to leave out, and by which further segments to report."""
+    wanted = {"include": list(include), "exclude": list(exclude), "report": list(report)}
+    if any(segment.archived_at for segments in wanted.values() for segment in segments):
+        raise AppError(_l("An archived segment cannot be used. Choose another one."))
+    if {segment.id for segment in include} & {segment.id for segment in exclude}:
+        raise AppError(_l("A segment cannot be both included and excluded."))
+    _open_for_editing(campaign, actor)
+    changes: dict[str, Any] = {}
+    kept: list[CampaignSegment] = []
+    for role, segments in wanted.items():
+        before = {link.segment_id: link for link in campaign.segments if link.role == role}
+        unique = list({segment.id: segment for segment in segments}.values())
+        for position, segment in enumerate(unique):
+            link = before.get(segment.id) or CampaignSegment(segment_id=segment.id, role=role)
+            link.position = position
+            kept.append(link)
+        if list(before) != [segment.id for segment in unique]:
+            changes[role] = [list(before), [segment.id for segment in unique]]
+    if not changes:
+        return
+    campaign.segments = kept
+    db.session.flush()
+    db.session.refresh(campaign, ["segments"])
+    _note(campaign, "audience_changed", actor, changes=changes)
+
+
+def set_content(
+    *,
+    campaign: Campaign,
+    format: str,
+    subject: str,
+    preheader: str,
+    source: str,
+    actor: Actor | None,
+    seen_content_id: int | None = None,
+) -> EmailContent:
+    """Write the message: a new immutable version, unless nothing changed.
+
+    `seen_content_id` is the version the editor began from (0: none); Conflict where there is a newer one.
+    """
+    content = new_content(format=format, subject=subject, preheader=preheader, source=source, actor=actor)
+    step = _email_step(campaign)
+    if step.content is not None and same_words(step.content, content):
+        return step.content
+    _open_for_editing(campaign, actor)
+    db.session.refresh(step)
+    if seen_content_id is not None and seen_content_id != (step.content_id or 0):
+        raise Conflict
+    db.session.add(content)
+    db.session.flush()
+    before = step.content
+    step.content = content
+    changes: dict[str, Any] = {"content": [before and before.id, content.id]}
+    if before is None or before.subject != content.subject:
+        changes["subject"] = [before and before.subject, content.subject]
+    _note(campaign, "content_changed", actor, changes=changes)
+    return content
+
+
+def set_seeds(*, campaign: Campaign, emails: Sequence[str], actor: Actor | None) -> None:
+    """The staff addresses that get a copy of the real send. They are outside all counts, so approval stands."""
+    addresses = list(dict.fromkeys(_address(email) for email in emails if email.strip()))
+    if len(addresses) > MAX_SEEDS:
+        raise AppError(_l("A seed list holds at most %(limit)s addresses.", limit=MAX_SEEDS))
+    _lock(campaign)
+    if campaign.launched_at is not None or State(campaign.state) == State.CANCELLED:
+        raise WrongState(campaign)
+    kept = {seed.email: seed for seed in campaign.seeds}
+    if list(kept) == addresses:
+        return
+    campaign.seeds = [kept.get(address) or Seed(email=address) for address in addresses]
+    db.session.flush()
+    _note(campaign, "seeds_changed", actor, changes={"addresses": [len(kept), len(addresses)]})
+
+
+def duplicate(*, campaign: Campaign, actor: Actor | None) -> Campaign:
+    """A new draft with the same facts, segments still in use, message and seed list; nothing of its history."""
+    copy = create_campaign(
+        name=str(_l("Copy of %(name)s", name=campaign.name)),
+        purpose=campaign.purpose,
+        tags=campaign.tags,
+        window_days=campaign.window_days,
+        actor=actor,
+    )
+    copy.segments = [
+        CampaignSegment(segment_id=link.segment_id, role=link.role, position=link.position)
+        for link in campaign.segments
+        if link.segment.archived_at is None
+    ]
+    copy.seeds = [Seed(email=seed.email) for seed in campaign.seeds]
+    _email_step(copy).content = _email_step(campaign).content
+    db.session.flush()
+    _note(copy, "copied", actor, changes={"copied_from": [None, campaign.id]})
+    return copy
+
+
+# ---- Approval -------------------------------------------------------------------------------------------------------
+
+
+def submit(*, campaign: Campaign, actor: Actor) -> None:
+    """Hand the draft to compliance. NotReady says everything that is missing or forbidden."""
+    _lock(campaign)
+    if State(campaign.state) != State.DRAFT:
+        raise WrongState(campaign)
+    _check_ready(campaign)
+    _move(
+        campaign,
+        State.IN_REVIEW,
+        since={State.DRAFT},
+        action="submitted",
+        actor=actor,
+        submitted_by_id=actor.id,
+        submitted_at=now(),
+        approved_by_id=None,
+        approved_at=None,
+        returned_reason=None,
+    )
+
+
+def approve(*, campaign: Campaign, actor: Actor, seen: datetime | None = None) -> None:
+    """Release the campaign for sending: by a checker, never by the one who submitted it.
+
+    `seen` is the submission the checker looked at; Conflict where it was withdrawn and submitted anew since.
+    """
+    _check_checker(campaign, actor)
+    _lock(campaign)
+    if seen is not None and campaign.submitted_at != seen:
+        raise Conflict
+    _move(
+        campaign,
+        State.APPROVED,
+        since={State.IN_REVIEW},
+        action="approved",
+        actor=actor,
+        approved_by_id=actor.id,
+        approved_at=now(),
+    )
+
+
+def send_back(*, campaign: Campaign, reason: str, actor: Actor) -> None:
+    """Return the campaign to its author with the reason."""
+    _check_checker(campaign, actor)
+    reason = reason.strip()
+    if not reason:
+        raise AppError(_l("Say what has to change, so that the author can act on it."))
+    _move(
+        campaign,
+        State.DRAFT,
+        since={State.IN_REVIEW},
+        action="returned",
+        actor=actor,
+        reason=reason,
+        returned_reason=reason,
+    )
+
+
+def withdraw(*, campaign: Campaign, actor: Actor) -> None:
+    """Take a submitted or approved campaign back to draft, to change it. An approval is lost by this."""
+    _reopen(campaign, actor)
+
+
+# ---- Sending --------------------------------------------------------------------------------------------------------
+
+
+def schedule(*, campaign: Campaign, send_at: datetime, actor: Actor) -> None:
+    """Launch by itself at `send_at` (aware)."""
+    if send_at <= now():
+        raise AppError(_l("This time has passed. Choose a later one, or launch now."))
+    _check_approval_lasts(campaign, send_at)
+    _move(campaign, State.SCHEDULED, since={State.APPROVED}, action="scheduled", actor=actor, send_at=send_at)
+
+
+def unschedule(*, campaign: Campaign, actor: Actor) -> None:
+    """Take the time back; the approval stands."""
+    _move(campaign, State.APPROVED, since={State.SCHEDULED}, action="unscheduled", actor=actor, send_at=None)
+
+
+def launch(*, campaign: Campaign, actor: Actor | None) -> None:
+    """Start sending. The audience is frozen by the listener of "campaign.launched". `actor` None: the schedule."""
+    _check_approval_lasts(campaign, now())
+    _move(
+        campaign,
+        State.RUNNING,
+        since={State.APPROVED, State.SCHEDULED},
+        action="launched",
+        actor=actor,
+        launched_at=now(),
+    )
+    emit("campaign.launched", campaign_id=campaign.id)
+
+
+def pause(*, campaign: Campaign, actor: Actor) -> None:
+    """Stop after the messages that are being handed over right now."""
+    _move(campaign, State.PAUSED, since={State.RUNNING}, action="paused", actor=actor)
+
+
+def resume(*, campaign: Campaign, actor: Actor) -> None:
+    """Go on where it was paused."""
+    _move(campaign, State.RUNNING, since={State.PAUSED}, action="resumed", actor=actor)
+    emit("campaign.resumed", campaign_id=campaign.id)
+
+
+def cancel(*, campaign: Campaign, actor: Actor) -> None:
+    """End the campaign for good. What was sent stays sent; nothing more leaves."""
+    open_states = {state for state, following in NEXT.items() if State.CANCELLED in following}
+    _move(
+        campaign, State.CANCELLED, since=open_states, action="cancelled", actor=actor, send_at=None, finished_at=now()
+    )
+    emit("campaign.cancelled", campaign_id=campaign.id)
+
+
+def complete(*, campaign: Campaign) -> bool:
+    """Everything is sent (called by delivery). False where the campaign is not running (paused or over)."""
+    try:
+        _move(campaign, State.COMPLETE, since={State.RUNNING}, action="completed", actor=None, finished_at=now())
+    except WrongState:
+        return False
+    return True
+
+
+def segment_in_use(segment_id: int) -> object | None:
+    """The refusal for "archive segment": the campaign that still needs it, or None."""
+    name = db.session.scalar(
+        select(Campaign.name)
+        .join(CampaignSegment)
+        .where(CampaignSegment.segment_id == segment_id, Campaign.state.not_in([State.COMPLETE, State.CANCELLED]))
+        .order_by(Campaign.id.desc())
+        .limit(1)
+    )
+    return _l("The campaign “%(name)s” uses this segment and is not over yet.", name=name) if name else None
+
+
+# ---- The one way states change --------------------------------------------------------------------------------------
+
+
+def _move(
+    campaign: Campaign,
+    target: State,
+    *,
+    since: set[State],
+    action: str,
+    actor: Actor | None,
+    reason: str | None = None,
+    **values: Any,
+) -> None:
+    """Compare-and-set to `target` from one of the states in `since` that NEXT allows; WrongState for the loser."""
+    db.session.flush()
+    allowed = {state for state in since if target in NEXT[state]}
+    before, send_at = State(campaign.state), campaign.send_at
+    moved = (
+        before in allowed
+        and db.session.execute(
+            update(Campaign)
+            .where(Campaign.id == campaign.id, Campaign.state == before)
+            .values(state=target, updated_at=now(), **values)
+            .returning(Campaign.id)
+            .execution_options(synchronize_session=False)
+        ).scalar_one_or_none()
+    )
+    db.session.refresh(campaign)
+    if not moved:
+        raise WrongState(campaign)
+    changes: dict[str, Any] = {"state": [before, target]}
+    if "send_at" in values:
+        changes["send_at"] = [send_at and send_at.isoformat(), campaign.send_at and campaign.send_at.isoformat()]
+    _note(campaign, action, actor, changes=changes, reason=reason)
+
+
+def _reopen(campaign: Campaign, actor: Actor | None) -> None:
+    _move(
+        campaign,
+        State.DRAFT,
+        since={State.IN_REVIEW, State.APPROVED},
+        action="withdrawn",
+        actor=actor,
+        approved_by_id=None,
+        approved_at=None,
+    )
+
+
+def _lock(campaign: Campaign) -> None:
+    """Hold the campaign's row until the end of the transaction, and see it as it is now."""
+    db.session.flush()
+    db.session.refresh(campaign, with_for_update=True)
+
+
+def _open_for_editing(campaign: Campaign, actor: Actor | None) -> None:
+    """Only drafts change. An approved campaign falls back to draft: what was approved is not what would be sent."""
+    _lock(campaign)
+    if State(campaign.state) == State.APPROVED:
+        _reopen(campaign, actor)
+    if State(campaign.state) != State.DRAFT:
+        raise WrongState(campaign)
+
+
+def _check_checker(campaign: Campaign, actor: Actor) -> None:
+    require(actor, Permission.APPROVE_CAMPAIGNS)
+    if campaign.submitted_by_id == actor.id:
+        raise OwnCampaign
+
+
+def _check_approval_lasts(campaign: Campaign, until: datetime) -> None:
+    if campaign.approved_at is not None and until > campaign.approved_at + APPROVAL_GOOD_FOR:
+        raise ApprovalExpired
+
+
+def _check_ready(campaign: Campaign) -> None:
+    errors = [str(finding.message) for finding in preflight(campaign) if finding.severity == "error"]
+    if errors:
+        raise NotReady(" ".join(errors))
+    preview = audience_preview(campaign)
+    if preview.eligible == 0:
+        raise NotReady(
+            _l("No clients match.")
+            if preview.matched == 0
+            else _l("Clients match, but every one of them is excluded: nobody would get this message.")
+        )
+
+
+# ---- Checked input --------------------------------------------------------------------------------------------------
+
+
+def _checked_facts(*, name: str, purpose: str, tags: Sequence[str], window_days: int) -> dict[str, Any]:
+    name = " ".join(name.split())
+    if not name:
+        raise AppError(_l("Give the campaign a name."))
+    if len(name) > 200:
+        raise AppError(_l("The name may have 200 characters at most."))
+    if purpose not in PURPOSES:
+        raise AppError(_l("The purpose is marketing, service or statutory notice."))
+    if not 1 <= window_days <= 365:
+        raise AppError(_l("The attribution window is 1 to 365 days."))
+    clean = dict.fromkeys(" ".join(tag.split())[:40] for tag in tags if tag.strip())
+    return {"name": name, "purpose": purpose, "tags": list(clean), "window_days": window_days}
+
+
+def _free_code(code: str) -> str:
+    code = code.strip()
+    if not _CODE.fullmatch(code) or code.lower() in RESERVED_CODES:
+        raise AppError(_l("A code has letters, digits, dots, hyphens and underscores, 40 at most, e.g. 2026-SPRING."))
+    if db.session.scalar(select(Campaign.id).where(func.lower(Campaign.code) == code.lower())) is not None:
+        raise CodeTaken
+    return code
+
+
+def _next_code() -> str:
+    """The year's next number; the caller holds the lock on codes."""
+    year = now().year
+    number = Campaign.code.regexp_match(f"^{year}-[0-9]{{4,9}}$")
+    last = db.session.scalar(select(func.max(cast(func.split_part(Campaign.code, "-", 2), Integer))).where(number))
+    return f"{year}-{(last or 0) + 1:04}"
+
+
+def _address(email: str) -> str:
+    try:
+        return validate_email(email.strip(), check_deliverability=False).normalized.lower()
+    except EmailNotValidError:
+        raise AppError(_l("“%(address)s” is not an e-mail address.", address=email.strip()[:100])) from None
+
+
+def _email_step(campaign: Campaign) -> Step:
+    return campaign.steps[0]
+
+
+def _note(
+    campaign: Campaign,
+    action: str,
+    actor: Actor | None,
+    *,
+    changes: dict[str, Any],
+    reason: str | None = None,
+) -> None:
+    record(
+        actor=actor,
+        action=f"campaign.{action}",
+        subject="campaign",
+        subject_id=campaign.id,
+        changes=changes,
+        reason=reason,
+    )
