@@ -5,6 +5,7 @@ addresses through DATABASE_URL and BROKER_URL. The command line adopts servers t
 """
 
 import os
+import signal
 import socket
 import warnings
 from collections.abc import Iterator, MutableMapping
@@ -76,7 +77,12 @@ def valkey(data_dir: Path) -> Iterator[str]:
         persist=True,
         config={"maxmemory": "256mb", "maxmemory-policy": "noeviction", "save": "60 1"},
     )
-    server.start()
+    # A Ctrl-C in the terminal must end the workers first and the broker after them, so it is not told of it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        server.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     address = server.connection_url + "/0"
     (data_dir / _VALKEY_ADDRESS).write_text(address)
     try:

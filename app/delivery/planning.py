@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from pyroaring import BitMap64
-from sqlalchemy import bindparam, func, insert, select, text
+from sqlalchemy import Row, bindparam, func, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.types import BigInteger
@@ -57,7 +57,9 @@ def plan_run(campaign_id: int, renew: Callable[..., None]) -> None:
         for chunk in _unplanned_chunks(run_id, step.id, eligible):
             with unit_of_work():
                 renew(total=len(eligible))
-                plan_messages(run_id=run_id, campaign_id=campaign_id, step=step, client_ids=chunk)
+                plan_messages(
+                    run_id=run_id, campaign_id=campaign_id, step_id=step.id, channel=step.channel, client_ids=chunk
+                )
     with unit_of_work():
         run = db.session.get_one(Run, run_id)
         if run.state == "planning":
@@ -133,10 +135,9 @@ def _eligible(run: Run) -> BitMap64:
     return run.audience.client_ids if run.audience else BitMap64()
 
 
-def _steps(campaign_id: int) -> Sequence[Step]:
-    steps = db.session.scalars(select(Step).where(Step.campaign_id == campaign_id).order_by(Step.position)).all()
-    db.session.expunge_all()
-    return steps
+def _steps(campaign_id: int) -> Sequence[Row[int, str]]:
+    query = select(Step.id, Step.channel).where(Step.campaign_id == campaign_id).order_by(Step.position)
+    return db.session.execute(query).all()
 
 
 def _unplanned_chunks(run_id: int, step_id: int, eligible: BitMap64) -> Iterator[list[int]]:
@@ -144,13 +145,12 @@ def _unplanned_chunks(run_id: int, step_id: int, eligible: BitMap64) -> Iterator
     last = db.session.scalar(
         select(func.max(Message.client_id)).where(Message.run_id == run_id, Message.step_id == step_id)
     )
-    db.session.rollback()
     start = eligible.rank(last) if last is not None else 0
     for offset in range(start, len(eligible), CHUNK):
         yield list(eligible[offset : offset + CHUNK])
 
 
-def plan_messages(*, run_id: int, campaign_id: int, step: Step, client_ids: Sequence[int]) -> list[int]:
+def plan_messages(*, run_id: int, campaign_id: int, step_id: int, channel: str, client_ids: Sequence[int]) -> list[int]:
     """Write the batches and message rows of these clients and send the batches out after the commit.
 
     Returns the batch ids. Planning the same clients twice changes nothing.
@@ -162,8 +162,8 @@ def plan_messages(*, run_id: int, campaign_id: int, step: Step, client_ids: Sequ
             [
                 {
                     "run_id": run_id,
-                    "step_id": step.id,
-                    "channel": step.channel,
+                    "step_id": step_id,
+                    "channel": channel,
                     "size": size,
                     "due_at": now() + RESEND_AFTER,
                 }
@@ -176,8 +176,8 @@ def plan_messages(*, run_id: int, campaign_id: int, step: Step, client_ids: Sequ
         {
             "run_id": run_id,
             "campaign_id": campaign_id,
-            "step_id": step.id,
-            "channel": step.channel,
+            "step_id": step_id,
+            "channel": channel,
             "batch_ids": batch_ids,
             "batch_size": BATCH_SIZE,
             "client_ids": list(client_ids),

@@ -260,33 +260,25 @@ def record_results(batch_id: int, results: Sequence[Result]) -> None:
     refresh_tally(batch_id)
 
 
+_TALLY = text(
+    """
+    UPDATE batch
+    SET sent = counted.sent, failed = counted.failed, skipped = counted.skipped, unconfirmed = counted.unconfirmed
+    FROM (
+        SELECT count(*) FILTER (WHERE state = 'sent') AS sent,
+               count(*) FILTER (WHERE state = 'failed') AS failed,
+               count(*) FILTER (WHERE state = 'skipped') AS skipped,
+               count(*) FILTER (WHERE state = 'unconfirmed') AS unconfirmed
+        FROM message WHERE batch_id = :batch_id
+    ) AS counted
+    WHERE batch.id = :batch_id
+    """
+)
+
+
 def refresh_tally(batch_id: int) -> None:
     """Count the batch's rows anew: at most 500 of them, and never wrong however often a row changed."""
-
-    def count(state: MessageState) -> Any:
-        return func.count().filter(Message.state == state.value)
-
-    counted = (
-        select(
-            count(MessageState.SENT).label("sent"),
-            count(MessageState.FAILED).label("failed"),
-            count(MessageState.SKIPPED).label("skipped"),
-            count(MessageState.UNCONFIRMED).label("unconfirmed"),
-        )
-        .where(Message.batch_id == batch_id)
-        .subquery()
-    )
-    db.session.execute(
-        update(Batch)
-        .where(Batch.id == batch_id)
-        .values(
-            sent=counted.c.sent,
-            failed=counted.c.failed,
-            skipped=counted.c.skipped,
-            unconfirmed=counted.c.unconfirmed,
-        )
-        .execution_options(synchronize_session=False)
-    )
+    db.session.execute(_TALLY, {"batch_id": batch_id})
 
 
 def _record_surely(work: Work, results: Sequence[Result]) -> None:

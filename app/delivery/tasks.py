@@ -23,7 +23,7 @@ def plan(lease: jobs.Lease, *, campaign_id: int) -> None:
     plan_run(campaign_id, lease.renew)
     with unit_of_work():
         finish_runs()
-    _send_seeds(campaign_id)
+    send_seeds(campaign_id)
 
 
 @jobs.job("delivery.cancel_run")
@@ -49,7 +49,7 @@ def send_test(lease: jobs.Lease, *, campaign_id: int, address: str, client_numbe
         send_copies(campaign=campaign, step=step, addresses=[address], client=client, mark=TEST_MARK)
 
 
-def _send_seeds(campaign_id: int) -> None:
+def send_seeds(campaign_id: int) -> None:
     """Each seed once: the row moves before the copy leaves, so a repeated job sends nothing twice."""
     with unit_of_work() as session:
         rows = session.execute(

@@ -1,0 +1,309 @@
+"""The ledger: nothing is lost, nothing is sent twice, whatever happens in between."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import func, select, update
+
+from app.campaigns.models import Campaign, State
+from app.channels.base import Outcome, Result
+from app.channels.email.models import MailboxMessage
+from app.clients.models import Client, Suppression
+from app.content import rendering
+from app.core.clock import now
+from app.core.extensions import db
+from app.core.unit_of_work import unit_of_work
+from app.delivery.models import NEXT, Batch, Message, MessageState, Run, RunSegment, SeedMessage
+from app.delivery.planning import BATCH_SIZE
+from app.delivery.queries import campaign_progress
+from app.delivery.sending import claim_batch, finish, hand_over, postpone, record_results, release
+from app.delivery.service import settle_unconfirmed
+from app.delivery.sweeping import cancel_run, dispatch_due_batches, free_dead_batches, resume_run
+from app.delivery.tasks import send_seeds
+from tests.factories.audiences import make_segment
+from tests.factories.clients import make_client, make_clients
+from tests.factories.delivery import launched, plan, send_all, set_state, states
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def mailbox_count() -> int:
+    return db.session.scalar(select(func.count(MailboxMessage.id))) or 0
+
+
+def the_campaign() -> Campaign:
+    db.session.expire_all()
+    return db.session.scalars(select(Campaign)).one()
+
+
+def test_every_eligible_client_gets_exactly_one_message() -> None:
+    make_clients(BATCH_SIZE + 20)
+    launched()
+    assert states() == {"planned": BATCH_SIZE + 20}
+    send_all()
+    assert states() == {"sent": BATCH_SIZE + 20}
+    assert mailbox_count() == BATCH_SIZE + 20
+    assert the_campaign().state == State.COMPLETE
+    assert db.session.scalars(select(Run.state)).one() == "complete"
+
+
+def test_planning_twice_changes_nothing() -> None:
+    make_clients(30)
+    campaign = launched()
+    plan(campaign)
+    assert states() == {"planned": 30}
+    assert db.session.scalar(select(func.count(Run.id))) == 1
+
+
+def test_interrupted_planning_goes_on_after_the_last_planned_client() -> None:
+    make_clients(30)
+    campaign = launched()
+    later = select(Message.id).order_by(Message.client_id.desc()).limit(10)
+    with unit_of_work() as session:
+        session.execute(Message.__table__.delete().where(Message.id.in_(later)))
+        session.execute(update(Run).values(state="planning", planned_at=None))
+    plan(campaign)
+    assert states() == {"planned": 30}
+    assert db.session.scalar(select(func.count(func.distinct(Message.client_id)))) == 30
+
+
+def test_launch_counts_the_excluded_by_reason() -> None:
+    make_clients(5)
+    make_client(email_consent=None)
+    make_client(email=None)
+    make_client(flags=["deceased"])
+    make_client(status="closed")
+    blocked = make_client()
+    db.session.add(Suppression(channel="email", address=blocked.email, reason="hard bounce", source="test"))
+    db.session.commit()
+    launched()
+    run = db.session.scalars(select(Run)).one()
+    assert (run.matched, run.eligible) == (10, 5)
+    assert run.exclusions == {"no_consent": 1, "no_address": 1, "flagged": 1, "closed": 1, "suppressed": 1}
+
+
+def test_reported_segments_are_frozen_at_launch() -> None:
+    make_clients(4, city="Shanghai")
+    make_clients(3, city="Beijing")
+    segment = make_segment(name="Shanghai", rule={"all": [{"field": "city", "op": "is", "value": "Shanghai"}]})
+    launched(report=[segment])
+    db.session.execute(update(Client).values(city="Beijing"))
+    db.session.commit()
+    frozen = db.session.scalars(select(RunSegment).order_by(RunSegment.position)).all()
+    assert [part.snapshot.size for part in frozen] == [7, 4]
+
+
+def test_consent_withdrawn_after_planning_skips_the_message() -> None:
+    ids = make_clients(3)
+    launched()
+    db.session.execute(update(Client).where(Client.id == ids[1]).values(email_consent=False))
+    db.session.commit()
+    send_all()
+    assert states() == {"sent": 2, "skipped": 1}
+    assert db.session.scalar(select(Message.reason).where(Message.client_id == ids[1])) == "no_consent"
+    progress = campaign_progress(the_campaign().id)
+    assert progress is not None
+    assert (progress.sent, progress.skipped, progress.waiting) == (2, 1, 0)
+
+
+def test_a_batch_is_claimed_by_one_worker_only() -> None:
+    make_clients(3)
+    launched()
+    batch_id = db.session.scalars(select(Batch.id)).one()
+    assert claim_batch(batch_id) is not None
+    assert claim_batch(batch_id) is None
+
+
+def test_nothing_leaves_while_the_campaign_is_paused() -> None:
+    make_clients(3)
+    campaign = launched()
+    set_state(campaign, State.PAUSED)
+    send_all()
+    assert states() == {"planned": 3}
+    set_state(campaign, State.RUNNING)
+    send_all()
+    assert states() == {"sent": 3}
+
+
+def test_a_pause_stops_a_worker_before_its_next_window() -> None:
+    make_clients(5)
+    campaign = launched()
+    work = claim_batch(db.session.scalars(select(Batch.id)).one())
+    assert work is not None
+    with unit_of_work():
+        first = hand_over(work, limit=2)
+    assert first is not None
+    assert len(first) == 2
+    set_state(campaign, State.PAUSED)
+    with unit_of_work():
+        assert hand_over(work, limit=2) is None
+    assert states() == {"handing": 2, "planned": 3}
+
+
+def test_cancel_leaves_the_unsent_unsent() -> None:
+    make_clients(5)
+    campaign = launched()
+    work = claim_batch(db.session.scalars(select(Batch.id)).one())
+    assert work is not None
+    with unit_of_work():
+        window = hand_over(work, limit=2)
+    set_state(campaign, State.CANCELLED)
+    with unit_of_work():
+        cancel_run(campaign.id)
+    with unit_of_work():
+        record_results(work.batch_id, [Result(row.id, Outcome.SENT) for row in window or ()])
+    finish(work)
+    assert states() == {"cancelled": 3, "sent": 2}
+    assert db.session.scalars(select(Batch.state)).one() == "done"
+
+
+def test_after_a_crash_planned_rows_go_on_and_handing_rows_are_never_sent_again() -> None:
+    make_clients(5)
+    launched()
+    batch_id = db.session.scalars(select(Batch.id)).one()
+    work = claim_batch(batch_id)
+    assert work is not None
+    with unit_of_work():
+        hand_over(work, limit=2)
+    db.session.execute(update(Batch).values(lease_until=now() - timedelta(seconds=1)))
+    db.session.commit()
+    with unit_of_work():
+        assert free_dead_batches() == 1
+    assert states() == {"unconfirmed": 2, "planned": 3}
+    send_all()
+    assert states() == {"unconfirmed": 2, "sent": 3}
+    assert mailbox_count() == 3
+    assert the_campaign().state == State.COMPLETE  # an unconfirmed row never blocks completion
+
+
+def test_a_slow_worker_records_its_results_after_it_was_swept() -> None:
+    make_clients(2)
+    launched()
+    work = claim_batch(db.session.scalars(select(Batch.id)).one())
+    assert work is not None
+    with unit_of_work():
+        window = hand_over(work, limit=2)
+    db.session.execute(update(Batch).values(lease_until=now() - timedelta(seconds=1)))
+    db.session.commit()
+    with unit_of_work():
+        free_dead_batches()
+    sent, not_taken = (row.id for row in window or ())
+    with unit_of_work():
+        record_results(work.batch_id, [Result(sent, Outcome.SENT), Result(not_taken, Outcome.NOT_TAKEN)])
+    assert states() == {"sent": 1, "unconfirmed": 1}  # what awaits a receipt never goes back to planned
+
+
+def test_a_worker_whose_lease_was_taken_hands_nothing_over() -> None:
+    make_clients(2)
+    launched()
+    batch_id = db.session.scalars(select(Batch.id)).one()
+    slow = claim_batch(batch_id)
+    assert slow is not None
+    db.session.execute(update(Batch).values(lease_until=now() - timedelta(seconds=1)))
+    db.session.commit()
+    with unit_of_work():
+        free_dead_batches()
+    assert claim_batch(batch_id) is not None
+    with unit_of_work():
+        assert hand_over(slow, limit=2) is None
+    release(slow)
+    assert db.session.scalar(select(Batch.token)) is not None
+
+
+def test_settling_by_evidence_moves_unconfirmed_to_sent_only() -> None:
+    make_clients(3)
+    launched()
+    ids = db.session.scalars(select(Message.id).order_by(Message.id)).all()
+    db.session.execute(update(Message).where(Message.id == ids[0]).values(state="unconfirmed"))
+    db.session.execute(update(Message).where(Message.id == ids[1]).values(state="failed"))
+    db.session.commit()
+    with unit_of_work():
+        assert settle_unconfirmed(ids) == 1
+    assert states() == {"sent": 1, "failed": 1, "planned": 1}
+
+
+def test_a_batch_that_could_not_be_sent_waits_longer_each_time_and_gives_up_in_the_end() -> None:
+    make_clients(2)
+    launched()
+    batch_id = db.session.scalars(select(Batch.id)).one()
+    pauses = []
+    for _ in range(12):
+        work = claim_batch(batch_id)
+        assert work is not None
+        before = now()
+        postpone(work)
+        db.session.expire_all()
+        batch = db.session.get_one(Batch, batch_id)
+        pauses.append((batch.due_at - before).total_seconds())
+    assert pauses[:4] == pytest.approx([5, 10, 20, 40], abs=1)
+    assert states() == {"failed": 2}
+    assert db.session.scalars(select(Batch.state)).one() == "done"
+
+
+def test_waiting_batches_are_sent_out_again_once_per_pause() -> None:
+    make_clients(2)
+    campaign = launched()
+    with unit_of_work():
+        assert dispatch_due_batches() == 0
+    with unit_of_work():
+        resume_run(campaign.id)
+    db.session.execute(update(Batch).values(due_at=now()))
+    db.session.commit()
+    with unit_of_work():
+        assert dispatch_due_batches() == 1
+    with unit_of_work():
+        assert dispatch_due_batches() == 0
+
+
+def test_the_seed_list_gets_a_copy_outside_all_counts() -> None:
+    make_clients(2)
+    campaign = launched(seeds=["seed@firm.example"])
+    send_seeds(campaign.id)
+    send_seeds(campaign.id)
+    assert mailbox_count() == 1
+    assert db.session.scalars(select(SeedMessage.state)).one() == MessageState.SENT
+    assert states() == {"planned": 2}
+
+
+def test_a_message_that_cannot_be_filled_in_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = make_clients(3)
+    campaign = launched()
+    assert campaign.steps[0].content is not None
+    fill = rendering.CompiledEmail.fill
+
+    def fails_for_one(self: rendering.CompiledEmail, values: rendering.Values, links: rendering.MessageLinks) -> list:
+        if links._message_id == first:
+            raise rendering.LiquidError("no", token=None)
+        return fill(self, values, links)
+
+    first = db.session.scalar(select(Message.id).where(Message.client_id == ids[0]))
+    monkeypatch.setattr(rendering.CompiledEmail, "fill", fails_for_one)
+    send_all()
+    assert states() == {"failed": 1, "sent": 2}
+
+
+@given(st.data())
+def test_no_path_leads_out_of_an_end_state_or_back_to_handing_from_unconfirmed(data: st.DataObject) -> None:
+    state = MessageState.PLANNED
+    was_unconfirmed = False
+    for _ in range(12):
+        if not NEXT[state]:
+            assert state in {
+                MessageState.SENT, MessageState.FAILED, MessageState.SKIPPED, MessageState.CANCELLED
+            }  # fmt: skip
+            return
+        state = data.draw(st.sampled_from(sorted(NEXT[state])))
+        was_unconfirmed |= state is MessageState.UNCONFIRMED
+        assert not (was_unconfirmed and state in (MessageState.HANDING, MessageState.PLANNED))
+
+
+def test_the_mailbox_holds_whole_messages(app: Flask) -> None:
+    make_client(first_name="Ana & Co")
+    launched()
+    send_all()
+    message = db.session.scalars(select(MailboxMessage)).one()
+    assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in message.mime
+    assert message.subject == "Market brief"
