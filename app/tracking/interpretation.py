@@ -1,0 +1,259 @@
+"""From raw events to what they mean: set-based, repeatable, and the same whatever the order of arrival.
+
+An event's verdict (person or machine) is kept on the event with its reasons. A message's times only ever move to
+the earliest event that counts, so duplicates, disorder and repetition change nothing. What follows for the client
+(consent withdrawn, address suppressed) happens once per event, however often it is interpreted.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from app.clients.service import suppress, withdraw_consent
+from app.core.extensions import db, settings
+from app.delivery.service import settle_unconfirmed
+
+ROUND = 5_000
+MAX_ROUNDS = 20
+LOCK = "tracking.interpret"
+SETTLED = "settled by a later event"
+
+# Agents of programs that fetch what a message holds before, or instead of, a person: link scanners, previews of
+# chat apps, crawlers, and Apple's prefetching proxy (a bare "Mozilla/5.0"). GoogleImageProxy and YahooMailProxy are
+# not here: they fetch when a person opens the message.
+MACHINE_AGENTS = (
+    r"bot\M|bots?[/;)]|crawler|spider|slurp|preview|scanner|barracuda|proofpoint|mimecast|symantec|trendmicro|"
+    r"forcepoint|fireeye|ironport|zscaler|safelinks|urldefense|cloudmark|headlesschrome|phantomjs|"
+    r"facebookexternalhit|whatsapp|telegram|slack|^mozilla/5\.0$"
+)
+
+_INTERPRET = text(
+    """
+    WITH pending AS (
+        SELECT event.id, event.at, message.state, message.client_id,
+               nullif(concat_ws(
+                   ', ',
+                   CASE WHEN event.method = 'HEAD' THEN 'head' END,
+                   CASE WHEN event.user_agent ~* :agents THEN 'agent' END,
+                   CASE WHEN event.payload ->> 'sg_machine_open' = 'true' THEN 'sg_machine_open' END,
+                   CASE WHEN event.at < message.sent_at + make_interval(secs => :seconds)
+                         AND :seconds > 0 AND message.reason IS NULL THEN 'too fast' END
+               ), '') AS reasons
+        FROM event LEFT JOIN message ON message.id = event.message_id
+        WHERE event.interpreted_at IS NULL
+          -- a message that is being handed over has no time of sending yet: its events wait until it has
+          AND message.state IS DISTINCT FROM 'handing'
+        ORDER BY event.id
+        LIMIT :round
+    ),
+    judged AS (
+        UPDATE event SET
+            interpreted_at = now(),
+            machine = CASE WHEN event.kind IN ('open', 'click') THEN pending.reasons IS NOT NULL END,
+            machine_reasons = CASE WHEN event.kind IN ('open', 'click') THEN pending.reasons END
+        FROM pending
+        WHERE event.id = pending.id AND event.at = pending.at
+        RETURNING event.id, event.at, event.kind, event.message_id, event.machine, event.acted_at,
+                  pending.state, pending.client_id
+    ),
+    meaning AS (
+        SELECT message_id,
+               min(at) FILTER (WHERE kind IN ('open', 'click') AND NOT machine) AS opened_at,
+               min(at) FILTER (WHERE kind = 'click' AND NOT machine) AS clicked_at,
+               min(at) FILTER (WHERE kind = 'delivered') AS delivered_at,
+               min(at) FILTER (WHERE kind IN ('bounce', 'blocked', 'dropped')) AS bounced_at,
+               min(at) FILTER (WHERE kind = 'complaint') AS complained_at,
+               min(at) FILTER (WHERE kind = 'unsubscribe') AS unsubscribed_at,
+               min(at) FILTER (WHERE kind = 'reply') AS replied_at
+        FROM judged WHERE message_id IS NOT NULL GROUP BY message_id
+    ),
+    written AS (
+        UPDATE message SET
+            opened_at = least(message.opened_at, meaning.opened_at),
+            clicked_at = least(message.clicked_at, meaning.clicked_at),
+            delivered_at = least(message.delivered_at, meaning.delivered_at),
+            bounced_at = least(message.bounced_at, meaning.bounced_at),
+            complained_at = least(message.complained_at, meaning.complained_at),
+            unsubscribed_at = least(message.unsubscribed_at, meaning.unsubscribed_at),
+            replied_at = least(message.replied_at, meaning.replied_at)
+        FROM meaning
+        WHERE message.id = meaning.message_id
+          AND (meaning.opened_at < coalesce(message.opened_at, 'infinity')
+            OR meaning.clicked_at < coalesce(message.clicked_at, 'infinity')
+            OR meaning.delivered_at < coalesce(message.delivered_at, 'infinity')
+            OR meaning.bounced_at < coalesce(message.bounced_at, 'infinity')
+            OR meaning.complained_at < coalesce(message.complained_at, 'infinity')
+            OR meaning.unsubscribed_at < coalesce(message.unsubscribed_at, 'infinity')
+            OR meaning.replied_at < coalesce(message.replied_at, 'infinity'))
+    )
+    SELECT id, at, kind, message_id, client_id, state, acted_at FROM judged
+    """
+)
+
+_TO_ACT = text(
+    """
+    SELECT event.id, event.at, event.kind, event.source, message.client_id,
+           coalesce(event.payload ->> 'email', client.email) AS address
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:times AS timestamptz[])) AS due (id, at)
+    JOIN event ON event.id = due.id AND event.at = due.at
+    JOIN message ON message.id = event.message_id
+    JOIN client ON client.id = message.client_id
+    WHERE message.channel = 'email'
+    ORDER BY event.id
+    """
+)
+
+_ACTED = text(
+    """
+    UPDATE event SET acted_at = now()
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:times AS timestamptz[])) AS due (id, at)
+    WHERE event.id = due.id AND event.at = due.at
+    """
+)
+
+_WITHDRAWALS = {
+    "unsubscribe": "Unsubscribed through the mail provider",
+    "complaint": "Marked a message as spam",
+}
+_SUPPRESSIONS = {"bounce": "hard bounce", "complaint": "complaint"}
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreted:
+    """What one round came to."""
+
+    events: int
+    messages_settled: int
+
+
+def interpret_round() -> Interpreted:
+    """Interpret up to 5,000 pending events in the current transaction. The caller holds the lock LOCK."""
+    rows = db.session.execute(
+        _INTERPRET,
+        {"agents": MACHINE_AGENTS, "seconds": settings().machine_hit_seconds, "round": ROUND},
+    ).all()
+    unconfirmed = {row.message_id: row.client_id for row in rows if row.state == "unconfirmed"}
+    if unconfirmed:
+        _settle(sorted(unconfirmed), sorted(unconfirmed.values()))
+    _act_on([row for row in rows if row.acted_at is None and row.kind in _WITHDRAWALS.keys() | _SUPPRESSIONS.keys()])
+    return Interpreted(events=len(rows), messages_settled=len(unconfirmed))
+
+
+def interpret_pending() -> int:
+    """Interpret what is pending, some rounds at most, in the current transaction. Returns the events done."""
+    done = 0
+    for _round in range(MAX_ROUNDS):
+        events = interpret_round().events
+        done += events
+        if events < ROUND:
+            break
+    return done
+
+
+def hold_lock() -> None:
+    """Wait until no other process interprets, and keep it so until the transaction ends."""
+    db.session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": LOCK})
+
+
+def reset(*, campaign_id: int | None) -> int:
+    """Forget what the events of a campaign (or of all) were taken to mean. Returns the number of events.
+
+    `delivered_at` stays: a channel may have written it without an event. Raw events and what was done for the clients
+    stay too.
+    """
+    values = {"campaign": campaign_id}
+    events = db.session.execute(
+        text(
+            "WITH reset AS (UPDATE event SET interpreted_at = NULL, machine = NULL, machine_reasons = NULL "
+            "FROM message WHERE message.id = event.message_id "
+            "AND (CAST(:campaign AS bigint) IS NULL OR message.campaign_id = :campaign) RETURNING 1) "
+            "SELECT count(*) FROM reset"
+        ),
+        values,
+    ).scalar_one()
+    db.session.execute(
+        text(
+            "UPDATE message SET opened_at = NULL, clicked_at = NULL, replied_at = NULL, unsubscribed_at = NULL, "
+            "bounced_at = NULL, complained_at = NULL "
+            "WHERE CAST(:campaign AS bigint) IS NULL OR campaign_id = :campaign"
+        ),
+        values,
+    )
+    return int(events)
+
+
+def _settle(message_ids: list[int], client_ids: list[int]) -> None:
+    """These messages arrived, as later events prove. What followed them is credited anew.
+
+    The reason is kept with them because their time of sending is that of the proof: no hit can be too fast for it.
+    """
+    settle_unconfirmed(message_ids)
+    db.session.execute(
+        text("UPDATE message SET reason = :reason WHERE id = ANY(:ids) AND state = 'sent' AND reason IS NULL"),
+        {"ids": message_ids, "reason": SETTLED},
+    )
+    db.session.execute(
+        text(
+            "UPDATE account_opening SET attributed_at = NULL "
+            "WHERE client_id = ANY(:clients) AND opened_at > now() - interval '1 year'"
+        ),
+        {"clients": client_ids},
+    )
+
+
+def _act_on(rows: Sequence[Row[Any]]) -> None:
+    """Withdraw consents and suppress addresses, once per event."""
+    if not rows:
+        return
+    keys = {"ids": [row.id for row in rows], "times": [row.at for row in rows]}
+    withdrawn: dict[tuple[str, str], list[Row[Any]]] = defaultdict(list)
+    suppressed: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in db.session.execute(_TO_ACT, keys):
+        if row.kind in _WITHDRAWALS:
+            withdrawn[(row.kind, row.source)].append(row)
+        if row.kind in _SUPPRESSIONS and row.address:
+            suppressed[(row.kind, row.source)].add(row.address.lower())
+    for (kind, source), group in withdrawn.items():
+        withdraw_consent(
+            client_ids=sorted({row.client_id for row in group}),
+            channel="email",
+            source=source,
+            wording=_WITHDRAWALS[kind],
+            at=max(row.at for row in group),
+            actor=None,
+        )
+    for (kind, source), addresses in suppressed.items():
+        suppress(channel="email", addresses=sorted(addresses), reason=_SUPPRESSIONS[kind], source=source)
+    db.session.execute(_ACTED, keys)
+
+
+# --- partitions ------------------------------------------------------------------------------------------------------
+
+_MISSING_MONTHS = text(
+    """
+    SELECT to_char(month, 'YYYYMM') AS name, month AS first, month + interval '1 month' AS next
+    FROM generate_series(date_trunc('month', now()), date_trunc('month', now()) + interval '3 months',
+                         interval '1 month') AS month
+    WHERE to_regclass('event_' || to_char(month, 'YYYYMM')) IS NULL
+    """
+)
+
+
+def make_partitions() -> list[str]:
+    """Make the event table's months up to three ahead, moving what the default partition holds of them."""
+    made = []
+    for month in db.session.execute(_MISSING_MONTHS).all():
+        name = f"event_{month.name}"
+        first, after = month.first.isoformat(), month.next.isoformat()
+        for statement in (
+            f"CREATE TABLE {name} (LIKE event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
+            f"WITH moved AS (DELETE FROM event_default WHERE at >= '{first}' AND at < '{after}' RETURNING *) "  # noqa: S608
+            f"INSERT INTO {name} SELECT * FROM moved",
+            f"ALTER TABLE event ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{after}')",
+        ):
+            db.session.execute(text(statement))
+        made.append(name)
+    return made

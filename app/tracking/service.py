@@ -1,0 +1,197 @@
+"""Verbs on what came back: hits, unsubscribes, replies, account openings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from flask import current_app
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.campaigns.models import Campaign
+from app.clients.models import Client
+from app.clients.service import withdraw_consent
+from app.core.clock import now
+from app.core.errors import NotFound
+from app.core.extensions import db, links
+from app.core.tokens import Kind
+from app.delivery.models import Message
+from app.tracking import account_openings, interpretation
+from app.tracking.account_openings import Opening
+from app.tracking.inbound import read_mail
+from app.tracking.intake import Intake
+from app.tracking.models import Event, Reply
+
+MAX_RAW = 1 << 20  # bytes of a reply that are kept as they came
+
+log = structlog.get_logger(__name__)
+
+
+def intake() -> Intake:
+    """The group-commit writer of this process."""
+    made: Intake = current_app.extensions["bellwether_intake"]
+    return made
+
+
+# ---- Unsubscribing --------------------------------------------------------------------------------------------------
+
+UNSUBSCRIBE_WORDINGS = {
+    "one-click": "One-click unsubscribe in the mail program (RFC 8058)",
+    "page": "Confirmed on the unsubscribe page",
+    "mail": "Unsubscribe by e-mail",
+}
+
+
+def unsubscribe(
+    *,
+    message_id: int,
+    source: str,
+    ip: str | None = None,
+    user_agent: str | None = None,
+    external_id: str | None = None,
+) -> bool:
+    """The recipient of a message wants no more: recorded as an event and done at once, in one transaction.
+
+    `source` is a key of UNSUBSCRIBE_WORDINGS. Saying it again is kept as an event and changes nothing else. Returns
+    False where the message is not in the ledger (a test message).
+    """
+    at = now()
+    message = db.session.execute(
+        select(Message.client_id, Message.unsubscribed_at, Client.email_consent)
+        .join(Client, Client.id == Message.client_id)
+        .where(Message.id == message_id)
+        .with_for_update(of=Message.__table__)
+    ).one_or_none()
+    if message is None:
+        return False
+    db.session.execute(
+        insert(Event).values(
+            kind="unsubscribe",
+            message_id=message_id,
+            at=at,
+            source=source,
+            external_id=external_id,
+            user_agent=(user_agent or "")[:300] or None,
+            ip=ip,
+            method="POST",
+            acted_at=at,
+        )
+    )
+    db.session.execute(
+        update(Message)
+        .where(Message.id == message_id)
+        .values(unsubscribed_at=func.least(Message.unsubscribed_at, at))
+        .execution_options(synchronize_session=False)
+    )
+    if message.unsubscribed_at is None or message.email_consent is not False:
+        withdraw_consent(
+            client_ids=[message.client_id],
+            channel="email",
+            source=source,
+            wording=UNSUBSCRIBE_WORDINGS[source],
+            at=at,
+            actor=None,
+        )
+    return True
+
+
+# ---- Replies --------------------------------------------------------------------------------------------------------
+
+
+def receive_reply(*, raw: bytes, recipient: str) -> Reply | None:
+    """Take in a message written to a reply or unsubscribe address of ours.
+
+    Returns the new reply, or None where nothing was kept: the address is not ours (or of a message that does not
+    exist), the same message came before, or it is a mail to the unsubscribe address, which is acted upon instead.
+    """
+    meant = links().read_mail_address(recipient)
+    if meant is None:
+        log.info("inbound_unknown_address")
+        return None
+    kind, message_id = meant
+    message = db.session.execute(
+        select(Message.client_id, Message.campaign_id).where(Message.id == message_id)
+    ).one_or_none()
+    if message is None:
+        log.info("inbound_unknown_message", message=message_id)
+        return None
+    mail = read_mail(raw, recipient=recipient)
+    if kind is Kind.UNSUBSCRIBE and mail.kind != "auto_reply":
+        unsubscribe(message_id=message_id, source="mail")
+        return None
+    received_at = now()
+    reply: Reply | None = db.session.scalar(
+        upsert(Reply)
+        .values(
+            message_id=message_id,
+            client_id=message.client_id,
+            campaign_id=message.campaign_id,
+            message_id_header=mail.identity,
+            kind=mail.kind,
+            subject=mail.subject,
+            text=mail.text,
+            raw=raw[:MAX_RAW],
+            received_at=received_at,
+        )
+        .on_conflict_do_nothing()
+        .returning(Reply)
+    )
+    if reply is None:
+        return None
+    if mail.kind == "opt_out":
+        unsubscribe(message_id=message_id, source="mail", external_id=f"reply:{reply.id}")
+        return reply
+    meaning = "reply" if mail.kind == "reply" else "bounce" if mail.bounced else "other"
+    db.session.execute(
+        insert(Event).values(
+            kind=meaning, message_id=message_id, at=received_at, source="inbound", external_id=f"reply:{reply.id}"
+        )
+    )
+    return reply
+
+
+# ---- Account openings -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of reported openings: `taken` are new (by external id), the others were known."""
+
+    taken: set[str]
+    known: int
+
+
+def record_openings(*, source: str, openings: Sequence[Opening]) -> Recorded:
+    """Take reported openings, each once by (source, external id). They are credited to messages by a tick."""
+    taken = account_openings.insert_openings(source=source, openings=openings)
+    return Recorded(taken=taken, known=len({opening.external_id for opening in openings}) - len(taken))
+
+
+def credit_openings_again(*, campaign_code: str | None) -> int:
+    """Credit the openings of a campaign's clients (or all) anew. Returns how many were looked at."""
+    account_openings.credit_again(campaign_id=_campaign_id(campaign_code))
+    return account_openings.credit_pending()
+
+
+# ---- Interpretation -------------------------------------------------------------------------------------------------
+
+
+def reinterpret(*, campaign_code: str | None) -> int:
+    """Forget and compute anew what a campaign's events (or all) mean, in the current transaction.
+
+    Returns the number of events. Nothing is done a second time for clients.
+    """
+    interpretation.hold_lock()
+    events = interpretation.reset(campaign_id=_campaign_id(campaign_code))
+    while interpretation.interpret_round().events:
+        pass
+    return events
+
+
+def _campaign_id(code: str | None) -> int | None:
+    if code is None:
+        return None
+    found = db.session.scalar(select(Campaign.id).where(Campaign.code == code))
+    if found is None:
+        raise NotFound
+    return found

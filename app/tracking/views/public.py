@@ -1,0 +1,64 @@
+"""What a client reaches from a message besides pixel and clicks: unsubscribing, and the message in the browser."""
+
+from typing import Any
+
+from flask import Blueprint, abort, render_template, request
+
+from app.core.extensions import csrf, signer
+from app.core.permissions import public
+from app.core.tokens import BadToken, Kind
+from app.core.unit_of_work import unit_of_work
+from app.core.web import for_clients, sandboxed
+from app.delivery.rendering import render_message_html
+from app.tracking.service import unsubscribe
+
+bp = Blueprint("public", __name__)
+csrf.exempt(bp)  # no cookies here: the signed token is what allows it
+
+
+def _message_id(token: str, kind: Kind) -> int:
+    try:
+        return signer().read(token, kind).message_id
+    except BadToken:
+        abort(404)
+
+
+@bp.get("/u/<token>")
+@public
+@for_clients
+def confirm_unsubscribe(token: str) -> str:
+    """Ask; a GET never unsubscribes, because scanners follow links."""
+    _message_id(token, Kind.UNSUBSCRIBE)
+    return render_template("public/unsubscribe.html")
+
+
+@bp.post("/u/<token>")
+@public
+@for_clients
+def do_unsubscribe(token: str) -> str:
+    """RFC 8058 (`List-Unsubscribe=One-Click`, no cookies) and the form of the page above."""
+    message_id = _message_id(token, Kind.UNSUBSCRIBE)
+    one_click = request.form.get("List-Unsubscribe") == "One-Click"
+    with unit_of_work():
+        known = unsubscribe(
+            message_id=message_id,
+            source="one-click" if one_click else "page",
+            ip=request.remote_addr,
+            user_agent=request.headers.get("User-Agent"),
+        )
+    return render_template("public/unsubscribed.html", known=known)
+
+
+@bp.get("/v/<token>")
+@public
+@for_clients
+def view_message(token: str) -> Any:
+    """The message as the client got it. Its links work: they open outside the sandbox."""
+    response = sandboxed(render_message_html(_message_id(token, Kind.VIEW)))
+    policy = response.headers["Content-Security-Policy"]
+    response.headers["Content-Security-Policy"] = policy.replace(
+        "sandbox;", "sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation;", 1
+    )
+    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response

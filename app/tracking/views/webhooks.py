@@ -1,0 +1,83 @@
+"""What SendGrid calls. An answer of 2xx means: committed. 503 makes the vendor try again later."""
+
+import hmac
+
+import structlog
+from flask import Blueprint, Response, request
+from werkzeug.http import parse_options_header
+
+from app.core.clock import now
+from app.core.extensions import csrf, settings, signer
+from app.core.permissions import public
+from app.core.unit_of_work import unit_of_work
+from app.core.web import for_clients
+from app.tracking import inbound, sendgrid_events
+from app.tracking.intake import Unrecorded
+from app.tracking.service import intake, receive_reply
+
+MAX_EVENTS_BODY = 8 << 20
+MAX_MAIL_BODY = 40 << 20  # Inbound Parse takes messages of up to 30 MB
+
+bp = Blueprint("webhooks", __name__, url_prefix="/webhooks")
+csrf.exempt(bp)
+log = structlog.get_logger(__name__)
+
+
+def _say(status: int, sentence: str) -> Response:
+    return Response(sentence, status=status, mimetype="text/plain")
+
+
+@bp.post("/sendgrid/events")
+@public
+@for_clients
+def sendgrid_event() -> Response:
+    """The event webhook: signed, recorded as raw events by group commit, interpreted later."""
+    key = settings().sendgrid_webhook_key
+    if not key:
+        return _say(503, "The SendGrid event webhook is not set up here: SENDGRID_WEBHOOK_KEY is not set.")
+    request.max_content_length = MAX_EVENTS_BODY
+    body = request.get_data(cache=False)
+    try:
+        sendgrid_events.check_signature(
+            key=key,
+            signature=request.headers.get(sendgrid_events.SIGNATURE_HEADER, ""),
+            timestamp=request.headers.get(sendgrid_events.TIMESTAMP_HEADER, ""),
+            body=body,
+            now=now(),
+        )
+        events = sendgrid_events.raw_events(body, signer=signer(), received_at=now())
+        intake().record(*events)
+    except sendgrid_events.BadSignature:
+        log.warning("sendgrid_bad_signature")
+        return _say(403, "The signature does not match, or it is too old.")
+    except sendgrid_events.NotEvents:
+        return _say(400, "The body must be a JSON list of events.")
+    except Unrecorded:
+        return _say(503, "The events could not be recorded. Please send them again.")
+    return Response(status=204)
+
+
+@bp.post("/sendgrid/inbound/<token>")
+@public
+@for_clients
+def sendgrid_inbound(token: str) -> Response:
+    """Inbound Parse: a reply, an opt-out, or an automatic answer. Mail for nobody is accepted and not kept."""
+    expected = settings().inbound_token
+    if not expected:
+        return _say(503, "Inbound mail is not set up here: INBOUND_TOKEN is not set.")
+    if not hmac.compare_digest(token.encode(), expected.encode()):
+        return _say(403, "The token in this address is not right.")
+    request.max_content_length = MAX_MAIL_BODY
+    media_type, options = parse_options_header(request.headers.get("Content-Type", ""))
+    if media_type != "multipart/form-data" or not options.get("boundary"):
+        return _say(400, "Inbound Parse sends multipart/form-data.")
+    try:
+        fields = inbound.read_form(request.get_data(cache=False), options["boundary"].encode())
+        raw = inbound.raw_mail(fields)
+    except inbound.NotInboundMail:
+        return _say(400, "This is not a message as Inbound Parse sends it.")
+    with unit_of_work():
+        kept = [receive_reply(raw=raw, recipient=address) for address in inbound.recipients(fields)]
+    if not any(kept):
+        log.info("inbound_nothing_new", recipients=len(kept))
+    return Response(status=204)
