@@ -5,13 +5,25 @@ from dataclasses import dataclass
 from flask import Flask, current_app, request
 from flask_babel import lazy_gettext as _l
 
+from app.api.v1 import bp as api_v1
+from app.audit.views import audit
 from app.core.permissions import Permission
 from app.core.web import can
+from app.tracking import views as tracking_views
+from app.users.cli import users_cli
+from app.users.sessions import init_sessions
+from app.users.views import users
 
 
 def register_pages(app: Flask) -> None:
     """Register the features' blueprints and command groups."""
     app.context_processor(visible_navigation)
+    tracking_views.register(app)
+    app.register_blueprint(api_v1)
+    init_sessions(app)
+    app.register_blueprint(users)
+    app.register_blueprint(audit)
+    app.cli.add_command(users_cli)
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,8 @@ NAVIGATION = (
     NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES),
     NavigationEntry(_l("Account openings"), "openings.index", "building-bank", Permission.VIEW_REPORTS),
     NavigationEntry(_l("Local mailbox"), "mailbox.index", "inbox"),
-    NavigationEntry(_l("Staff"), "users.index", "id-badge", Permission.ADMINISTER),
+    NavigationEntry(_l("Staff"), "users.index", "user-cog", Permission.ADMINISTER),
+    NavigationEntry(_l("Audit trail"), "audit.index", "history", Permission.VIEW_AUDIT),
 )
 
 

@@ -52,6 +52,7 @@ class Permission(StrEnum):
     EXPORT = "export"
     IMPORT_OPENINGS = "import account openings"
     MANAGE_REPLIES = "read and answer replies"
+    VIEW_AUDIT = "view the audit trail"
     ADMINISTER = "administer users, branches and settings"
 
 
@@ -78,6 +79,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_REPORTS,
         Permission.REVEAL_CONTACT,
         Permission.MANAGE_REPLIES,
+        Permission.VIEW_AUDIT,
     },
     Role.ADVISER: set(_EVERY_ROLE_READS),
     Role.BRANCH_MANAGER: _EVERY_ROLE_READS
@@ -104,6 +106,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_REPORTS,
         Permission.IMPORT_OPENINGS,
         Permission.REVEAL_CONTACT,
+        Permission.VIEW_AUDIT,
         Permission.ADMINISTER,
     },
 }

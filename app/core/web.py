@@ -14,7 +14,7 @@ from flask_wtf.csrf import CSRFError
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound
 
 from app.config import Config
@@ -149,6 +149,8 @@ def _unexpected(error: Exception) -> tuple[Any, int]:
         db.session.rollback()
     except SQLAlchemyError:
         g.pop("_login_user", None)
+    if isinstance(error, DataError):
+        return _error(400, _titles()[400], _("A value in it is out of range."))
     if isinstance(error, SQLAlchemyError):
         return "Bellwether cannot reach its database. Please try again in a minute.", 503
     return _error(

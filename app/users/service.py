@@ -116,7 +116,7 @@ def password_matches(*, user: User | None, password: str) -> bool:
 def note_failure(*, user: User) -> None:
     """Note on the audit trail when an attempt that failed has locked the account."""
     if user.failed_sign_ins >= MAX_FAILURES:
-        record(actor=None, action="lock", subject="user", subject_id=user.id)
+        record(actor=None, action="user.lock", subject="user", subject_id=user.id)
         log.warning("user_locked", user=user.id)
 
 
@@ -127,7 +127,7 @@ def note_sign_in(*, user: User, password: str) -> None:
     user.last_sign_in_at = db.session.scalar(select(func.now()))
     if is_outdated(user.password_hash):
         user.password_hash = hash_password(password)
-    record(actor=user, action="sign in", subject="user", subject_id=user.id)
+    record(actor=user, action="user.sign_in", subject="user", subject_id=user.id)
 
 
 # --- staff --------------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def create_user(
     _insert(user, EmailTaken)
     record(
         actor=actor,
-        action="create",
+        action="user.create",
         subject="user",
         subject_id=user.id,
         changes={"roles": [None, user.roles], "branch": [None, branch.code]},
@@ -188,14 +188,16 @@ def edit_user(
     if changes:
         if "email" in changes:
             changes["email"] = ["changed"]
-        record(actor=actor, action="edit", subject="user", subject_id=user.id, changes=changes)
+        record(actor=actor, action="user.edit", subject="user", subject_id=user.id, changes=changes)
 
 
 def rename_user(*, user: User, name: str) -> None:
     """Somebody corrects their own name."""
     before, user.name = user.name, _checked_name(name)
     if before != user.name:
-        record(actor=user, action="edit", subject="user", subject_id=user.id, changes={"name": [before, user.name]})
+        record(
+            actor=user, action="user.edit", subject="user", subject_id=user.id, changes={"name": [before, user.name]}
+        )
 
 
 def set_language(*, user: User, language: str) -> None:
@@ -210,28 +212,28 @@ def change_password(*, user: User, present: str, new: str) -> None:
         raise SamePassword
     check_password(new, personal=(user.name, user.email))
     _replace_password(user, new, must_change=False)
-    record(actor=user, action="change password", subject="user", subject_id=user.id)
+    record(actor=user, action="user.change_password", subject="user", subject_id=user.id)
 
 
 def set_password(*, user: User, password: str, actor: User | None) -> None:
     """Give somebody a password of our choice, from the command line; their sessions end, a lock opens."""
     check_password(password, personal=(user.name, user.email))
     _replace_password(user, password, must_change=False)
-    record(actor=actor, action="reset password", subject="user", subject_id=user.id)
+    record(actor=actor, action="user.reset_password", subject="user", subject_id=user.id)
 
 
 def reset_password(*, user: User, actor: User) -> str:
     """Give somebody a one-time password and return it, to be shown once; their sessions end, a lock opens."""
     password = generate_password()
     _replace_password(user, password, must_change=True)
-    record(actor=actor, action="reset password", subject="user", subject_id=user.id)
+    record(actor=actor, action="user.reset_password", subject="user", subject_id=user.id)
     return password
 
 
 def unlock_user(*, user: User, actor: User) -> None:
     user.failed_sign_ins = 0
     user.locked_until = None
-    record(actor=actor, action="unlock", subject="user", subject_id=user.id)
+    record(actor=actor, action="user.unlock", subject="user", subject_id=user.id)
 
 
 def _replace_password(user: User, password: str, *, must_change: bool) -> None:
@@ -311,7 +313,7 @@ def create_branch(*, code: str, name: str, parent: Branch, actor: User | None) -
     db.session.flush()
     record(
         actor=actor,
-        action="create",
+        action="branch.create",
         subject="branch",
         subject_id=branch.id,
         changes={"code": [None, code], "name": [None, name], "parent": [None, parent.code]},
@@ -327,7 +329,7 @@ def edit_branch(*, branch: Branch, code: str, name: str, actor: User | None) -> 
     after = {"code": branch.code, "name": branch.name}
     changes = {key: [before[key], after[key]] for key in after if before[key] != after[key]}
     if changes:
-        record(actor=actor, action="edit", subject="branch", subject_id=branch.id, changes=changes)
+        record(actor=actor, action="branch.edit", subject="branch", subject_id=branch.id, changes=changes)
 
 
 def move_branch(*, branch: Branch, parent: Branch, actor: User | None) -> None:
@@ -353,7 +355,7 @@ def move_branch(*, branch: Branch, parent: Branch, actor: User | None) -> None:
     db.session.expire_all()
     record(
         actor=actor,
-        action="move",
+        action="branch.move",
         subject="branch",
         subject_id=branch.id,
         changes={"parent": [former, parent.code]},
@@ -387,7 +389,7 @@ def create_api_key(*, name: str, actor: User | None) -> tuple[ApiKey, str]:
     )
     db.session.add(key)
     db.session.flush()
-    record(actor=actor, action="create", subject="api key", subject_id=key.id, changes={"name": [None, name]})
+    record(actor=actor, action="api_key.create", subject="api_key", subject_id=key.id, changes={"name": [None, name]})
     return key, secret
 
 
@@ -421,7 +423,7 @@ def revoke_api_key(*, key_id: int, actor: User | None) -> None:
     )
     if revoked is None:
         raise NotFound
-    record(actor=actor, action="revoke", subject="api key", subject_id=key_id)
+    record(actor=actor, action="api_key.revoke", subject="api_key", subject_id=key_id)
 
 
 def _digest(secret: str) -> str:

@@ -85,7 +85,7 @@ def test_the_fifth_failure_locks_for_a_quarter_of_an_hour(app: Flask) -> None:
     for _ in range(5):
         assert not attempt(user.email, "wrong")
     assert not attempt(user.email, PASSWORD), "the right password does not open a lock"
-    assert actions().count("lock") == 1
+    assert actions().count("user.lock") == 1
     db.session.expire_all()
     assert timedelta(minutes=14) < user.locked_until - now() <= timedelta(minutes=15)
 
@@ -208,7 +208,7 @@ def test_an_edit_is_recorded_without_the_address(app: Flask) -> None:
     user, administrator = make_user(), make_user(role=Role.ADMINISTRATOR)
     edit(user, administrator, email="new@example.com", roles=["adviser"])
     entry = db.session.scalars(select(AuditEntry).where(AuditEntry.subject == "user")).one()
-    assert (entry.actor_id, entry.action, entry.subject_id) == (administrator.id, "edit", user.id)
+    assert (entry.actor_id, entry.action, entry.subject_id) == (administrator.id, "user.edit", user.id)
     assert entry.changes == {"email": ["changed"], "roles": [["marketing"], ["adviser"]]}
 
 

@@ -1,0 +1,124 @@
+"""Forms of sign-in, profile, staff, branches and keys. The service judges; forms only read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import (
+    BooleanField,
+    EmailField,
+    HiddenField,
+    PasswordField,
+    SelectChoice,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    ValidationError,
+)
+from wtforms.validators import InputRequired, Length
+from wtforms.widgets import CheckboxInput, ListWidget
+
+from app.core.errors import AppError
+from app.core.extensions import LANGUAGES
+from app.core.permissions import ROLE_LABELS
+from app.users import passwords, service
+from app.users.models import User
+from app.users.queries import BranchLine
+
+# Which field a refusal of the service belongs to.
+FIELDS: Mapping[type[AppError], str] = {
+    service.InvalidEmail: "email",
+    service.EmailTaken: "email",
+    service.NameMissing: "name",
+    service.NoRole: "roles",
+    service.MakerIsChecker: "roles",
+    service.LastAdministrator: "roles",
+    service.WrongPassword: "present",
+    service.SamePassword: "new",
+    passwords.ShortPassword: "new",
+    passwords.LongPassword: "new",
+    passwords.WeakPassword: "new",
+    service.BranchCodeTaken: "code",
+    service.BranchCodeMissing: "code",
+    service.BranchLoop: "parent",
+    service.HeadOfficeStays: "parent",
+}
+
+_INDENT = "\N{EM SPACE}"  # an option keeps no plain ones
+
+
+def show_refusal(form: FlaskForm, error: AppError) -> None:
+    """Put the service's sentence under the field it is about; pass on an error that is about none."""
+    name = FIELDS.get(type(error))
+    if name is None or name not in form:
+        raise error
+    form[name].errors = [*form[name].errors, str(error)]
+
+
+def branch_choices(lines: list[BranchLine]) -> list[SelectChoice]:
+    """The tree for a select, indented."""
+    return [
+        SelectChoice(line.branch.id, f"{_INDENT * line.depth}{line.branch.name} ({line.branch.code})") for line in lines
+    ]
+
+
+class SignInForm(FlaskForm):  # type: ignore[misc]
+    email = EmailField(_l("E-mail address"), [InputRequired(_l("Enter your e-mail address."))])
+    password = PasswordField(_l("Password"), [InputRequired(_l("Enter your password.")), Length(max=1000)])
+    next = HiddenField()
+
+
+class ProfileForm(FlaskForm):  # type: ignore[misc]
+    name = StringField(_l("Name"), [InputRequired(_l("Enter your name.")), Length(max=100)])
+    language = SelectField(_l("Language"), choices=[SelectChoice(code, name) for code, name in LANGUAGES.items()])
+
+
+class PasswordForm(FlaskForm):  # type: ignore[misc]
+    present = PasswordField(_l("Present password"), [InputRequired(_l("Enter your present password."))])
+    new = PasswordField(
+        _l("New password"),
+        [InputRequired(_l("Enter a new password."))],
+        description=_l("At least 12 characters. Four unrelated words are good and easy to keep in mind."),
+    )
+    again = PasswordField(_l("New password once more"), [InputRequired(_l("Enter the new password once more."))])
+
+    def validate_again(self, field: Any) -> None:
+        if field.data != self.new.data:
+            raise ValidationError(_l("This differs from the new password above."))
+
+
+class StaffForm(FlaskForm):  # type: ignore[misc]
+    name = StringField(_l("Name"), [InputRequired(_l("Enter a name.")), Length(max=100)])
+    email = EmailField(_l("E-mail address"), [InputRequired(_l("Enter an e-mail address.")), Length(max=254)])
+    roles = SelectMultipleField(
+        _l("Roles"),
+        choices=[SelectChoice(role.value, label) for role, label in ROLE_LABELS.items()],
+        widget=ListWidget(prefix_label=False),
+        option_widget=CheckboxInput(),
+        description=_l("Nobody is both marketing officer and compliance checker."),
+    )
+    branch = SelectField(_l("Branch"), coerce=int, description=_l("They see the clients of this branch and below it."))
+    active = BooleanField(_l("May sign in"), default=True)
+
+    def fill(self, user: User) -> None:
+        self.name.data, self.email.data = user.name, user.email
+        self.roles.data, self.branch.data, self.active.data = list(user.roles), user.branch_id, user.active
+
+
+class BranchForm(FlaskForm):  # type: ignore[misc]
+    name = StringField(_l("Name"), [InputRequired(_l("Enter a name.")), Length(max=100)])
+    code = StringField(
+        _l("Code"),
+        [InputRequired(_l("Enter a code.")), Length(max=30)],
+        description=_l("As in the files you import, such as SH01."),
+    )
+    parent = SelectField(_l("Belongs to"), coerce=int)
+
+
+class ApiKeyForm(FlaskForm):  # type: ignore[misc]
+    name = StringField(
+        _l("Name of the new key"),
+        [InputRequired(_l("Enter a name.")), Length(max=100)],
+        description=_l("The system that will use it, such as Core banking."),
+    )
