@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -92,6 +93,8 @@ async def serve(port: int, store: Path) -> None:
     with store.open("ab") as file:
         server = await loop.create_server(lambda: _Session(file), "127.0.0.1", port)
         async with server:
+            sys.stdout.write("listening\n")
+            sys.stdout.flush()
             await stop.wait()
 
 

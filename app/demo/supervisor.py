@@ -29,7 +29,7 @@ def main() -> int:
     environ.setdefault("LOG_FORMAT", "console")
     environ.setdefault("INBOUND_TOKEN", "local-inbound")
     with embedded_servers(var_dir, environ):
-        prepared = subprocess.run([sys.executable, "-m", "app.demo", "--prepare"], cwd=ROOT, check=False)  # noqa: S603
+        prepared = subprocess.run([sys.executable, "-m", "app.demo", "--prepare"], cwd=ROOT, check=False)
         if prepared.returncode:
             return prepared.returncode
         manager = Manager()
