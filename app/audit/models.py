@@ -17,6 +17,7 @@ class AuditEntry(Model):
     __table_args__ = (
         Index("ix_audit_entry_subject", "subject", "subject_id"),
         Index("ix_audit_entry_at", "at"),
+        Index("ix_audit_entry_actor_id", "actor_id", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

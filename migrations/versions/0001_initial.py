@@ -22,6 +22,7 @@ def upgrade() -> None:
     sa.Column('reason', sa.Text(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_entry'))
     )
+    op.create_index('ix_audit_entry_actor_id', 'audit_entry', ['actor_id', 'id'], unique=False)
     op.create_index('ix_audit_entry_at', 'audit_entry', ['at'], unique=False)
     op.create_index('ix_audit_entry_subject', 'audit_entry', ['subject', 'subject_id'], unique=False)
     op.create_table('branch',
@@ -761,5 +762,6 @@ def downgrade() -> None:
     op.drop_table('branch')
     op.drop_index('ix_audit_entry_subject', table_name='audit_entry')
     op.drop_index('ix_audit_entry_at', table_name='audit_entry')
+    op.drop_index('ix_audit_entry_actor_id', table_name='audit_entry')
     op.drop_table('audit_entry')
     # ### end Alembic commands ###
