@@ -6,9 +6,13 @@ from flask import Flask, current_app, request
 from flask_babel import lazy_gettext as _l
 
 from app.api.v1 import bp as api_v1
+from app.audiences.cli import segments_cli
+from app.audiences.views import audiences
 from app.audit.views import audit
 from app.core.permissions import Permission
 from app.core.web import can
+from app.reports.cli import reports_cli
+from app.reports.views import bp as reports
 from app.tracking import views as tracking_views
 from app.users.cli import users_cli
 from app.users.sessions import init_sessions
@@ -23,6 +27,10 @@ def register_pages(app: Flask) -> None:
     init_sessions(app)
     app.register_blueprint(users)
     app.register_blueprint(audit)
+    app.register_blueprint(audiences)
+    app.register_blueprint(reports)
+    app.cli.add_command(reports_cli)
+    app.cli.add_command(segments_cli)
     app.cli.add_command(users_cli)
 
 
@@ -37,12 +45,17 @@ class NavigationEntry:
 
     @property
     def active(self) -> bool:
-        return (request.endpoint or "").split(".")[0] == self.endpoint.split(".")[0]
+        here = request.endpoint or ""
+        if self.endpoint == OVERVIEW or here == OVERVIEW:
+            return here == self.endpoint
+        return here.split(".")[0] == self.endpoint.split(".")[0]
 
 
+OVERVIEW = "reports.home"
 NAVIGATION = (
-    NavigationEntry(_l("Overview"), "reports.home", "home"),
+    NavigationEntry(_l("Overview"), OVERVIEW, "home"),
     NavigationEntry(_l("Campaigns"), "campaigns.index", "send", Permission.VIEW_CAMPAIGNS),
+    NavigationEntry(_l("Reports"), "reports.index", "report-analytics", Permission.VIEW_REPORTS),
     NavigationEntry(_l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS),
     NavigationEntry(_l("Clients"), "clients.index", "users", Permission.VIEW_CLIENTS),
     NavigationEntry(_l("E-mail templates"), "content.index", "template", Permission.EDIT_CAMPAIGNS),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from flask_babel import get_timezone
@@ -29,7 +30,6 @@ RECENT_DAYS = 30
 RECENT_LAUNCHES = timedelta(days=90)
 HOURS_SHOWN = 72
 TIMED = (Outcome.OPENED, Outcome.CLICKED, Outcome.REPLIED, Outcome.ACCOUNTS_OPENED)
-LAUNCHED = (State.RUNNING, State.PAUSED, State.COMPLETE, State.CANCELLED)
 
 
 # ---- When responses came ---------------------------------------------------------------------------------------------
@@ -175,27 +175,47 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class ReportPage:
-    """Launched campaigns, the newest first, with their headline figures; `older_than` leads on (None at the end)."""
+    """Launched campaigns, the newest first, with their headline figures, and the ids to go on from (None at an end)."""
 
     lines: list[tuple[Campaign, Row]]
+    newer_than: int | None
     older_than: int | None
 
 
 def report_page(
-    *, viewer: User, search: str = "", older_than: int | None = None, size: int = REPORTS_PAGE
+    *,
+    viewer: User,
+    search: str = "",
+    newer_than: int | None = None,
+    older_than: int | None = None,
+    size: int = REPORTS_PAGE,
 ) -> ReportPage:
     """One page of the campaigns that were launched and that the viewer may see."""
-    query = select(Campaign).where(visible_to(viewer), Campaign.launched_at.is_not(None), Campaign.state.in_(LAUNCHED))
+    upwards = newer_than is not None
+    query = select(Campaign).where(visible_to(viewer), Campaign.launched_at.is_not(None))
     for word in search.split():
         query = query.where(
             or_(Campaign.name.icontains(word, autoescape=True), Campaign.code.icontains(word, autoescape=True))
         )
-    if older_than is not None:
-        query = query.where(Campaign.id < older_than)
-    found = db.session.scalars(query.order_by(Campaign.id.desc()).limit(size + 1)).all()
+    if newer_than is not None:
+        query = query.where(Campaign.id > newer_than).order_by(Campaign.id)
+    else:
+        query = query.order_by(Campaign.id.desc())
+        if older_than is not None:
+            query = query.where(Campaign.id < older_than)
+    found = list(db.session.scalars(query.limit(size + 1)))
+    more = len(found) > size
     page = found[:size]
+    if upwards:
+        page.reverse()
+    if not page:
+        return ReportPage([], None, None)
     rows = headlines(page, viewer)
-    return ReportPage([(campaign, rows[campaign.id]) for campaign in page], page[-1].id if len(found) > size else None)
+    return ReportPage(
+        lines=[(campaign, rows[campaign.id]) for campaign in page],
+        newer_than=page[0].id if (more if upwards else older_than is not None) else None,
+        older_than=page[-1].id if upwards or more else None,
+    )
 
 
 def campaigns_in(states: Sequence[State], *, viewer: User, limit: int = 10) -> Sequence[Campaign]:
@@ -300,12 +320,7 @@ class ClientLine:
     state: MessageState
     reason: str | None
     sent_at: datetime | None
-    opened_at: datetime | None
-    clicked_at: datetime | None
-    replied_at: datetime | None
-    unsubscribed_at: datetime | None
-    bounced_at: datetime | None
-    opening_at: datetime | None
+    happened: list[tuple[Outcome, datetime]]
 
 
 def client_lines(campaign: Campaign, client_ids: Sequence[int], *, viewer: User | None) -> list[ClientLine]:
@@ -323,7 +338,7 @@ def client_lines(campaign: Campaign, client_ids: Sequence[int], *, viewer: User 
         .options(joinedload(Client.branch), joinedload(Client.adviser))
         .where(
             Client.id.in_(client_ids),
-            Message.run_id.in_([run.id for run in campaign_runs(campaign)]),
+            Message.run_id.in_(select(Run.id).where(Run.campaign_id == campaign.id)),
             visible_clients(viewer),
         )
         .distinct(Client.id)
@@ -335,19 +350,24 @@ def client_lines(campaign: Campaign, client_ids: Sequence[int], *, viewer: User 
             state=MessageState(message.state),
             reason=message.reason,
             sent_at=message.sent_at,
-            opened_at=_first(message.opened_at, message.clicked_at),
-            clicked_at=message.clicked_at,
-            replied_at=message.replied_at,
-            unsubscribed_at=message.unsubscribed_at,
-            bounced_at=message.bounced_at,
-            opening_at=opening_at,
+            happened=_happened(message, opening_at),
         )
         for client, message, opening_at in rows
     ]
 
 
-def _first(*times: datetime | None) -> datetime | None:
-    return min((time for time in times if time), default=None)
+def _happened(message: Message, opening_at: datetime | None) -> list[tuple[Outcome, datetime]]:
+    """What came back, in the order it came."""
+    times = {
+        Outcome.OPENED: min((at for at in (message.opened_at, message.clicked_at) if at), default=None),
+        Outcome.CLICKED: message.clicked_at,
+        Outcome.REPLIED: message.replied_at,
+        Outcome.UNSUBSCRIBED: message.unsubscribed_at,
+        Outcome.BOUNCED: message.bounced_at,
+        Outcome.COMPLAINED: message.complained_at,
+        Outcome.ACCOUNTS_OPENED: opening_at,
+    }
+    return sorted(((outcome, at) for outcome, at in times.items() if at), key=itemgetter(1))
 
 
 def ids_after(ids: BitMap64, after: int, size: int = PAGE) -> list[int]:
@@ -373,5 +393,4 @@ def client_chunks(
     after = 0
     while chunk := ids_after(ids, after, size):
         yield client_lines(campaign, chunk, viewer=viewer)
-        db.session.expunge_all()
         after = chunk[-1]

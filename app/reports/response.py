@@ -9,6 +9,7 @@ The sets are nested by construction - opened, clicked, replied, unsubscribed and
 delivered and bounced within sent, all of them and the account openings within targeted - so no rate can exceed 100 %.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,7 +17,9 @@ from enum import StrEnum
 from flask_babel import gettext as _
 from pyroaring import BitMap64
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Integer, cast, func, literal, select
+from sqlalchemy.orm import joinedload
 
+from app.audiences.models import Snapshot
 from app.campaigns.models import Campaign
 from app.clients.models import Client
 from app.clients.queries import visible_clients
@@ -48,6 +51,27 @@ class Outcome(StrEnum):
     UNCONFIRMED = "unconfirmed"
     CANCELLED = "cancelled"
 
+
+# What the table shows, on the page and in files, in this order.
+COLUMNS = (
+    Outcome.TARGETED,
+    Outcome.SENT,
+    Outcome.DELIVERED,
+    Outcome.OPENED,
+    Outcome.CLICKED,
+    Outcome.REPLIED,
+    Outcome.UNSUBSCRIBED,
+    Outcome.ACCOUNTS_OPENED,
+)
+FURTHER = (
+    Outcome.BOUNCED,
+    Outcome.COMPLAINED,
+    Outcome.FAILED,
+    Outcome.SKIPPED,
+    Outcome.UNCONFIRMED,
+    Outcome.WAITING,
+    Outcome.CANCELLED,
+)
 
 # What each figure is a share of. The funnel's first step has nothing above it.
 DENOMINATORS: dict[Outcome, Outcome] = {
@@ -151,16 +175,15 @@ def campaign_response(campaign: Campaign, viewer: User | None = None) -> Respons
     runs = campaign_runs(campaign)
     ledger = ledgers(runs, viewer=viewer).get(campaign.id, Ledger())
     whole_firm = viewer is None or sees_everything(viewer)
-    exclusions: dict[str, int] = {}
+    exclusions: Counter[str] = Counter()
     for run in runs if whole_firm else ():
-        for reason, clients in run.exclusions.items():
-            exclusions[reason] = exclusions.get(reason, 0) + int(clients)
+        exclusions.update(run.exclusions)
     return Response(
         total=_row(_("Whole audience"), None, ledger),
         segments=[_row(name, segment_id, ledger, ids) for segment_id, name, ids in frozen_segments(runs)],
         receipts=ledger.receipts,
         matched=sum(run.matched for run in runs) if whole_firm else 0,
-        exclusions=exclusions,
+        exclusions=dict(exclusions.most_common()),
         skipped=_by_size(ledger.skipped),
         failed=_by_size(ledger.failed),
     )
@@ -168,7 +191,7 @@ def campaign_response(campaign: Campaign, viewer: User | None = None) -> Respons
 
 def headlines(campaigns: Sequence[Campaign], viewer: User | None = None) -> dict[int, Row]:
     """The whole-audience row of several campaigns, by campaign id, in one pass over their ledger rows."""
-    runs = db.session.scalars(select(Run).where(Run.campaign_id.in_([campaign.id for campaign in campaigns]))).all()
+    runs = _runs(Run.campaign_id.in_([campaign.id for campaign in campaigns]))
     found = ledgers(runs, viewer=viewer)
     return {campaign.id: _row(campaign.name, None, found.get(campaign.id, Ledger())) for campaign in campaigns}
 
@@ -188,7 +211,13 @@ def outcome_clients(
 
 def campaign_runs(campaign: Campaign) -> Sequence[Run]:
     """The launches of a campaign, oldest first."""
-    return db.session.scalars(select(Run).where(Run.campaign_id == campaign.id).order_by(Run.number)).all()
+    return _runs(Run.campaign_id == campaign.id)
+
+
+def _runs(condition: ColumnElement[bool]) -> Sequence[Run]:
+    """Runs with their frozen audiences, which the figures begin from."""
+    query = select(Run).options(joinedload(Run.audience)).where(condition).order_by(Run.number)
+    return db.session.scalars(query).all()
 
 
 def frozen_segments(runs: Sequence[Run]) -> list[tuple[int, str, BitMap64]]:
@@ -196,6 +225,7 @@ def frozen_segments(runs: Sequence[Run]) -> list[tuple[int, str, BitMap64]]:
     united: dict[int, tuple[str, BitMap64]] = {}
     rows = db.session.scalars(
         select(RunSegment)
+        .options(joinedload(RunSegment.snapshot))
         .where(RunSegment.run_id.in_([run.id for run in runs]))
         .order_by(RunSegment.position, RunSegment.segment_id, RunSegment.run_id)
     )
@@ -205,6 +235,18 @@ def frozen_segments(runs: Sequence[Run]) -> list[tuple[int, str, BitMap64]]:
             ids |= united[row.segment_id][1]
         united[row.segment_id] = (row.snapshot.name, ids)
     return [(segment_id, name, ids) for segment_id, (name, ids) in united.items()]
+
+
+def segment_name(campaign: Campaign, segment_id: int) -> str | None:
+    """The name a segment had when the campaign was launched; None where the campaign is not reported by it."""
+    return db.session.scalar(
+        select(Snapshot.name)
+        .join(RunSegment, RunSegment.snapshot_id == Snapshot.id)
+        .join(Run, Run.id == RunSegment.run_id)
+        .where(Run.campaign_id == campaign.id, RunSegment.segment_id == segment_id)
+        .order_by(Run.number.desc())
+        .limit(1)
+    )
 
 
 def sees_everything(viewer: User) -> bool:
@@ -276,6 +318,9 @@ def ledgers(runs: Sequence[Run], *, viewer: User | None) -> dict[int, Ledger]:
             found[group.campaign_id].receipts = True
     for group in groups:
         _add(found[group.campaign_id], group.state, group.reason, group.marks, BitMap64(group.clients))
+    if viewer is None or sees_everything(viewer):
+        for run in runs:
+            _add_unplanned(found[run.campaign_id], run)
     openings = db.session.execute(
         select(Attribution.campaign_id, func.array_agg(Message.client_id, type_=ARRAY(BigInteger)).label("clients"))
         .join(Message, Message.id == Attribution.message_id)
@@ -307,6 +352,16 @@ def _add(ledger: Ledger, state: MessageState, reason: str | None, marks: int, id
     for outcome, proof in _MARKED.items():
         if marks & proof:
             sets[outcome] |= ids
+
+
+def _add_unplanned(ledger: Ledger, run: Run) -> None:
+    """Add the clients of the frozen audience who have no message yet: while a launch is being planned, or ever after
+    where it was cancelled before that was done. They have no branch as at sending: only the whole firm counts them.
+    """
+    if run.audience is not None:
+        unplanned = run.audience.client_ids - ledger.clients[Outcome.TARGETED]
+        ledger.clients[Outcome.TARGETED] |= unplanned
+        ledger.clients[Outcome.CANCELLED if run.state == "cancelled" else Outcome.WAITING] |= unplanned
 
 
 def _row(name: str, segment_id: int | None, ledger: Ledger, ids: BitMap64 | None = None) -> Row:

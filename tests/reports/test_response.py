@@ -1,13 +1,15 @@
 """What the report counts: unique clients, nested figures, per segment as frozen at launch."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap64
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from app.campaigns.models import Campaign
 from app.clients.models import Client
@@ -31,6 +33,19 @@ from tests.factories.users import make_branch, make_user
 @pytest.fixture
 def clients(app: Flask) -> list[int]:
     return make_clients(100)
+
+
+@pytest.fixture
+def queries(app: Flask) -> Iterator[list[str]]:
+    """Every statement sent to the database, as it is sent."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(db.engine, "before_cursor_execute", note)
 
 
 def test_every_figure_of_the_whole_audience_and_each_segment(clients: list[int]) -> None:
@@ -114,6 +129,27 @@ def test_skipped_waiting_and_cancelled_are_targeted_but_not_sent(clients: list[i
     assert (response.total.skipped, response.total.waiting) == (7, 3)
     assert response.skipped == {"suppressed": 5, "no_consent": 2}
     assert list(response.skipped) == ["suppressed", "no_consent"]
+
+
+def test_clients_not_planned_yet_are_targeted_and_still_to_be_sent(clients: list[int]) -> None:
+    campaign = make_launched_campaign()
+    run = make_run(campaign, clients[:60])
+    run.audience.bitmap = BitMap64(clients).serialize()
+    db.session.commit()
+    total = campaign_response(campaign).total
+    assert (total.targeted, total.sent, total.waiting) == (100, 60, 40)
+    run.state = "cancelled"
+    db.session.commit()
+    assert campaign_response(campaign).total.cancelled == 40
+
+
+def test_the_number_of_queries_does_not_grow_with_segments(clients: list[int], queries: list[str]) -> None:
+    campaign = make_launched_campaign()
+    make_run(campaign, clients, segments={f"segment {n}": clients[n:] for n in range(30)})
+    db.session.expire_all()
+    queries.clear()
+    campaign_response(campaign)
+    assert len(queries) <= 6
 
 
 def test_segments_are_counted_as_frozen_at_launch(clients: list[int]) -> None:
