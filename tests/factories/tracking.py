@@ -24,6 +24,7 @@ from app.users.service import create_api_key
 from tests.factories.clients import make_clients
 from tests.factories.ledger import make_launched_campaign, make_run
 
+INBOUND_TOKEN = "inbound-token-of-the-tests"
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
 
 
@@ -69,9 +70,18 @@ def make_mail(*, to: str, text: str = "Please call me.", subject: str = "Re: New
     return mail.as_bytes()
 
 
-def post_inbound(client: FlaskClient, *, token: str = "inbound-token-of-the-tests", **fields: Any) -> TestResponse:
-    """What Inbound Parse posts."""
-    return client.post(f"/webhooks/sendgrid/inbound/{token}", data=fields, content_type="multipart/form-data")
+def post_inbound(client: FlaskClient, *, path_token: str = INBOUND_TOKEN, **fields: str | bytes) -> TestResponse:
+    """What Inbound Parse posts; put together here because the test client would turn bytes into text."""
+    boundary = "inbound-parse-of-the-tests"
+    body = b""
+    for name, value in fields.items():
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
+        body += head.encode() + (value if isinstance(value, bytes) else value.encode()) + b"\r\n"
+    return client.post(
+        f"/webhooks/sendgrid/inbound/{path_token}",
+        data=body + f"--{boundary}--\r\n".encode(),
+        content_type=f"multipart/form-data; boundary={boundary}",
+    )
 
 
 def make_key() -> str:
