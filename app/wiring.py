@@ -5,10 +5,12 @@ from pathlib import Path
 
 from flask import Flask
 
+from app.campaigns.service import refuse_segment_archive, refuse_segment_edit
 from app.config import Config
 from app.core.assets import init_assets
 from app.core.events import listen
 from app.core.extensions import babel, choose_locale, csrf, db, login_manager, migrate
+from app.core.guards import guard
 from app.core.logs import configure_logging, log_requests
 from app.core.queues import AUDIENCE, DEFAULT, REPORT, SEND_EMAIL, TRACK, configure_celery
 from app.core.tokens import Links, Signer
@@ -65,6 +67,8 @@ def connect_features() -> None:
     listen("campaign.launched", job="delivery.plan_run", queue=DEFAULT)
     listen("campaign.resumed", job="delivery.resume_run", queue=DEFAULT)
     listen("campaign.cancelled", job="delivery.cancel_run", queue=DEFAULT)
+    guard("archive segment", refuse_segment_archive)
+    guard("edit segment", refuse_segment_edit)
 
 
 def load_tasks(queues: str | None = None) -> None:

@@ -4,32 +4,29 @@ Who sees what: a campaign belongs to its owner's branch. People see those of the
 branches above them, which reach their clients too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
-from sqlalchemy import ColumnElement, func, literal, or_, select
+from flask_babel import gettext as _
+from sqlalchemy import ColumnElement, Row, func, literal, or_, select
 from sqlalchemy.orm import joinedload
 
+from app.audiences.fields import load_catalogue
 from app.audiences.models import Segment
+from app.audiences.queries import understood
+from app.audiences.sentence import sentence
 from app.audiences.snapshots import AudienceCounts, audience_counts
 from app.audit.models import AuditEntry
-from app.campaigns.models import Campaign, State
-from app.clients.models import Client
+from app.campaigns.models import Campaign, CampaignSegment, State
+from app.clients.queries import visible_clients
 from app.core.errors import NotFound
 from app.core.extensions import db
 from app.users.models import Branch, User
-from app.users.queries import in_subtree
 
 PAGE = 50
 OPEN_STATES = (State.DRAFT, State.IN_REVIEW, State.APPROVED, State.SCHEDULED, State.RUNNING, State.PAUSED)
-
-
-class SegmentMissing(NotFound):
-    def __init__(self, name: str) -> None:
-        super().__init__(_l("There is no segment “%(name)s”.", name=name))
 
 
 def visible_to(viewer: User) -> ColumnElement[bool]:
@@ -133,37 +130,36 @@ def segments_of(campaign: Campaign, role: str) -> list[Segment]:
     return [link.segment for link in campaign.segments if link.role == role]
 
 
-def segments_by_name(names: Sequence[str]) -> list[Segment]:
-    """The segments in use with these names, in the order given. Raises NotFound naming the first that is missing."""
-    rows = db.session.scalars(select(Segment).where(Segment.archived_at.is_(None), Segment.name.in_(names)))
-    known = {segment.name: segment for segment in rows}
-    for name in names:
-        if name not in known:
-            raise SegmentMissing(name)
-    return [known[name] for name in names]
+def segment_sentences(segments: Iterable[Segment]) -> dict[int, str]:
+    """Each segment's rule in words, by id; a rule about a field that is gone says so."""
+    catalogue = load_catalogue()
+    rules = {segment.id: understood(segment, catalogue) for segment in segments}
+    gone = _("This rule asks about a field that no longer exists.")
+    return {key: sentence(rule, catalogue) if rule else gone for key, rule in rules.items()}
 
 
-def segment_choices() -> list[Segment]:
-    """The segments that may be put on a campaign, by name."""
-    query = select(Segment).where(Segment.archived_at.is_(None)).order_by(func.lower(Segment.name)).limit(1000)
-    return list(db.session.scalars(query))
-
-
-def audience_scope(campaign: Campaign) -> ColumnElement[bool] | None:
-    """For WHERE on client: whom the campaign may reach, the clients of its owner's part of the firm. None: all."""
-    if campaign.owner is None or campaign.owner.branch.parent_id is None:
-        return None
-    return Client.branch_id.in_(select(Branch.id).where(in_subtree(campaign.owner.branch)))
+def campaigns_using(segment_ids: Sequence[int]) -> Sequence[Row[int, str, str]]:
+    """(segment id, campaign code, campaign name) of every campaign with one of these segments, newest first."""
+    return db.session.execute(
+        select(CampaignSegment.segment_id, Campaign.code, Campaign.name)
+        .join(Campaign)
+        .where(CampaignSegment.segment_id.in_(segment_ids))
+        .group_by(CampaignSegment.segment_id, Campaign.id)
+        .order_by(Campaign.id.desc())
+    ).all()
 
 
 def audience_preview(campaign: Campaign) -> AudienceCounts:
-    """Matched, excluded by reason and left to send to, as of now; the launch counts again and freezes."""
+    """Matched, excluded by reason and left to send to, as of now; the launch counts again and freezes.
+
+    A campaign reaches the clients of its owner's part of the firm.
+    """
     return audience_counts(
         included=[segment.rule for segment in segments_of(campaign, "include")],
         excluded=[segment.rule for segment in segments_of(campaign, "exclude")],
         channel=campaign.steps[0].channel,
         purpose=campaign.purpose,
-        visible=audience_scope(campaign),
+        visible=visible_clients(campaign.owner),
     )
 
 

@@ -123,11 +123,10 @@ def set_segments(
 ) -> None:
     """Choose whom to send to, whom to leave out, and by which further segments to report."""
     wanted = {"include": list(include), "exclude": list(exclude), "report": list(report)}
-    if any(segment.archived_at for segments in wanted.values() for segment in segments):
-        raise AppError(_l("An archived segment cannot be used. Choose another one."))
     if {segment.id for segment in include} & {segment.id for segment in exclude}:
         raise AppError(_l("A segment cannot be both included and excluded."))
     _open_for_editing(campaign, actor)
+    _hold_segments({segment.id for segments in wanted.values() for segment in segments})
     changes: dict[str, Any] = {}
     kept: list[CampaignSegment] = []
     for role, segments in wanted.items():
@@ -225,6 +224,7 @@ def submit(*, campaign: Campaign, actor: Actor) -> None:
     _lock(campaign)
     if State(campaign.state) != State.DRAFT:
         raise WrongState(campaign)
+    _hold_segments({link.segment_id for link in campaign.segments})
     _check_ready(campaign)
     _move(
         campaign,
@@ -290,7 +290,15 @@ def schedule(*, campaign: Campaign, send_at: datetime, actor: Actor) -> None:
     if send_at <= now():
         raise AppError(_l("This time has passed. Choose a later one, or launch now."))
     _check_approval_lasts(campaign, send_at)
-    _move(campaign, State.SCHEDULED, since={State.APPROVED}, action="scheduled", actor=actor, send_at=send_at)
+    _move(
+        campaign,
+        State.SCHEDULED,
+        since={State.APPROVED},
+        action="scheduled",
+        actor=actor,
+        send_at=send_at,
+        returned_reason=None,
+    )
 
 
 def unschedule(*, campaign: Campaign, actor: Actor) -> None:
@@ -341,16 +349,31 @@ def complete(*, campaign: Campaign) -> bool:
     return True
 
 
-def segment_in_use(segment_id: int) -> object | None:
-    """The refusal for "archive segment": the campaign that still needs it, or None."""
-    name = db.session.scalar(
+def refuse_segment_archive(segment_id: int) -> object | None:
+    """The refusal for "archive segment": a campaign that still needs it, or None."""
+    name = _campaign_with(segment_id, set(State) - {State.COMPLETE, State.CANCELLED})
+    return _l("The campaign “%(name)s” uses this segment and is not over yet.", name=name) if name else None
+
+
+def refuse_segment_edit(segment_id: int) -> object | None:
+    """The refusal for "edit segment": what was submitted or approved must be what is sent."""
+    name = _campaign_with(segment_id, set(State) - {State.DRAFT, State.COMPLETE, State.CANCELLED})
+    sentence = _l(
+        "The campaign “%(name)s” was submitted with this segment. Take it back to draft first, or copy the segment.",
+        name=name,
+    )
+    return sentence if name else None
+
+
+def _campaign_with(segment_id: int, states: set[State]) -> str | None:
+    """The name of the newest campaign in one of these states that has the segment in any role."""
+    return db.session.scalar(
         select(Campaign.name)
         .join(CampaignSegment)
-        .where(CampaignSegment.segment_id == segment_id, Campaign.state.not_in([State.COMPLETE, State.CANCELLED]))
+        .where(CampaignSegment.segment_id == segment_id, Campaign.state.in_(states))
         .order_by(Campaign.id.desc())
         .limit(1)
     )
-    return _l("The campaign “%(name)s” uses this segment and is not over yet.", name=name) if name else None
 
 
 # ---- The one way states change --------------------------------------------------------------------------------------
@@ -425,6 +448,13 @@ def _check_checker(campaign: Campaign, actor: Actor) -> None:
 def _check_approval_lasts(campaign: Campaign, until: datetime) -> None:
     if campaign.approved_at is not None and until > campaign.approved_at + APPROVAL_GOOD_FOR:
         raise ApprovalExpired
+
+
+def _hold_segments(segment_ids: set[int]) -> None:
+    """Keep the segments as they are until the end of the transaction. AppError where one is archived."""
+    held = select(Segment.id).where(Segment.id.in_(segment_ids), Segment.archived_at.is_(None)).order_by(Segment.id)
+    if len(db.session.scalars(held.with_for_update(read=True)).all()) < len(segment_ids):
+        raise AppError(_l("An archived segment cannot be used. Choose another one."))
 
 
 def _check_ready(campaign: Campaign) -> None:
