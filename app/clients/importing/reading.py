@@ -1,0 +1,429 @@
+"""Reading a table out of whatever file somebody sends.
+
+`detect` looks at the bytes once and says how to read them (the dialect, plain JSON, kept with the import);
+`data_rows` then streams the rows, so the memory used does not grow with a text file.
+"""
+
+import codecs
+import csv
+import io
+import zipfile
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time, timedelta
+from typing import Any, BinaryIO, TypedDict
+
+from charset_normalizer import from_bytes
+from flask_babel import lazy_gettext as _l
+from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+
+from app.core.errors import AppError
+
+SAMPLE_BYTES = 1 << 18
+SAMPLE_ROWS = 200
+DELIMITERS = (",", ";", "\t", "|")
+QUOTES = ('"', "'")
+MAX_COLUMNS = 500
+# An unclosed quotation mark swallows the lines after it; nobody keeps this many lines in one cell of a client list.
+MAX_LINES_PER_ROW = 100
+MAX_WORKBOOK_BYTES = 1 << 30
+_PROSE_WORDS = 4
+
+
+class Dialect(TypedDict, total=False):
+    """How to read a file. Text: encoding, delimiter, quote. Workbook: sheet. `header_row` counts from 0."""
+
+    format: str
+    encoding: str
+    delimiter: str
+    quote: str
+    sheet: str
+    header_row: int
+
+
+class NotATable(AppError):
+    message = _l("This file holds no table. Please choose a CSV, TSV or Excel file whose first row names the columns.")
+
+
+class RowProblem(Exception):
+    """A row that cannot be read; the rows after it can."""
+
+    def __init__(self, message: object, cells: list[str]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.cells = cells
+
+
+_EMPTY = _l("This file is empty.")
+_ONLY_HEADER = _l("This file has column names but no rows below them.")
+_PROSE = _l("This file holds text, not a table: its lines do not divide into columns.")
+_BINARY = _l("This file is not text. Please save it as CSV or as an Excel workbook and choose that file.")
+_BAD_WORKBOOK = _l("This workbook cannot be opened. Please save it again as .xlsx or as CSV.")
+_PROTECTED = _l("This workbook is protected by a password. Please save it without one.")
+_HUGE_WORKBOOK = _l("This workbook is too large to open. Please save it as CSV.")
+_WIDE = _l("This file has more than 500 columns. Please check how its columns are divided.")
+_UNCLOSED = _l("A quotation mark is opened in this row and not closed.")
+_BAD_QUOTE = _l("A quotation mark stands in the middle of a cell.")
+_NUL = _l("The row holds signs that are not text.")
+
+_MAGIC = (
+    (b"%PDF", _l("This is a PDF. Please export the list as CSV or Excel and choose that file.")),
+    (b"\x89PNG", _l("This is a picture. Please choose a CSV, TSV or Excel file.")),
+    (b"\xff\xd8\xff", _l("This is a picture. Please choose a CSV, TSV or Excel file.")),
+    (b"GIF8", _l("This is a picture. Please choose a CSV, TSV or Excel file.")),
+    (b"BM", _l("This is a picture. Please choose a CSV, TSV or Excel file.")),
+    (b"{\\rtf", _l("This is a text document. Please save its table as CSV or Excel.")),
+    (b"\x1f\x8b", _l("This file is compressed. Please unpack it and choose the table inside.")),
+    (b"Rar!", _l("This file is compressed. Please unpack it and choose the table inside.")),
+    (b"7z\xbc\xaf", _l("This file is compressed. Please unpack it and choose the table inside.")),
+)
+_ZIP = _l("This is an archive without a workbook in it. Please unpack it and choose the table inside.")
+_HTML = _l("This is a web page. Please export the list as CSV or Excel and choose that file.")
+_JSON = _l("This file is JSON. Please export the list as CSV or Excel and choose that file.")
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
+
+
+# ---- Detection ------------------------------------------------------------------------------------------------------
+
+
+def detect(stream: BinaryIO) -> Dialect:
+    """Find out how to read the file. Raises NotATable with a sentence that says what it is instead."""
+    stream.seek(0)
+    start = stream.read(SAMPLE_BYTES)
+    if not start.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
+        raise NotATable(_EMPTY)
+    if start.startswith((b"PK\x03\x04", _OLD_OFFICE)):
+        return _detect_workbook(stream)
+    for magic, sentence in _MAGIC:
+        if start.startswith(magic) and not (magic == b"BM" and b"\x00" not in start[:32]):
+            raise NotATable(sentence)
+    dialect: Dialect = {"format": "text", "encoding": _encoding(stream, start)}
+    text = start.decode(dialect["encoding"], errors="ignore")
+    _refuse_markup(text)
+    whole = len(start) < SAMPLE_BYTES
+    lines = list(io.StringIO(text, newline=""))
+    return dialect | _layout(lines if whole or len(lines) < 2 else lines[:-1])
+
+
+def _refuse_markup(text: str) -> None:
+    head = text.lstrip("\ufeff \t\r\n")[:200].lower()
+    if head.startswith(("<!doctype", "<html", "<?xml", "<table", "<head", "<body")):
+        raise NotATable(_HTML)
+    if head.startswith(("{", "[{")):
+        raise NotATable(_JSON)
+
+
+def _encoding(stream: BinaryIO, start: bytes) -> str:
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if start.startswith(mark):
+            return name
+    if b"\x00" in start:
+        return _utf16_without_mark(start)
+    if _decodes(stream, "utf-8"):
+        return "utf-8"
+    telling = _lines_beyond_ascii(stream)
+    if _looks_like_gb18030(telling) and _decodes(stream, "gb18030"):
+        return "gb18030"
+    best = from_bytes(telling, cp_isolation=["gb18030", "big5", "cp1250", "cp1251", "cp1252", "shift_jis"]).best()
+    if best is not None and _decodes(stream, best.encoding):
+        return best.encoding
+    return "latin-1"
+
+
+def _utf16_without_mark(start: bytes) -> str:
+    """Delimiters and digits are ASCII, so one of each pair of bytes is often zero, always on the same side."""
+    pairs = max(1, len(start) // 2)
+    high_first = start[0::2].count(0) / pairs
+    low_first = start[1::2].count(0) / pairs
+    if max(high_first, low_first) < 0.1 or min(high_first, low_first) > 0.02:
+        raise NotATable(_BINARY)
+    name = "utf-16-be" if high_first > low_first else "utf-16-le"
+    try:
+        codecs.getincrementaldecoder(name)().decode(start)
+    except UnicodeDecodeError as error:
+        raise NotATable(_BINARY) from error
+    return name
+
+
+def _decodes(stream: BinaryIO, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    stream.seek(0)
+    try:
+        while piece := stream.read(1 << 20):
+            decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _lines_beyond_ascii(stream: BinaryIO) -> bytes:
+    """Up to 64 KB of the lines that tell encodings apart."""
+    found: list[bytes] = []
+    size = 0
+    stream.seek(0)
+    for line in stream:
+        if not line.isascii():
+            found.append(line[:4096])
+            size += len(found[-1])
+            if size > 1 << 16:
+                break
+    return b"".join(found)
+
+
+def _looks_like_gb18030(data: bytes) -> bool:
+    """True where most pairs beyond ASCII are common Chinese signs (GB 2312), as they never are in Latin text."""
+    common = pairs = 0
+    position = 0
+    while position < len(data) - 1:
+        lead, trail = data[position], data[position + 1]
+        if lead < 0x80:
+            position += 1
+            continue
+        pairs += 1
+        common += (0xA1 <= lead <= 0xA3 or 0xB0 <= lead <= 0xF7) and trail >= 0xA1
+        position += 2
+    return pairs > 0 and common / pairs > 0.6
+
+
+def _layout(lines: list[str]) -> Dialect:
+    """The delimiter and quotation mark under which most rows have the same number of cells, at least two."""
+    best: tuple[float, int, str, str, list[list[str]]] | None = None
+    for quote in QUOTES:
+        if quote == "'" and not any(line.startswith("'") for line in lines[:SAMPLE_ROWS]):
+            continue
+        for delimiter in DELIMITERS:
+            rows = _sample(lines, delimiter, quote)
+            width, share = _usual_width(rows)
+            if width > 1 and share >= 0.5:
+                score = (share, width)
+                if best is None or score > best[:2]:
+                    best = (share, width, delimiter, quote, rows)
+    if best is None:
+        return _one_column(lines)
+    _share, width, delimiter, quote, rows = best
+    if width > MAX_COLUMNS:
+        raise NotATable(_WIDE)
+    header_row = next(i for i, row in enumerate(rows) if len(row) == width)
+    if len(rows) < 2:
+        raise NotATable(_ONLY_HEADER)
+    if delimiter == "," and _is_prose(rows):
+        raise NotATable(_PROSE)
+    return {"delimiter": delimiter, "quote": quote, "header_row": header_row}
+
+
+def _sample(lines: list[str], delimiter: str, quote: str) -> list[list[str]]:
+    rows = []
+    for row in _parse(iter(lines), delimiter, quote):
+        cells = row.cells if isinstance(row, RowProblem) else row
+        rows.append(cells)
+        if len(rows) == SAMPLE_ROWS:
+            break
+    return rows
+
+
+def _usual_width(rows: list[list[str]]) -> tuple[int, float]:
+    if not rows:
+        return 0, 0.0
+    width, times = max(Counter(map(len, rows)).items(), key=lambda item: (item[1], item[0]))
+    return width, times / len(rows)
+
+
+def _is_prose(rows: list[list[str]]) -> bool:
+    """Sentences with commas: few cells, long ones, and the first row reads like the others."""
+    cells = [cell for row in rows for cell in row]
+    words = sum(len(cell.split()) for cell in cells) / max(1, len(cells))
+    return words > _PROSE_WORDS and max(len(cell) for cell in rows[0]) > 60
+
+
+def _one_column(lines: list[str]) -> Dialect:
+    """A list of numbers or addresses is a table of one column; a letter is not."""
+    cells = [line.strip() for line in lines if line.strip()][:SAMPLE_ROWS]
+    words = sum(len(cell.split()) for cell in cells) / max(1, len(cells))
+    if words > _PROSE_WORDS or any(len(cell) > 100 for cell in cells):
+        raise NotATable(_PROSE)
+    if len(cells) < 2:
+        raise NotATable(_ONLY_HEADER)
+    return {"delimiter": ",", "quote": '"', "header_row": 0}
+
+
+def _detect_workbook(stream: BinaryIO) -> Dialect:
+    with _open_workbook(stream) as workbook:
+        for name in workbook.sheet_names:
+            rows = workbook.get_sheet_by_name(name).to_python(nrows=SAMPLE_ROWS)
+            filled = [count for row in rows if (count := sum(cell != "" for cell in row))]
+            width = max(filled, default=0)
+            if not width:
+                continue
+            if width > MAX_COLUMNS:
+                raise NotATable(_WIDE)
+            header_row = next(i for i, count in enumerate(filled) if count >= max(1, width // 2))
+            if len(filled) == header_row + 1:
+                raise NotATable(_ONLY_HEADER)
+            return {"format": "workbook", "sheet": name, "header_row": header_row}
+    raise NotATable(_EMPTY)
+
+
+def _open_workbook(stream: BinaryIO) -> CalamineWorkbook:
+    stream.seek(0)
+    if stream.read(4) == b"PK\x03\x04":
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+        except zipfile.BadZipFile as error:
+            raise NotATable(_BAD_WORKBOOK) from error
+        if size > MAX_WORKBOOK_BYTES:
+            raise NotATable(_HUGE_WORKBOOK)
+    stream.seek(0)
+    try:
+        return CalamineWorkbook.from_filelike(stream)
+    except PasswordError as error:
+        raise NotATable(_PROTECTED) from error
+    except CalamineError as error:
+        raise NotATable(_ZIP) from error
+
+
+# ---- Rows -----------------------------------------------------------------------------------------------------------
+
+
+def column_names(stream: BinaryIO, dialect: Dialect) -> list[str]:
+    """The names in the header row, made unique: an empty one becomes "Column 3", a second "Name" "Name (2)"."""
+    header = next(_table(stream, dialect))
+    if isinstance(header, RowProblem):
+        raise NotATable
+    while header and not header[-1].strip():
+        header.pop()
+    names: list[str] = []
+    for position, cell in enumerate(header, start=1):
+        base = name = " ".join(cell.replace("\ufeff", "").split()) or f"Column {position}"
+        again = 2
+        while name in names:
+            name = f"{base} ({again})"
+            again += 1
+        names.append(name)
+    return names
+
+
+def data_rows(stream: BinaryIO, dialect: Dialect, *, width: int) -> Iterator[list[str] | RowProblem]:
+    """The rows below the header, each of `width` cells, or a RowProblem in place of a row that has none.
+
+    Rows without any text are left out and not counted.
+    """
+    rows = _table(stream, dialect)
+    next(rows)
+    for row in rows:
+        if isinstance(row, RowProblem):
+            yield row
+        elif len(row) == width:
+            if any(row):
+                yield row
+        elif len(row) > width and not any(row[width:]):
+            if any(row):
+                yield row[:width]
+        elif len(row) < width and dialect["format"] == "workbook":
+            yield row + [""] * (width - len(row))
+        else:
+            yield RowProblem(
+                _l("The row has %(found)s cells, but there are %(expected)s columns.", found=len(row), expected=width),
+                row,
+            )
+
+
+def _table(stream: BinaryIO, dialect: Dialect) -> Iterator[list[str] | RowProblem]:
+    """The rows from the header on."""
+    stream.seek(0)
+    if dialect["format"] == "workbook":
+        rows: Iterator[list[str] | RowProblem] = _workbook_rows(stream, dialect["sheet"])
+    else:
+        # Undecodable bytes were ruled out by `detect`; "replace" keeps a file that changed since from raising.
+        text = io.TextIOWrapper(stream, encoding=dialect["encoding"], errors="replace", newline="")
+        rows = _parse(_keep_open(text), dialect["delimiter"], dialect["quote"])
+    for _skipped in range(dialect["header_row"]):
+        next(rows)
+    return rows
+
+
+def _keep_open(text: io.TextIOWrapper) -> Iterator[str]:
+    """The lines of the wrapper, which lets go of the stream below instead of closing it."""
+    try:
+        yield from text
+    finally:
+        if not text.closed:
+            text.detach()
+
+
+def _workbook_rows(stream: BinaryIO, sheet: str) -> Iterator[list[str] | RowProblem]:
+    with _open_workbook(stream) as workbook:
+        for row in workbook.get_sheet_by_name(sheet).iter_rows():
+            cells = [_cell_text(cell) for cell in row]
+            if any(cells):
+                yield cells
+
+
+def _cell_text(cell: Any) -> str:
+    """A workbook's cell in the words a text file would use."""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+    if isinstance(cell, datetime):
+        return cell.date().isoformat() if cell.time() == time.min else cell.isoformat(sep=" ")
+    if isinstance(cell, date | time):
+        return cell.isoformat()
+    return str(cell) if isinstance(cell, int | timedelta) else ""
+
+
+class _Lines:
+    """Lines that can be given back: what an unclosed quotation mark swallowed is read again as rows."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._returned: deque[str] = deque()
+        self.taken: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if len(self.taken) > MAX_LINES_PER_ROW:
+            raise csv.Error("too many lines")
+        line = self._returned.popleft() if self._returned else next(self._lines)
+        self.taken.append(line)
+        return line
+
+    def give_back(self) -> str:
+        """Keep the first line taken, return the others to be read again."""
+        first = self.taken[0] if self.taken else ""
+        self._returned.extendleft(reversed(self.taken[1:]))
+        self.taken.clear()
+        return first
+
+
+def _parse(lines: Iterable[str], delimiter: str, quote: str) -> Iterator[list[str] | RowProblem]:
+    """Rows of a text file; blank lines are left out."""
+    feed = _Lines(lines)
+    reader = csv.reader(feed, delimiter=delimiter, quotechar=quote, strict=True)
+    while True:
+        feed.taken.clear()
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            unclosed = len(feed.taken) > 1 or feed.taken[0].count(quote) % 2 == 1
+            first = feed.give_back().rstrip("\r\n")
+            reader = csv.reader(feed, delimiter=delimiter, quotechar=quote, strict=True)
+            yield RowProblem(_UNCLOSED if unclosed else _BAD_QUOTE, first.split(delimiter))
+            continue
+        if not row or row == [""]:
+            continue
+        if "\x00" in "".join(row):
+            yield RowProblem(_NUL, [cell.replace("\x00", "") for cell in row])
+            continue
+        yield row

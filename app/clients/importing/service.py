@@ -1,0 +1,433 @@
+"""Verbs of an import: take the file in, say what it will do, start it, do it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from hashlib import sha256
+from itertools import islice
+from typing import Any, BinaryIO
+
+import structlog
+from flask_babel import force_locale
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import OperationalError
+
+from app.audit.service import record
+from app.clients.importing.converting import RowConverter, adviser_parser, branch_parser, convert_all
+from app.clients.importing.loading import Refused, Tally, keep_refusals, load_chunk
+from app.clients.importing.mapping import (
+    CUSTOM,
+    MAX_CHOICES,
+    BadMapping,
+    ColumnSample,
+    Mapping,
+    check_columns,
+    complete_fields,
+    read_mapping,
+    sample_columns,
+    suggest,
+)
+from app.clients.importing.reading import RowProblem, column_names, data_rows, detect
+from app.clients.importing.values import Parser
+from app.clients.models import Client, ClientImport, ImportMapping, ImportNumber
+from app.clients.queries import custom_fields, visible_clients
+from app.clients.service import add_choices, define_field
+from app.core.clock import now
+from app.core.errors import AppError, Conflict, Retryable
+from app.core.extensions import db, settings
+from app.core.files import open_file, store_file
+from app.core.jobs import Job, Lease, LeaseLost, enqueue
+from app.core.permissions import Role
+from app.core.queues import AUDIENCE
+from app.core.unit_of_work import unit_of_work
+from app.users.models import Branch, User
+from app.users.queries import head_office, in_subtree
+
+IMPORT_FILE = "clients.import_file"
+CHUNK_ROWS = 5_000
+SAMPLE_ROWS = 20_000
+PREVIEW_ROWS = 200
+_COUNTED_BETWEEN_RENEWALS = 100_000
+
+log = structlog.get_logger(__name__)
+Row = list[str] | RowProblem
+
+
+class AlreadyRunning(Conflict):
+    message = _l("This import is running or done already.")
+
+
+# ---- Taking the file in ---------------------------------------------------------------------------------------------
+
+
+def receive_file(*, stream: BinaryIO, name: str, actor: User | None) -> ClientImport:
+    """Store a file and find out how to read it. Raises NotATable with a sentence where it is none."""
+    stored = store_file(stream, name=name)
+    file = open_file(stored.id)
+    dialect = detect(file)
+    client_import = ClientImport(
+        file_id=stored.id,
+        file_name=name[:200],
+        state="uploaded",
+        dialect=dict(dialect),
+        columns=column_names(file, dialect),
+        rows_done=0,
+        created_by_id=actor.id if actor else None,
+    )
+    db.session.add(client_import)
+    db.session.flush()
+    record(
+        actor=actor,
+        action="import.upload",
+        subject="client_import",
+        subject_id=client_import.id,
+        changes={"columns": [0, len(client_import.columns)]},
+    )
+    return client_import
+
+
+def rows_of(client_import: ClientImport) -> Iterator[Row]:
+    """The file's data rows, streamed."""
+    file = open_file(client_import.file_id)
+    return data_rows(file, client_import.dialect, width=len(client_import.columns))  # type: ignore[arg-type]
+
+
+def samples_of(client_import: ClientImport) -> list[ColumnSample]:
+    """What the columns hold in the first 20,000 rows."""
+    rows = (row for row in islice(rows_of(client_import), SAMPLE_ROWS) if not isinstance(row, RowProblem))
+    return sample_columns(rows, len(client_import.columns))
+
+
+def default_region() -> str | None:
+    """The country of telephone numbers that do not say it, by the firm's market."""
+    return "CN" if settings().market_profile == "mainland_china" else None
+
+
+def signature(columns: list[str]) -> str:
+    """The same for files with the same columns in the same order."""
+    return sha256(json.dumps(columns, ensure_ascii=False).encode()).hexdigest()
+
+
+def suggested_mapping(client_import: ClientImport, samples: list[ColumnSample]) -> Mapping:
+    """The mapping last used for such a file, else a guess from names and values; all columns accounted for."""
+    remembered = db.session.get(ImportMapping, signature(client_import.columns))
+    fields = custom_fields()
+    if client_import.mapping is not None:
+        mapping = read_mapping(client_import.mapping)
+    elif remembered is not None:
+        mapping = read_mapping(remembered.mapping)
+    else:
+        mapping = suggest(
+            client_import.columns,
+            samples,
+            {field.key: field.label for field in fields},
+            region=default_region(),
+        )
+    known = {field.key: field.type for field in fields}
+    return complete_fields(_without_lost_fields(mapping, known), client_import.columns, samples, known)
+
+
+def _without_lost_fields(mapping: Mapping, known: dict[str, str]) -> Mapping:
+    """A remembered mapping may name fields that are gone; their columns are guessed anew."""
+    kept = {
+        target: source
+        for target, source in mapping.columns.items()
+        if not target.startswith(CUSTOM) or target.removeprefix(CUSTOM) in known
+    }
+    return replace(mapping, columns=kept)
+
+
+# ---- Preview --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewRow:
+    """One row as it would be taken: `values` by client column, or the reason against it."""
+
+    row_number: int
+    cells: list[str]
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the first rows would become. `known` of those taken exist already and would be updated."""
+
+    rows: list[PreviewRow]
+    refused: int
+    known: int
+
+
+def preview(*, client_import: ClientImport, mapping: Mapping, actor: User | None) -> Preview:
+    """Try the first 200 rows without writing anything. Raises BadMapping where the mapping itself is wrong."""
+    check_columns(mapping, client_import.columns)
+    fields = {field.key: (field.type, field.slot) for field in custom_fields()}
+    columns = dict(mapping.columns)
+    for column, new in mapping.new_fields.items():
+        fields.setdefault(new.key, (new.type, new.key))
+        columns[f"{CUSTOM}{new.key}"] = {"column": column}
+    converter = RowConverter(
+        replace(mapping, columns=columns, new_fields={}),
+        client_import.columns,
+        fields=fields,
+        lookups=_lookups(mapping, actor),
+    )
+    shown: list[PreviewRow] = []
+    first_rows: dict[str, int] = {}
+    for number, row in enumerate(islice(rows_of(client_import), PREVIEW_ROWS), start=1):
+        if isinstance(row, RowProblem):
+            shown.append(PreviewRow(number, row.cells, str(row.message)))
+            continue
+        taken, refused = convert_all(converter, [(number, row)])
+        reason = refused[0][2] if refused else None
+        if taken:
+            first = first_rows.setdefault(taken[0][1], number)
+            if first != number:
+                reason = _("The client number %(number)s stands in row %(row)s already.", number=taken[0][1], row=first)
+        shown.append(PreviewRow(number, row, reason))
+    known = db.session.scalar(
+        select(func.count()).select_from(Client).where(Client.number.in_(list(first_rows)), visible_clients(actor))
+    )
+    return Preview(shown, sum(row.reason is not None for row in shown), known or 0)
+
+
+# ---- Starting -------------------------------------------------------------------------------------------------------
+
+
+def start_import(
+    *, client_import: ClientImport, mapping: Mapping | dict[str, Any], actor: User | None, in_worker: bool = True
+) -> Job:
+    """Define the new fields, remember the mapping and enqueue the import. Call within a unit of work.
+
+    With `in_worker` False the job is left for the calling process to claim at once (a worker takes it over only
+    if that process dies). Raises BadMapping, NoSlotLeft or AlreadyRunning.
+    """
+    locked = db.session.scalars(select(ClientImport).where(ClientImport.id == client_import.id).with_for_update()).one()
+    db.session.refresh(locked)
+    if locked.state not in ("uploaded", "failed") or locked.rows_done:
+        raise AlreadyRunning
+    if not isinstance(mapping, Mapping):
+        mapping = read_mapping(mapping)
+    check_columns(mapping, locked.columns)
+    samples = samples_of(locked)
+    known = {field.key: field.type for field in custom_fields()}
+    completed = complete_fields(mapping, locked.columns, samples, known)
+    final = _define_fields(completed, actor)
+    _converter(locked, final, actor)  # a constant that cannot be read is found before anything runs
+    plain = final.to_json()
+    locked.mapping = plain
+    db.session.execute(
+        upsert(ImportMapping)
+        .values(signature=signature(locked.columns), mapping=plain, used_at=now())
+        .on_conflict_do_update(index_elements=["signature"], set_={"mapping": plain, "used_at": now()})
+    )
+    return _enqueue(locked, actor, in_worker=in_worker)
+
+
+def resume_import(*, client_import: ClientImport, actor: User | None) -> Job:
+    """Go on with a failed import after the rows that it had done. Call within a unit of work."""
+    locked = db.session.scalars(select(ClientImport).where(ClientImport.id == client_import.id).with_for_update()).one()
+    db.session.refresh(locked)
+    job_state = db.session.scalar(select(Job.state).where(Job.id == locked.job_id))
+    if locked.mapping is None or not (
+        locked.state == "failed" or (locked.state == "running" and job_state == "failed")
+    ):
+        raise AlreadyRunning
+    return _enqueue(locked, actor, in_worker=True)
+
+
+def _enqueue(client_import: ClientImport, actor: User | None, *, in_worker: bool) -> Job:
+    job = enqueue(
+        IMPORT_FILE,
+        queue=AUDIENCE,
+        delay=None if in_worker else timedelta(),
+        import_id=client_import.id,
+    )
+    client_import.job_id = job.id
+    client_import.state = "running"
+    client_import.error = None
+    record(actor=actor, action="import.start", subject="client_import", subject_id=client_import.id)
+    return job
+
+
+def _define_fields(mapping: Mapping, actor: User | None) -> Mapping:
+    """Define the mapping's new fields; the result names them as targets and defines none."""
+    columns = dict(mapping.columns)
+    for column, new in mapping.new_fields.items():
+        field = define_field(
+            key=new.key,
+            label=new.label,
+            type=new.type,
+            choices=list(new.choices) if new.choices is not None else None,
+            actor=actor,
+        )
+        columns[f"{CUSTOM}{field.key}"] = {"column": column}
+    return replace(mapping, columns=columns, new_fields={}, other_columns="ignore")
+
+
+def _lookups(mapping: Mapping, actor: User | None) -> dict[str, Parser]:
+    lookups: dict[str, Parser] = {}
+    if "branch" in mapping.columns:
+        scope = actor.branch if actor else head_office()
+        codes = db.session.execute(select(Branch.code, Branch.id).where(in_subtree(scope)))
+        lookups["branch"] = branch_parser({code.casefold(): branch_id for code, branch_id in codes})
+    if "adviser" in mapping.columns:
+        advisers = db.session.execute(
+            select(func.lower(User.email), User.id).where(User.active, User.roles.contains([Role.ADVISER]))
+        )
+        lookups["adviser"] = adviser_parser(dict(advisers.tuples().all()))
+    return lookups
+
+
+def _converter(client_import: ClientImport, mapping: Mapping, actor: User | None) -> RowConverter:
+    return RowConverter(
+        mapping,
+        client_import.columns,
+        fields={field.key: (field.type, field.slot) for field in custom_fields()},
+        lookups=_lookups(mapping, actor),
+    )
+
+
+# ---- Doing it -------------------------------------------------------------------------------------------------------
+
+
+def run_import(*, lease: Lease, import_id: int) -> None:
+    """Load the file chunk by chunk, each in a transaction that also moves `rows_done` and renews the lease.
+
+    Killed at any point and run again, it goes on after the last chunk that was committed.
+    """
+    client_import = db.session.get_one(ClientImport, import_id)
+    if client_import.state == "done":
+        return
+    actor = db.session.get(User, client_import.created_by_id) if client_import.created_by_id else None
+    try:
+        with force_locale((actor.locale if actor else None) or "en"):
+            _run(lease, client_import, actor)
+    except LeaseLost:
+        raise
+    except OperationalError as error:
+        db.session.rollback()
+        raise Retryable from error
+    except Exception as error:
+        db.session.rollback()
+        sentence = (
+            str(error)
+            if isinstance(error, AppError)
+            else _("The import stopped because of a fault. It can be continued.")
+        )
+        with unit_of_work() as session:
+            session.execute(
+                update(ClientImport)
+                .where(ClientImport.id == import_id)
+                .values(state="failed", error=sentence, finished_at=now())
+            )
+        raise
+
+
+def _run(lease: Lease, client_import: ClientImport, actor: User | None) -> None:
+    if client_import.mapping is None:
+        raise BadMapping
+    import_id, done = client_import.id, client_import.rows_done
+    total = client_import.rows_total
+    if total is None:
+        total = _count_rows(lease, client_import)
+    mapping = read_mapping(client_import.mapping)
+    converter = _converter(client_import, mapping, actor)
+    choices = _ChoiceWatch(converter)
+    rows = islice(enumerate(rows_of(client_import), start=1), done, None)
+    while chunk := list(islice(rows, CHUNK_ROWS)):
+        whole = [(number, row) for number, row in chunk if not isinstance(row, RowProblem)]
+        refused: list[Refused] = [
+            (number, row.cells, str(row.message)) for number, row in chunk if isinstance(row, RowProblem)
+        ]
+        taken, unreadable = convert_all(converter, whole)
+        with unit_of_work():
+            lease.renew(done=done + len(chunk), total=total)
+            tally = load_chunk(
+                client_import=client_import,
+                columns=converter.columns,
+                rows=taken,
+                cells=dict(whole),
+                default_branch_id=actor.branch_id if actor else head_office().id,
+                visible=visible_clients(actor),
+                numbers_unique=converter.numbers_unique,
+            )
+            choices.extend(taken)
+            refused += unreadable + tally.refused
+            keep_refusals(client_import, refused)
+            _count_chunk(import_id, done, len(chunk), tally, len(refused))
+        done += len(chunk)
+    _finish(lease, import_id)
+
+
+def _count_rows(lease: Lease, client_import: ClientImport) -> int:
+    total = 0
+    rows = rows_of(client_import)
+    while counted := sum(1 for _row in islice(rows, _COUNTED_BETWEEN_RENEWALS)):
+        total += counted
+        with unit_of_work():
+            lease.renew()
+    with unit_of_work() as session:
+        session.execute(update(ClientImport).where(ClientImport.id == client_import.id).values(rows_total=total))
+    return total
+
+
+def _count_chunk(import_id: int, done: int, rows: int, tally: Tally, refused: int) -> None:
+    """Move the counts on, by compare-and-set on the rows done: a chunk is never counted twice."""
+    moved = db.session.execute(
+        update(ClientImport)
+        .where(ClientImport.id == import_id, ClientImport.rows_done == done)
+        .values(
+            rows_done=done + rows,
+            created=ClientImport.created + tally.created,
+            updated=ClientImport.updated + tally.updated,
+            unchanged=ClientImport.unchanged + tally.unchanged,
+            refused=ClientImport.refused + refused,
+            opt_outs_kept=ClientImport.opt_outs_kept + tally.opt_outs_kept,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    if moved.rowcount != 1:  # type: ignore[attr-defined]
+        raise LeaseLost
+
+
+def _finish(lease: Lease, import_id: int) -> None:
+    with unit_of_work() as session:
+        lease.renew()
+        session.execute(delete(ImportNumber).where(ImportNumber.import_id == import_id))
+        client_import = session.get_one(ClientImport, import_id, populate_existing=True)
+        client_import.state = "done"
+        client_import.finished_at = now()
+        record(
+            actor=None,
+            action="import.done",
+            subject="client_import",
+            subject_id=import_id,
+            changes={
+                name: [0, getattr(client_import, name)] for name in ("created", "updated", "unchanged", "refused")
+            },
+        )
+    log.info("clients_imported", import_id=import_id)
+
+
+class _ChoiceWatch:
+    """Adds words that a choice field meets for the first time to its list, up to 500."""
+
+    def __init__(self, converter: RowConverter) -> None:
+        slots = {field.slot: field for field in custom_fields() if field.type == "choice"}
+        self._watched: list[tuple[int, int, set[str]]] = [
+            (position + 1, slots[column].id, set(slots[column].choices or ()))
+            for position, column in enumerate(converter.columns)
+            if column in slots
+        ]
+
+    def extend(self, rows: list[list[Any]]) -> None:
+        for position, field_id, known in self._watched:
+            fresh = {row[position] for row in rows} - known - {None}
+            if fresh and len(known) < MAX_CHOICES:
+                known |= fresh
+                add_choices(field_id=field_id, values=sorted(fresh)[:MAX_CHOICES])
