@@ -6,9 +6,10 @@ from typing import Any
 from pyroaring import BitMap64
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, func, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.core.extensions import Model, Timestamp
+from app.users.models import User
 
 
 class Segment(Model):
@@ -30,6 +31,8 @@ class Segment(Model):
     archived_at: Mapped[datetime | None] = mapped_column(Timestamp)
     last_count: Mapped[int | None]
     last_counted_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+    owner: Mapped[User | None] = relationship()
 
 
 class Snapshot(Model):

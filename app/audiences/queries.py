@@ -1,0 +1,278 @@
+"""Reads about segments. Counts and samples hold only the clients a person may see, and end after some seconds."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+from psycopg.errors import QueryCanceled
+from sqlalchemy import ColumnElement, func, or_, select, text, true, tuple_
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import joinedload
+
+from app.audiences.compiler import condition
+from app.audiences.fields import Catalogue, load_catalogue
+from app.audiences.models import Segment
+from app.audiences.rules import Rule, RuleError, parse_rule
+from app.clients.contactability import exclusion_reason
+from app.clients.masking import mask_email
+from app.clients.models import Client
+from app.clients.queries import visible_clients
+from app.core.errors import AppError, NotFound
+from app.core.extensions import db
+from app.users.models import Branch, User
+
+PAGE = 50
+SAMPLE = 10
+TIME_LIMIT_MS = 5_000
+
+
+class TooSlow(AppError):
+    """The count was given up so that it does not hold up others."""
+
+    message = _l("Counting this takes too long. Narrow it down: add a condition that fewer clients meet.")
+    status = 422
+
+
+class SegmentMissing(NotFound):
+    def __init__(self, name: str) -> None:
+        super().__init__(_l("There is no segment “%(name)s”.", name=name))
+
+
+@contextmanager
+def time_limit(milliseconds: int | None) -> Iterator[None]:
+    """Give up any statement in the block that takes longer (TIME_LIMIT_MS): TooSlow, and the transaction is over."""
+    db.session.execute(text(f"SET LOCAL statement_timeout = {int(milliseconds or TIME_LIMIT_MS)}"))
+    try:
+        yield
+    except OperationalError as error:
+        if not isinstance(error.orig, QueryCanceled):
+            raise
+        db.session.rollback()
+        raise TooSlow from None
+    db.session.execute(text("SET LOCAL statement_timeout TO DEFAULT"))
+
+
+# ---- Segments ----
+
+
+def find_segment(segment_id: int) -> Segment:
+    """The segment, archived or not; else NotFound."""
+    segment = db.session.get(Segment, segment_id, options=[joinedload(Segment.owner)])
+    if segment is None:
+        raise NotFound
+    return segment
+
+
+def segments_with(segment_ids: Sequence[int]) -> Sequence[Segment]:
+    """The segments with these ids, as far as they exist."""
+    return db.session.scalars(select(Segment).where(Segment.id.in_(segment_ids))).all()
+
+
+def segment_named(name: str) -> Segment:
+    """The segment in use with this name, whatever its case. Raises SegmentMissing."""
+    segment = db.session.scalar(
+        select(Segment).where(func.lower(Segment.name) == name.strip().lower(), Segment.archived_at.is_(None))
+    )
+    if segment is None:
+        raise SegmentMissing(name)
+    return segment
+
+
+def all_segments() -> Sequence[Segment]:
+    """Every segment in use, by name."""
+    return db.session.scalars(
+        select(Segment).where(Segment.archived_at.is_(None)).order_by(func.lower(Segment.name), Segment.id)
+    ).all()
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPage:
+    """One page of segments by name, with the ids to go on from in either direction (None at an end)."""
+
+    segments: Sequence[Segment]
+    total: int
+    before: int | None
+    after: int | None
+
+
+def segment_page(
+    *,
+    search: str = "",
+    archived: bool = False,
+    owner_id: int | None = None,
+    before: int | None = None,
+    after: int | None = None,
+) -> SegmentPage:
+    """Segments whose name or description has all words of `search`; 50 a page.
+
+    `before` and `after` are ids of the segment at the page's edge; at most one of them is given.
+    """
+    wanted: ColumnElement[bool] = Segment.archived_at.is_not(None) if archived else Segment.archived_at.is_(None)
+    for word in search.split():
+        wanted &= or_(
+            Segment.name.icontains(word, autoescape=True), Segment.description.icontains(word, autoescape=True)
+        )
+    if owner_id is not None:
+        wanted &= Segment.owner_id == owner_id
+    backwards, edge = before is not None, before if before is not None else after
+    key = tuple_(func.lower(Segment.name), Segment.id)
+    position: ColumnElement[bool] = true()
+    if edge is not None:
+        at = select(func.lower(Segment.name), Segment.id).where(Segment.id == edge).scalar_subquery()
+        position = key < at if backwards else key > at
+    order = [part.desc() if backwards else part for part in (func.lower(Segment.name), Segment.id)]
+    query = select(Segment).options(joinedload(Segment.owner)).where(wanted, position).order_by(*order)
+    found = db.session.scalars(query.limit(PAGE + 1)).all()
+    segments, more = list(found[:PAGE]), len(found) > PAGE
+    if backwards:
+        segments.reverse()
+    earlier, later = (more, True) if backwards else (edge is not None, more)
+    return SegmentPage(
+        segments=segments,
+        total=db.session.scalar(select(func.count(Segment.id)).where(wanted)) or 0,
+        before=segments[0].id if segments and earlier else None,
+        after=segments[-1].id if segments and later else None,
+    )
+
+
+def segment_owners() -> list[tuple[int, str]]:
+    """Id and name of everybody who owns a segment, by name."""
+    rows = db.session.execute(
+        select(User.id, User.name).where(User.id.in_(select(Segment.owner_id))).order_by(User.name, User.id)
+    )
+    return [(row.id, row.name) for row in rows]
+
+
+def understood(segment: Segment, catalogue: Catalogue) -> Rule | None:
+    """The segment's rule, or None where a field it asks about is gone."""
+    try:
+        return parse_rule(segment.rule, catalogue)
+    except RuleError:
+        return None
+
+
+# ---- Counts and samples ----
+
+
+@dataclass(frozen=True, slots=True)
+class SampleClient:
+    """A client as shown in a sample; the address is masked."""
+
+    number: str
+    name: str | None
+    email: str | None
+    city: str | None
+    branch: str
+    adviser: str | None
+    total_assets: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """How many of the `book` clients a person may see match, and how many of those marketing mail may reach."""
+
+    matched: int
+    book: int
+    reachable: int
+    sample: Sequence[SampleClient]
+
+
+def preview(rule: Rule, *, user: User | None, time_limit_ms: int | None = None) -> Preview:
+    """Count a rule among the clients the person may see (None: all). Raises TooSlow."""
+    where = condition(rule)
+    visible = visible_clients(user)
+    reachable = exclusion_reason(channel="email", purpose="marketing").is_(None)
+    with time_limit(time_limit_ms):
+        matched, book, can_reach = db.session.execute(
+            select(func.count().filter(where), func.count(), func.count().filter(where, reachable))
+            .select_from(Client)
+            .where(visible)
+        ).one()
+        # Ordered by a hash: a mix of old and new clients that does not change from one look to the next.
+        sample = _sample(where & visible, func.hashint8(Client.id), SAMPLE) if matched else []
+    return Preview(matched=matched, book=book, reachable=can_reach, sample=sample)
+
+
+def count_whole_book(rule: Rule, *, time_limit_ms: int | None = None) -> int:
+    """How many of all clients match. Raises TooSlow."""
+    with time_limit(time_limit_ms):
+        return db.session.scalar(select(func.count(Client.id)).where(condition(rule))) or 0
+
+
+def segment_counts(
+    segments: Sequence[Segment], *, user: User | None, time_limit_ms: int | None = None
+) -> dict[int, int | None]:
+    """Segment id to the number of clients, of those the person may see, in one pass over them.
+
+    None for a segment whose rule is no longer understood. Raises TooSlow.
+    """
+    catalogue = load_catalogue()
+    rules = {segment.id: understood(segment, catalogue) for segment in segments}
+    known = {segment_id: rule for segment_id, rule in rules.items() if rule is not None}
+    counts: dict[int, int | None] = dict.fromkeys(rules)
+    if not known:
+        return counts
+    with time_limit(time_limit_ms):
+        row = db.session.execute(
+            select(*(func.count().filter(condition(rule)) for rule in known.values()))
+            .select_from(Client)
+            .where(visible_clients(user))
+        ).one()
+    return counts | dict(zip(known, row, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class ClientsPage:
+    """One page of a segment's clients by client id, with the ids to go on from (None at an end)."""
+
+    clients: Sequence[SampleClient]
+    before: int | None
+    after: int | None
+
+
+def clients_page(
+    rule: Rule,
+    *,
+    user: User | None,
+    before: int | None = None,
+    after: int | None = None,
+    time_limit_ms: int | None = None,
+) -> ClientsPage:
+    """The clients of a rule that the person may see, 50 a page, oldest record first. Raises TooSlow."""
+    where = condition(rule) & visible_clients(user)
+    backwards, edge = before is not None, before if before is not None else after
+    if edge is not None:
+        where &= Client.id < edge if backwards else Client.id > edge
+    with time_limit(time_limit_ms):
+        order = Client.id.desc() if backwards else Client.id
+        ids = list(db.session.scalars(select(Client.id).where(where).order_by(order).limit(PAGE + 1)))
+        shown, more = sorted(ids[:PAGE]), len(ids) > PAGE
+        clients = _sample(Client.id.in_(shown), Client.id, PAGE) if shown else []
+    earlier, later = (more, True) if backwards else (edge is not None, more)
+    return ClientsPage(
+        clients=clients,
+        before=shown[0] if shown and earlier else None,
+        after=shown[-1] if shown and later else None,
+    )
+
+
+def _sample(where: ColumnElement[bool], order: Any, limit: int) -> list[SampleClient]:
+    rows = db.session.execute(
+        select(
+            Client.number,
+            Client.name,
+            Client.email,
+            Client.city,
+            Branch.name.label("branch"),
+            User.name.label("adviser"),
+            Client.total_assets,
+        )
+        .join(Branch, Branch.id == Client.branch_id)
+        .outerjoin(User, User.id == Client.adviser_id)
+        .where(where)
+        .order_by(order)
+        .limit(limit)
+    )
+    return [SampleClient(**(row._asdict() | {"email": mask_email(row.email)})) for row in rows]

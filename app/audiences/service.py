@@ -1,0 +1,179 @@
+"""Verbs on segments."""
+
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from app.audiences.fields import load_catalogue
+from app.audiences.models import Segment
+from app.audiences.queries import count_whole_book
+from app.audiences.rules import RuleJson, dump_rule, parse_rule
+from app.audit.service import record
+from app.core import guards
+from app.core.clock import now
+from app.core.errors import AppError, Conflict
+from app.core.extensions import db
+from app.core.permissions import Actor
+
+MAX_NAME = 100
+ARCHIVE = "archive segment"  # what `core.guards` is asked; campaigns answer
+EDIT = "edit segment"
+
+
+class NameMissing(AppError):
+    message = _l("Give the segment a name.")
+
+
+class NameTooLong(AppError):
+    message = _l("A name may have %(count)s characters at most.", count=MAX_NAME)
+
+
+class NameTaken(Conflict):
+    message = _l("Another segment has this name. Choose a different one.")
+
+
+class ChangedMeanwhile(Conflict):
+    message = _l("Somebody else has changed this segment. Reload the page and make your change again.")
+
+
+class Archived(Conflict):
+    message = _l("This segment is archived. Restore it first.")
+
+
+def create_segment(*, name: str, rule: RuleJson, description: str | None = None, actor: Actor | None = None) -> Segment:
+    """A new segment. Raises RuleError, NameMissing, NameTooLong or NameTaken."""
+    segment = Segment(
+        name=_checked_name(name),
+        description=_checked_description(description),
+        rule=_checked_rule(rule),
+        version=1,
+        owner_id=actor.id if actor else None,
+    )
+    db.session.add(segment)
+    _flush()
+    record(actor=actor, action="segment.created", subject="segment", subject_id=segment.id, changes=_facts(segment))
+    return segment
+
+
+def edit_segment(
+    *,
+    segment: Segment,
+    name: str,
+    rule: RuleJson,
+    description: str | None = None,
+    version: int | None = None,
+    actor: Actor | None = None,
+) -> None:
+    """Change a segment; a frozen audience stays as it was. `version` is the one the person started from.
+
+    Raises what `create_segment` does, ChangedMeanwhile, Archived, or a registered refusal of "edit segment"
+    where the rule changes.
+    """
+    _lock(segment)
+    if segment.archived_at is not None:
+        raise Archived
+    if version is not None and version != segment.version:
+        raise ChangedMeanwhile
+    before, new_rule = _facts(segment), _checked_rule(rule)
+    if new_rule != segment.rule:
+        guards.check(EDIT, segment.id)
+        segment.last_count = segment.last_counted_at = None
+    segment.name, segment.description, segment.rule = _checked_name(name), _checked_description(description), new_rule
+    changes = {key: [before[key][1], after[1]] for key, after in _facts(segment).items() if before[key] != after}
+    if not changes:
+        return
+    segment.version += 1
+    segment.updated_at = now()
+    _flush()
+    record(actor=actor, action="segment.edited", subject="segment", subject_id=segment.id, changes=changes)
+
+
+def duplicate_segment(*, segment: Segment, actor: Actor | None) -> Segment:
+    """A copy under the next free name: "Savers (copy)", "Savers (copy 2)"."""
+    copy = create_segment(
+        name=_free_name(segment.name), rule=segment.rule, description=segment.description, actor=actor
+    )
+    copy.last_count, copy.last_counted_at = segment.last_count, segment.last_counted_at
+    return copy
+
+
+def archive_segment(*, segment: Segment, actor: Actor | None) -> None:
+    """Take a segment out of use. Raises Conflict with the sentence of whoever still needs it."""
+    _lock(segment)
+    if segment.archived_at is not None:
+        return
+    guards.check(ARCHIVE, segment.id)
+    segment.archived_at = segment.updated_at = now()
+    record(actor=actor, action="segment.archived", subject="segment", subject_id=segment.id)
+
+
+def restore_segment(*, segment: Segment, actor: Actor | None) -> None:
+    """Put an archived segment back into use. Raises NameTaken where its name has a new owner."""
+    _lock(segment)
+    if segment.archived_at is None:
+        return
+    segment.archived_at, segment.updated_at = None, now()
+    _flush()
+    record(actor=actor, action="segment.restored", subject="segment", subject_id=segment.id)
+
+
+def recount(*, segment: Segment) -> int:
+    """Count the segment in the whole book and keep the number. Raises RuleError or TooSlow."""
+    count = count_whole_book(parse_rule(segment.rule, load_catalogue()))
+    segment.last_count, segment.last_counted_at = count, now()
+    return count
+
+
+def _lock(segment: Segment) -> None:
+    db.session.refresh(segment, with_for_update={"of": Segment})
+
+
+def _facts(segment: Segment) -> dict[str, list[Any]]:
+    """For the audit trail of a new segment: each field from nothing to what it is."""
+    return {"name": [None, segment.name], "description": [None, segment.description], "rule": [None, segment.rule]}
+
+
+def _checked_name(name: str) -> str:
+    cleaned = " ".join(name.split())
+    if not cleaned:
+        raise NameMissing
+    if len(cleaned) > MAX_NAME:
+        raise NameTooLong
+    return cleaned
+
+
+def _checked_description(description: str | None) -> str | None:
+    return (description or "").strip() or None
+
+
+def _checked_rule(rule: RuleJson) -> dict[str, Any]:
+    return dump_rule(parse_rule(rule, load_catalogue()))
+
+
+def _free_name(name: str) -> str:
+    stem = name[: MAX_NAME - 12].rstrip()
+    taken = set(
+        db.session.scalars(
+            select(func.lower(Segment.name)).where(
+                Segment.archived_at.is_(None), Segment.name.istartswith(stem, autoescape=True)
+            )
+        )
+    )
+    number = 1
+    while True:
+        wanted = _("%(name)s (copy)", name=stem) if number == 1 else _("%(name)s (copy %(n)s)", name=stem, n=number)
+        if wanted.lower() not in taken:
+            return str(wanted)
+        number += 1
+
+
+def _flush() -> None:
+    try:
+        db.session.flush()
+    except IntegrityError as error:
+        if "uq_segment_name" not in str(error.orig):
+            raise
+        raise NameTaken from None

@@ -1,0 +1,244 @@
+"""Pages of segments."""
+
+import json
+from typing import Any, cast
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from app.audiences import queries, service
+from app.audiences.fields import Catalogue, load_catalogue
+from app.audiences.forms import SegmentForm
+from app.audiences.gallery import GALLERY, ready_segment
+from app.audiences.models import Segment
+from app.audiences.rules import EVERYONE, Rule, RuleError, dump_rule, parse_rule, parse_rule_text
+from app.audiences.sentence import sentence
+from app.audiences.usage import uses_of
+from app.core.errors import AppError, Conflict
+from app.core.permissions import Permission, requires
+from app.core.unit_of_work import unit_of_work
+from app.core.web import can
+from app.users.models import User
+
+audiences = Blueprint("audiences", __name__, url_prefix="/segments")
+
+
+def _me() -> User:
+    return cast(User, current_user._get_current_object())
+
+
+def _client_url(number: str) -> str | None:
+    """The page of a client, where the person may open it."""
+    may = "clients.show" in current_app.view_functions and can(Permission.VIEW_CLIENTS)
+    return url_for("clients.show", number=number) if may else None
+
+
+@audiences.get("")
+@requires(Permission.VIEW_SEGMENTS)
+def index() -> Any:
+    search, archived = request.args.get("search", "").strip(), request.args.get("state") == "archived"
+    owner = request.args.get("owner", type=int)
+    page = queries.segment_page(
+        search=search,
+        archived=archived,
+        owner_id=owner,
+        before=request.args.get("before", type=int),
+        after=request.args.get("after", type=int),
+    )
+    catalogue = load_catalogue()
+    return render_template(
+        "audiences/index.html",
+        page=page,
+        filters={"search": search or None, "state": "archived" if archived else None, "owner": owner},
+        owners=queries.segment_owners(),
+        uses=uses_of([segment.id for segment in page.segments]),
+        sentences={segment.id: _understand(segment, catalogue)[0] for segment in page.segments},
+    )
+
+
+@audiences.get("/counts")
+@requires(Permission.VIEW_SEGMENTS)
+def counts() -> Any:
+    """The counts of the segments on one page of the list, filled in after it is shown."""
+    ids = request.args.getlist("id", type=int)[: queries.PAGE]
+    problem = None
+    try:
+        found = queries.segment_counts(queries.segments_with(ids), user=_me())
+    except queries.TooSlow:
+        found, problem = {}, _("Counting all of these takes too long. Open one to count it alone.")
+    return render_template("audiences/_counts.html", ids=ids, counts=found, problem=problem)
+
+
+@audiences.route("/new", methods=["GET", "POST"])
+@requires(Permission.EDIT_SEGMENTS)
+def create() -> Any:
+    form = SegmentForm()
+    if form.validate_on_submit():
+        segment = _save(form, None)
+        if segment is not None:
+            return redirect(url_for("audiences.show", segment_id=segment.id))
+    elif not form.is_submitted():
+        ready = ready_segment(request.args.get("ready", ""))
+        form.rule.data = json.dumps(ready.rule if ready else EVERYONE)
+        if ready:
+            form.name.data, form.description.data = str(ready.name), str(ready.description)
+    return _builder(form, None)
+
+
+@audiences.route("/<int:segment_id>/edit", methods=["GET", "POST"])
+@requires(Permission.EDIT_SEGMENTS)
+def edit(segment_id: int) -> Any:
+    segment = queries.find_segment(segment_id)
+    form = SegmentForm(obj=segment)
+    if form.validate_on_submit():
+        if _save(form, segment) is not None:
+            return redirect(url_for("audiences.show", segment_id=segment_id))
+    elif not form.is_submitted():
+        form.rule.data = json.dumps(segment.rule)
+    return _builder(form, segment)
+
+
+@audiences.post("/preview")
+@requires(Permission.EDIT_SEGMENTS)
+def preview() -> Any:
+    """What the builder shows beside the rule after each edit."""
+    catalogue = load_catalogue()
+    try:
+        rule = parse_rule_text(request.form.get("rule", ""), catalogue)
+        return _preview_of(rule, catalogue)
+    except (RuleError, queries.TooSlow) as error:
+        return render_template("audiences/_problem.html", error=error), 422
+
+
+@audiences.get("/<int:segment_id>")
+@requires(Permission.VIEW_SEGMENTS)
+def show(segment_id: int) -> Any:
+    segment = queries.find_segment(segment_id)
+    rule, problem = _understand(segment, load_catalogue())
+    return render_template(
+        "audiences/show.html", segment=segment, words=rule, problem=problem, uses=uses_of([segment.id])[segment.id]
+    )
+
+
+@audiences.get("/<int:segment_id>/preview")
+@requires(Permission.VIEW_SEGMENTS)
+def figures(segment_id: int) -> Any:
+    """The numbers and the sample of a saved segment, loaded after its page is shown."""
+    segment, catalogue = queries.find_segment(segment_id), load_catalogue()
+    try:
+        return _preview_of(parse_rule(segment.rule, catalogue), catalogue, segment)
+    except (RuleError, queries.TooSlow) as error:
+        return render_template("audiences/_problem.html", error=error), 422
+
+
+@audiences.get("/<int:segment_id>/clients")
+@requires(Permission.VIEW_SEGMENTS)
+def clients(segment_id: int) -> Any:
+    segment, catalogue = queries.find_segment(segment_id), load_catalogue()
+    rule = parse_rule(segment.rule, catalogue)
+    words = sentence(rule, catalogue)
+    page = queries.clients_page(
+        rule,
+        user=_me(),
+        before=request.args.get("before", type=int),
+        after=request.args.get("after", type=int),
+    )
+    return render_template("audiences/clients.html", segment=segment, page=page, words=words, client_url=_client_url)
+
+
+@audiences.post("/<int:segment_id>/duplicate")
+@requires(Permission.EDIT_SEGMENTS)
+def duplicate(segment_id: int) -> Any:
+    with unit_of_work():
+        copy = service.duplicate_segment(segment=queries.find_segment(segment_id), actor=_me())
+    flash(_("This is the copy. Change it as you need."), "success")
+    return redirect(url_for("audiences.edit", segment_id=copy.id))
+
+
+@audiences.post("/<int:segment_id>/archive")
+@requires(Permission.EDIT_SEGMENTS)
+def archive(segment_id: int) -> Any:
+    try:
+        with unit_of_work():
+            service.archive_segment(segment=queries.find_segment(segment_id), actor=_me())
+        flash(_("The segment is archived."), "success")
+    except Conflict as refusal:
+        flash(str(refusal), "error")
+    return redirect(url_for("audiences.show", segment_id=segment_id))
+
+
+@audiences.post("/<int:segment_id>/restore")
+@requires(Permission.EDIT_SEGMENTS)
+def restore(segment_id: int) -> Any:
+    try:
+        with unit_of_work():
+            service.restore_segment(segment=queries.find_segment(segment_id), actor=_me())
+        flash(_("The segment is in use again."), "success")
+    except Conflict as refusal:
+        flash(str(refusal), "error")
+    return redirect(url_for("audiences.show", segment_id=segment_id))
+
+
+def _save(form: SegmentForm, segment: Segment | None) -> Segment | None:
+    """The saved segment; None where it was refused, with the sentence on the form."""
+    try:
+        rule = dump_rule(parse_rule_text(form.rule.data or "", load_catalogue()))
+        values: dict[str, Any] = {
+            "name": form.name.data,
+            "rule": rule,
+            "description": form.description.data,
+            "actor": _me(),
+        }
+        with unit_of_work():
+            if segment is None:
+                segment = service.create_segment(**values)
+            else:
+                service.edit_segment(segment=segment, version=form.version.data, **values)
+    except AppError as refusal:
+        about_name = isinstance(refusal, service.NameMissing | service.NameTooLong | service.NameTaken)
+        field = form.name if about_name else form.rule
+        field.errors = [*field.errors, str(refusal)]
+        return None
+    _keep_count(segment)
+    flash(_("The segment “%(name)s” is saved.", name=segment.name), "success")
+    return segment
+
+
+def _keep_count(segment: Segment) -> None:
+    """The number shown where a segment is chosen; it may stay unknown where counting takes too long."""
+    try:
+        with unit_of_work():
+            service.recount(segment=segment)
+    except queries.TooSlow:
+        pass
+
+
+def _builder(form: SegmentForm, segment: Segment | None) -> Any:
+    catalogue = load_catalogue()
+    page = render_template(
+        "audiences/edit.html",
+        form=form,
+        segment=segment,
+        catalogue=catalogue.for_builder(),
+        gallery=() if segment or form.is_submitted() else GALLERY,
+    )
+    return page, 422 if form.errors else 200
+
+
+def _preview_of(rule: Rule, catalogue: Catalogue, segment: Segment | None = None) -> str:
+    return render_template(
+        "audiences/_preview.html",
+        preview=queries.preview(rule, user=_me()),
+        words=sentence(rule, catalogue),
+        segment=segment,
+        client_url=_client_url,
+    )
+
+
+def _understand(segment: Segment, catalogue: Catalogue) -> tuple[str | None, RuleError | None]:
+    """The segment's sentence, or why its rule is no longer understood."""
+    try:
+        return sentence(parse_rule(segment.rule, catalogue), catalogue), None
+    except RuleError as error:
+        return None, error
