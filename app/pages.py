@@ -7,8 +7,13 @@ from flask_babel import lazy_gettext as _l
 
 from app.api.v1 import bp as api_v1
 from app.audiences.cli import segments_cli
+from app.audiences.usage import register_usage
 from app.audiences.views import audiences
 from app.audit.views import audit
+from app.campaigns.cli import campaigns_cli
+from app.campaigns.views import bp as campaigns
+from app.campaigns.views import segment_uses
+from app.content.views import bp as content
 from app.core.permissions import Permission
 from app.core.web import can
 from app.reports.cli import reports_cli
@@ -16,7 +21,7 @@ from app.reports.views import bp as reports
 from app.tracking import views as tracking_views
 from app.users.cli import users_cli
 from app.users.sessions import init_sessions
-from app.users.views import users
+from app.users.views import staff, users
 
 
 def register_pages(app: Flask) -> None:
@@ -26,11 +31,16 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(api_v1)
     init_sessions(app)
     app.register_blueprint(users)
+    app.register_blueprint(staff)
     app.register_blueprint(audit)
     app.register_blueprint(audiences)
+    app.register_blueprint(content)
+    app.register_blueprint(campaigns)
+    register_usage(segment_uses)
     app.register_blueprint(reports)
     app.cli.add_command(reports_cli)
     app.cli.add_command(segments_cli)
+    app.cli.add_command(campaigns_cli)
     app.cli.add_command(users_cli)
 
 
@@ -62,7 +72,7 @@ NAVIGATION = (
     NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES),
     NavigationEntry(_l("Account openings"), "openings.index", "building-bank", Permission.VIEW_REPORTS),
     NavigationEntry(_l("Local mailbox"), "mailbox.index", "inbox"),
-    NavigationEntry(_l("Staff"), "users.index", "user-cog", Permission.ADMINISTER),
+    NavigationEntry(_l("Staff"), "staff.index", "user-cog", Permission.ADMINISTER),
     NavigationEntry(_l("Audit trail"), "audit.index", "history", Permission.VIEW_AUDIT),
 )
 

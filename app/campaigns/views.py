@@ -107,7 +107,7 @@ def _page(template: str, campaign: Campaign, **more: Any) -> str:
 # ---- The list and the campaign --------------------------------------------------------------------------------------
 
 
-@bp.get("/")
+@bp.get("")
 @requires(Permission.VIEW_CAMPAIGNS)
 def index() -> str:
     filters = {key: request.args.get(key, "").strip() for key in ("search", "state", "tag")}

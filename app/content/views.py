@@ -34,7 +34,7 @@ def _me() -> User:
     return cast(User, current_user._get_current_object())
 
 
-@bp.get("/")
+@bp.get("")
 @requires(Permission.EDIT_CAMPAIGNS)
 def index() -> str:
     search = request.args.get("search", "").strip()
