@@ -22,7 +22,6 @@ from app.core.errors import AppError
 SAMPLE_BYTES = 1 << 18
 SAMPLE_ROWS = 200
 DELIMITERS = (",", ";", "\t", "|")
-QUOTES = ('"', "'")
 MAX_COLUMNS = 500
 # An unclosed quotation mark swallows the lines after it; nobody keeps this many lines in one cell of a client list.
 MAX_LINES_PER_ROW = 100
@@ -192,27 +191,24 @@ def _looks_like_gb18030(data: bytes) -> bool:
 
 def _layout(lines: list[str]) -> Dialect:
     """The delimiter and quotation mark under which most rows have the same number of cells, at least two."""
-    best: tuple[float, int, str, str, list[list[str]]] | None = None
-    for quote in QUOTES:
-        if quote == "'" and not any(line.startswith("'") for line in lines[:SAMPLE_ROWS]):
-            continue
-        for delimiter in DELIMITERS:
-            rows = _sample(lines, delimiter, quote)
-            width, share = _usual_width(rows)
-            if width > 1 and share >= 0.5:
-                score = (share, width)
-                if best is None or score > best[:2]:
-                    best = (share, width, delimiter, quote, rows)
+    best: tuple[float, int, str, list[list[str]]] | None = None
+    first = lines[:SAMPLE_ROWS]
+    quote = "'" if sum(line.startswith("'") for line in first) > len(first) / 2 else '"'
+    for delimiter in DELIMITERS:
+        rows = _sample(lines, delimiter, quote)
+        width, share = _usual_width(rows)
+        if width > 1 and share >= 0.6 and (best is None or (share, width) > best[:2]):
+            best = (share, width, delimiter, rows)
     if best is None:
         return _one_column(lines)
-    _share, width, delimiter, quote, rows = best
+    _share, width, delimiter, rows = best
     if width > MAX_COLUMNS:
         raise NotATable(_WIDE)
-    header_row = next(i for i, row in enumerate(rows) if len(row) == width)
-    if len(rows) < 2:
-        raise NotATable(_ONLY_HEADER)
     if delimiter == "," and _is_prose(rows):
         raise NotATable(_PROSE)
+    header_row = next(i for i, row in enumerate(rows) if len(row) == width)
+    if len(rows) == header_row + 1:
+        raise NotATable(_ONLY_HEADER)
     return {"delimiter": delimiter, "quote": quote, "header_row": header_row}
 
 
@@ -234,10 +230,10 @@ def _usual_width(rows: list[list[str]]) -> tuple[int, float]:
 
 
 def _is_prose(rows: list[list[str]]) -> bool:
-    """Sentences with commas: few cells, long ones, and the first row reads like the others."""
+    """Sentences with commas: many words in a cell, in the first row too."""
     cells = [cell for row in rows for cell in row]
     words = sum(len(cell.split()) for cell in cells) / max(1, len(cells))
-    return words > _PROSE_WORDS and max(len(cell) for cell in rows[0]) > 60
+    return words > _PROSE_WORDS and max(len(cell.split()) for cell in rows[0]) > _PROSE_WORDS + 1
 
 
 def _one_column(lines: list[str]) -> Dialect:
@@ -340,20 +336,18 @@ def _table(stream: BinaryIO, dialect: Dialect) -> Iterator[list[str] | RowProble
         rows: Iterator[list[str] | RowProblem] = _workbook_rows(stream, dialect["sheet"])
     else:
         # Undecodable bytes were ruled out by `detect`; "replace" keeps a file that changed since from raising.
-        text = io.TextIOWrapper(stream, encoding=dialect["encoding"], errors="replace", newline="")
-        rows = _parse(_keep_open(text), dialect["delimiter"], dialect["quote"])
+        text = _Text(stream, encoding=dialect["encoding"], errors="replace", newline="")
+        rows = _parse(text, dialect["delimiter"], dialect["quote"])
     for _skipped in range(dialect["header_row"]):
         next(rows)
     return rows
 
 
-def _keep_open(text: io.TextIOWrapper) -> Iterator[str]:
-    """The lines of the wrapper, which lets go of the stream below instead of closing it."""
-    try:
-        yield from text
-    finally:
-        if not text.closed:
-            text.detach()
+class _Text(io.TextIOWrapper):
+    """Decodes a stream that outlives it."""
+
+    def close(self) -> None:
+        """The stream below belongs to the caller and stays open."""
 
 
 def _workbook_rows(stream: BinaryIO, sheet: str) -> Iterator[list[str] | RowProblem]:

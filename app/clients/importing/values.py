@@ -107,11 +107,10 @@ def parse_decimal(text: str, *, mark: DecimalMark = ".") -> Decimal:
     if clean[-1:] in _MYRIADS:
         scale = _MYRIADS[clean[-1]]
         clean = clean[:-1].strip()
-    for _side in range(3):  # a sign may stand before or after the currency
-        clean = _CURRENCY.sub("", clean)
-        if clean[:1] in ("-", "+"):
-            negative ^= clean[0] == "-"
-            clean = clean[1:].strip()
+    clean = _CURRENCY.sub("", _CURRENCY.sub("", clean))
+    if clean[:1] in ("-", "+"):
+        negative ^= clean[0] == "-"
+        clean = _CURRENCY.sub("", clean[1:].strip())
     if _MARKED[mark].fullmatch(clean):
         for separator in {",", "."} - {mark}:
             clean = clean.replace(separator, "")
@@ -385,7 +384,7 @@ def parse_email(text: str) -> str:
             raise BadValue(_NOT_EMAIL)
         return f"{local}@{known}"
     try:
-        return validate_email(text[:400], check_deliverability=False).normalized
+        return validate_email(text[:400], check_deliverability=False, strict=True).normalized
     except EmailNotValidError as error:
         raise BadValue(_NOT_EMAIL) from error
 

@@ -1,0 +1,167 @@
+"""Parsers: what they read, and that nothing but a listed problem ever comes out of them."""
+
+from contextlib import suppress
+from datetime import date
+from decimal import Decimal
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.clients.importing import values
+from app.clients.importing.values import BadValue
+
+PARSERS = [
+    values.parse_text,
+    values.parse_client_number,
+    values.parse_number,
+    partial(values.parse_number, mark=","),
+    values.parse_money,
+    values.parse_date,
+    partial(values.parse_date, order="dmy"),
+    partial(values.parse_date, order="mdy"),
+    values.parse_yesno,
+    values.parse_status,
+    values.parse_kind,
+    values.parse_gender,
+    values.parse_risk_level,
+    values.parse_locale,
+    values.parse_time_zone,
+    values.parse_tags,
+    values.parse_flags,
+    values.parse_email,
+    values.parse_mobile,
+    partial(values.parse_mobile, region="CN"),
+]
+near_misses = st.text(alphabet="0123456789 .,-+/年月日()¥万eE%@:T", min_size=1, max_size=30)
+
+
+@pytest.mark.parametrize("parse", PARSERS)
+@given(text=st.one_of(st.text(min_size=1), near_misses))
+def test_a_parser_reads_or_refuses_and_nothing_else(parse: values.Parser, text: str) -> None:
+    with suppress(BadValue):
+        parse(text)
+
+
+@given(st.decimals(min_value="-999999999999", max_value="999999999999", places=2))
+def test_an_amount_written_the_western_way_comes_back(amount: Decimal) -> None:
+    assert values.parse_money(f"{amount:,}") == amount
+    assert values.parse_money(f"{amount:,}".translate(str.maketrans(",.", ".,")), mark=",") == amount
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_written_by_python_comes_back(number: float) -> None:
+    assert values.parse_number(repr(number)) == number
+
+
+@given(st.dates(min_value=date(1000, 1, 1)))
+def test_a_date_comes_back_from_its_common_forms(day: date) -> None:
+    forms = [
+        day.isoformat(),
+        f"{day.year}/{day.month}/{day.day}",
+        f"{day.year}年{day.month}月{day.day}日",
+        f"{day:%Y%m%d}",
+        f"{day.day}.{day.month}.{day.year}",
+        f"{day.isoformat()} 13:45:00",
+        f"{day.isoformat()}T00:00:00Z",
+    ]
+    assert {values.parse_date(form) for form in forms} == {day}
+    assert values.parse_date(f"{day.day}/{day.month}/{day.year}", order="dmy") == day
+    assert values.parse_date(f"{day.month}/{day.day}/{day.year}", order="mdy") == day
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1,234.50", "1234.50"),
+        ("(1 234.50)", "-1234.50"),
+        ("¥1,234", "1234"),
+        ("-$5", "-5"),
+        ("$-5", "-5"),
+        ("CNY 12.5", "12.5"),
+        ("1.5万", "15000"),
+        ("２，０００", "2000"),
+        ("1'000", "1000"),
+        ("3%", "3"),
+        (".5", "0.5"),
+        ("−7", "-7"),
+    ],
+)
+def test_numbers_in_the_forms_people_write(text: str, number: str) -> None:
+    assert values.parse_decimal(text) == Decimal(number)
+
+
+@pytest.mark.parametrize("text", ["1,23", "1.234.567", "12,34,567", "abc", "1-2", "nan", "inf", "1e9999", "١٢x", "--5"])
+def test_what_might_be_another_number_is_refused(text: str) -> None:
+    with pytest.raises(BadValue):
+        values.parse_number(text)
+
+
+@pytest.mark.parametrize("text", ["03/04/2026", "2026-02-30", "2026-13-01", "0001-01-01", "31/31/2026", "yesterday"])
+def test_what_is_no_date_or_two_is_refused(text: str) -> None:
+    with pytest.raises(BadValue):
+        values.parse_date(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("31/01/2026", date(2026, 1, 31)),
+        ("01/31/2026", date(2026, 1, 31)),
+        ("31 Jan 2026", date(2026, 1, 31)),
+        ("Jan 31st, 2026", date(2026, 1, 31)),
+        ("1-Sept-2026", date(2026, 9, 1)),
+        ("2026 年 1 月 31 日", date(2026, 1, 31)),
+        ("02/02/2026", date(2026, 2, 2)),
+    ],
+)
+def test_dates_that_can_mean_one_day_only(text: str, day: date) -> None:
+    assert values.parse_date(text) == day
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "number"),
+    [
+        ("13812345678", "CN", "+8613812345678"),
+        ("138 1234 5678", "CN", "+8613812345678"),
+        ("+86 138-1234-5678", None, "+8613812345678"),
+        ("0086 13812345678", None, "+8613812345678"),
+        ("+44 20 7183 8750", None, "+442071838750"),
+        ("0044 20 7183 8750", "CN", "+442071838750"),
+        ("(020) 7183 8750", "GB", "+442071838750"),
+    ],
+)
+def test_mobile_numbers_end_in_one_form(text: str, region: str | None, number: str) -> None:
+    assert values.parse_mobile(text, region=region) == number
+
+
+def test_a_number_without_a_country_is_refused_where_no_region_is_set() -> None:
+    with pytest.raises(BadValue):
+        values.parse_mobile("13812345678")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("c1@example.com", "c1@example.com"),
+        ("A.b+c@EXAMPLE.com", "A.b+c@example.com"),
+        ("李@例子.公司", "李@例子.公司"),
+    ],
+)
+def test_addresses_keep_their_local_part(text: str, address: str) -> None:
+    assert values.parse_email(text) == address
+
+
+@pytest.mark.parametrize("text", ["a@", "@b.com", "a b@c.com", "a@b", "a..b@c.com", "a@-b.com", "x" * 65 + "@b.com"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(BadValue):
+        values.parse_email(text)
+
+
+def test_leading_zeros_of_client_numbers_stay() -> None:
+    assert values.parse_client_number("000123") == "000123"
+
+
+def test_tags_are_divided_by_either_comma() -> None:
+    assert values.parse_tags("vip，fund, vip ; 新客") == ["vip", "fund", "新客"]
