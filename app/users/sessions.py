@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from flask import Flask, current_app, flash, jsonify, redirect, request, session, url_for
+from flask import Flask, current_app, jsonify, redirect, request, session, url_for
 from flask_babel import gettext as _
 from flask_login import current_user, login_user, logout_user
 
@@ -47,7 +47,6 @@ def ask_to_sign_in() -> Any:
         return jsonify(error={"status": 401, "message": sentence}), 401
     if request.headers.get("HX-Request"):
         return sentence, 401
-    flash(sentence, "info")
     wanted = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("users.sign_in", next=None if wanted == "/" else wanted))
 

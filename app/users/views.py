@@ -27,6 +27,7 @@ from app.users.passwords import generate_password
 from app.users.sessions import end_session, safe_path, start_session
 
 users = Blueprint("users", __name__)
+staff = Blueprint("staff", __name__)
 
 
 def _me() -> User:
@@ -143,7 +144,7 @@ def change_password() -> Any:
 # --- staff --------------------------------------------------------------------------------------------------------
 
 
-@users.get("/staff")
+@staff.get("/staff")
 @requires(Permission.ADMINISTER)
 def index() -> Any:
     filters = {name: request.args.get(name, "").strip() for name in ("search", "role", "state")}
@@ -164,7 +165,7 @@ def index() -> Any:
     )
 
 
-@users.route("/staff/new", methods=["GET", "POST"])
+@staff.route("/staff/new", methods=["GET", "POST"])
 @requires(Permission.ADMINISTER)
 def create() -> Any:
     form = _staff_form()
@@ -187,7 +188,7 @@ def create() -> Any:
     return render_template("users/create.html", form=form), 422 if form.errors else 200
 
 
-@users.route("/staff/<int:user_id>", methods=["GET", "POST"])
+@staff.route("/staff/<int:user_id>", methods=["GET", "POST"])
 @requires(Permission.ADMINISTER)
 def edit(user_id: int) -> Any:
     user, form = queries.user_in_scope(user_id, actor=_me()), _staff_form()
@@ -206,7 +207,7 @@ def edit(user_id: int) -> Any:
                     actor=_me(),
                 )
             flash(_("%(name)s is saved.", name=user.name), "success")
-            return redirect(url_for("users.index"))
+            return redirect(url_for("staff.index"))
         except AppError as error:
             show_refusal(form, error)
     return (
@@ -221,7 +222,7 @@ def _staff_form() -> StaffForm:
     return form
 
 
-@users.post("/staff/<int:user_id>/reset-password")
+@staff.post("/staff/<int:user_id>/reset-password")
 @requires(Permission.ADMINISTER)
 def reset_password(user_id: int) -> Any:
     user = queries.user_in_scope(user_id, actor=_me())
@@ -230,26 +231,26 @@ def reset_password(user_id: int) -> Any:
     return render_template("users/one_time_password.html", user=user, password=password, is_new=False)
 
 
-@users.post("/staff/<int:user_id>/unlock")
+@staff.post("/staff/<int:user_id>/unlock")
 @requires(Permission.ADMINISTER)
 def unlock(user_id: int) -> Any:
     user = queries.user_in_scope(user_id, actor=_me())
     with unit_of_work():
         service.unlock_user(user=user, actor=_me())
     flash(_("%(name)s can sign in again.", name=user.name), "success")
-    return redirect(url_for("users.edit", user_id=user.id))
+    return redirect(url_for("staff.edit", user_id=user.id))
 
 
 # --- branches -----------------------------------------------------------------------------------------------------
 
 
-@users.get("/branches")
+@staff.get("/branches")
 @requires(Permission.ADMINISTER)
 def branches() -> Any:
     return render_template("users/branches.html", lines=queries.branch_tree(current_user.branch))
 
 
-@users.route("/branches/new", methods=["GET", "POST"])
+@staff.route("/branches/new", methods=["GET", "POST"])
 @requires(Permission.ADMINISTER)
 def create_branch() -> Any:
     form = BranchForm(parent=request.args.get("parent", current_user.branch_id, type=int))
@@ -264,13 +265,13 @@ def create_branch() -> Any:
                     actor=_me(),
                 )
             flash(_("%(name)s is added.", name=branch.name), "success")
-            return redirect(url_for("users.branches"))
+            return redirect(url_for("staff.branches"))
         except AppError as error:
             show_refusal(form, error)
     return render_template("users/branch.html", form=form, branch=None), 422 if form.errors else 200
 
 
-@users.route("/branches/<int:branch_id>", methods=["GET", "POST"])
+@staff.route("/branches/<int:branch_id>", methods=["GET", "POST"])
 @requires(Permission.ADMINISTER)
 def edit_branch(branch_id: int) -> Any:
     branch = queries.branch_in_scope(branch_id, actor=_me())
@@ -284,7 +285,7 @@ def edit_branch(branch_id: int) -> Any:
                     parent = queries.branch_in_scope(form.parent.data, actor=_me())
                     service.move_branch(branch=branch, parent=parent, actor=_me())
             flash(_("%(name)s is saved.", name=branch.name), "success")
-            return redirect(url_for("users.branches"))
+            return redirect(url_for("staff.branches"))
         except AppError as error:
             show_refusal(form, error)
     return render_template("users/branch.html", form=form, branch=branch), 422 if form.errors else 200
@@ -302,7 +303,7 @@ def _offer_parents(form: BranchForm, branch: Branch) -> None:
 # --- keys of the HTTP interface -----------------------------------------------------------------------------------
 
 
-@users.route("/api-keys", methods=["GET", "POST"])
+@staff.route("/api-keys", methods=["GET", "POST"])
 @requires(Permission.ADMINISTER)
 def api_keys() -> Any:
     _whole_firm()
@@ -317,11 +318,11 @@ def api_keys() -> Any:
     )
 
 
-@users.post("/api-keys/<int:key_id>/revoke")
+@staff.post("/api-keys/<int:key_id>/revoke")
 @requires(Permission.ADMINISTER)
 def revoke_api_key(key_id: int) -> Any:
     _whole_firm()
     with unit_of_work():
         service.revoke_api_key(key_id=key_id, actor=_me())
     flash(_("The key is revoked. Whatever uses it is refused from now on."), "success")
-    return redirect(url_for("users.api_keys"))
+    return redirect(url_for("staff.api_keys"))
