@@ -39,7 +39,7 @@ export function valueEditor(settings: Settings): HTMLElement | null {
     case "choices":
       return chips(settings, name, field.choices ?? []);
     case "list":
-      return chips(settings, name, field.choices);
+      return chips(settings, name, null);
     default:
       return text(settings, name);
   }
@@ -74,11 +74,17 @@ function input(
 function text({ field, value, focusKey, change }: Settings, name: string): HTMLElement {
   const made = input("text", name, value, focusKey, change);
   made.addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
-  if (!field.choices?.length) return made;
+  const offered = suggestions(made, field, focusKey);
+  return offered ? element("span", { class: "value-with-unit" }, made, offered) : made;
+}
+
+/** Frequent values to pick from while typing; any other may be typed as well. */
+function suggestions(typed: HTMLInputElement, field: Field, focusKey: string): HTMLElement | null {
+  if (!field.choices?.length) return null;
   const id = `choices-${field.key.replace(/\W/g, "-")}-${focusKey.replace(/\W/g, "-")}`;
-  made.setAttribute("list", id);
+  typed.setAttribute("list", id);
   const options = field.choices.map((choice) => element("option", { value: String(choice.value) }, choice.label));
-  return element("span", { class: "value-with-unit" }, made, element("datalist", { id }, ...options));
+  return element("datalist", { id }, ...options);
 }
 
 function range({ kind, value, labels, focusKey, change }: Settings, name: string): HTMLElement {
@@ -123,7 +129,7 @@ function manyChoices({ field, value, labels, focusKey, change }: Settings, name:
   });
 }
 
-/** Several values, each a chip with its own remove button; free words where there are no choices. */
+/** Several values, each a chip with its own remove button; without choices any words may be typed. */
 function chips({ field, value, labels, focusKey, change }: Settings, name: string, choices: Choice[] | null): HTMLElement {
   let values: Scalar[] = Array.isArray(value) ? [...value] : [];
   const list = element("span", { class: "chips" });
@@ -180,7 +186,8 @@ function chips({ field, value, labels, focusKey, change }: Settings, name: strin
     });
     typed.addEventListener("input", () => /[,;，；、]$/.test(typed.value) && takeTyped());
     typed.addEventListener("blur", takeTyped);
-    box.append(typed);
+    const offered = suggestions(typed, field, focusKey);
+    box.append(typed, ...(offered ? [offered] : []));
   }
   draw();
   return box;

@@ -41,7 +41,7 @@ def test_a_segment_is_made_found_and_shown(marketing: FlaskClient) -> None:
         "/segments/new", data={"name": "Wuhan", "rule": json.dumps({"all": [WUHAN]})}, follow_redirects=True
     )
     assert answer.status_code == 200
-    assert "Clients for whom: City is Wuhan." in answer.text
+    assert "Rule: City is Wuhan." in answer.text
     segment = saved("Wuhan")
     assert segment.last_count == 3
     assert segment.owner is not None
