@@ -13,12 +13,15 @@ from app.audit.views import audit
 from app.campaigns.cli import campaigns_cli
 from app.campaigns.views import bp as campaigns
 from app.campaigns.views import segment_uses
+from app.clients.cli import clients_cli
+from app.clients.timeline import register_timeline
 from app.content.views import bp as content
 from app.core.permissions import Permission
 from app.core.web import can
 from app.reports.cli import reports_cli
 from app.reports.views import bp as reports
 from app.tracking import views as tracking_views
+from app.tracking.queries import message_timeline, opening_timeline, reply_timeline
 from app.users.cli import users_cli
 from app.users.sessions import init_sessions
 from app.users.views import staff, users
@@ -28,6 +31,8 @@ def register_pages(app: Flask) -> None:
     """Register the features' blueprints and command groups."""
     app.context_processor(visible_navigation)
     tracking_views.register(app)
+    for source in (message_timeline, reply_timeline, opening_timeline):
+        register_timeline(source)
     app.register_blueprint(api_v1)
     init_sessions(app)
     app.register_blueprint(users)
@@ -42,6 +47,7 @@ def register_pages(app: Flask) -> None:
     app.cli.add_command(segments_cli)
     app.cli.add_command(campaigns_cli)
     app.cli.add_command(users_cli)
+    app.cli.add_command(clients_cli)
 
 
 @dataclass(frozen=True)

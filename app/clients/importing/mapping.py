@@ -327,11 +327,24 @@ def guess_date_order(samples: Iterable[ColumnSample]) -> DateOrder | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class KnownField:
+    """A field the firm has defined already."""
+
+    label: str
+    type: str
+
+
+def _fields_by_name(fields: MappingType[str, KnownField]) -> dict[str, str]:
+    """The keys of the firm's fields by their folded labels and keys."""
+    return {fold(known.label): key for key, known in fields.items()} | {fold(key): key for key in fields}
+
+
 def suggest(
-    columns: list[str], samples: list[ColumnSample], fields: MappingType[str, str], *, region: str | None
+    columns: list[str], samples: list[ColumnSample], fields: MappingType[str, KnownField], *, region: str | None
 ) -> Mapping:
-    """The mapping offered for a file nobody has mapped before. `fields` maps the firm's keys to their labels."""
-    by_name = {fold(key): key for key in fields} | {fold(label): key for key, label in fields.items()}
+    """The mapping offered for a file nobody has mapped before, from the names of its columns."""
+    by_name = _fields_by_name(fields)
     chosen: dict[str, Source] = {}
     for column in columns:
         meaning = _MEANINGS.get(fold(column))
@@ -348,35 +361,39 @@ def suggest(
 
 
 def complete_fields(
-    mapping: Mapping, columns: list[str], samples: list[ColumnSample], fields: MappingType[str, str]
+    mapping: Mapping, columns: list[str], samples: list[ColumnSample], fields: MappingType[str, KnownField]
 ) -> Mapping:
     """The mapping with every column accounted for: those no target uses become fields with key, label and type.
 
-    `fields` maps the keys of the firm's fields to their types; a new field with such a key becomes that field.
-    A column without any value in the sample and without a definition of its own is left out.
+    A column named like a field of the firm becomes that field. One without any value in the sample and without a
+    definition of its own is left out. Raises BadMapping where definitions contradict each other or the fields.
     """
     chosen = dict(mapping.columns)
     new: dict[str, NewField] = {}
     used = mapping.used_columns
     keys = set(fields)
+    by_name = _fields_by_name(fields)
     for column, sample in zip(columns, samples, strict=True):
         given = mapping.new_fields.get(column)
         if given is None and (column in used or mapping.other_columns == "ignore"):
             continue
         filled = sample.without(mapping.missing)
+        own = given.key if given and given.key in fields else None if given else by_name.get(fold(column))
+        if own and f"{CUSTOM}{own}" not in chosen:
+            if given and given.type and SLOT_KINDS[given.type] != SLOT_KINDS[fields[own].type]:
+                raise BadMapping(
+                    _("The field “%(key)s” exists with the type %(type)s.", key=own, type=fields[own].type)
+                )
+            chosen[f"{CUSTOM}{own}"] = {"column": column}
+            continue
         if given is None and not filled.distinct:
             continue
         given = given or NewField()
         key = given.key or field_key(column, keys)
-        kind = given.type or guess_type(filled, mark=mapping.decimal_mark, order=mapping.date_order)
-        if key in fields:
-            if SLOT_KINDS[fields[key]] != SLOT_KINDS[kind]:
-                raise BadMapping(_("The field “%(key)s” exists with the type %(type)s.", key=key, type=fields[key]))
-            chosen[f"{CUSTOM}{key}"] = {"column": column}
-            continue
         if key in keys:
             raise BadMapping(_("Two columns would become the field “%(key)s”.", key=key))
         keys.add(key)
+        kind = given.type or guess_type(filled, mark=mapping.decimal_mark, order=mapping.date_order)
         choices = tuple(sorted(filled.distinct)[:MAX_CHOICES]) if kind == "choice" else None
         new[column] = NewField(key, given.label or column, kind, choices)
     return replace(mapping, columns=chosen, new_fields=new)

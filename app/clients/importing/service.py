@@ -24,6 +24,7 @@ from app.clients.importing.mapping import (
     MAX_CHOICES,
     BadMapping,
     ColumnSample,
+    KnownField,
     Mapping,
     check_columns,
     complete_fields,
@@ -115,7 +116,7 @@ def signature(columns: list[str]) -> str:
 def suggested_mapping(client_import: ClientImport, samples: list[ColumnSample]) -> Mapping:
     """The mapping last used for such a file, else a guess from names and values; all columns accounted for."""
     remembered = db.session.get(ImportMapping, signature(client_import.columns))
-    fields = custom_fields()
+    fields = _known_fields()
     if client_import.mapping is not None:
         mapping = read_mapping(client_import.mapping)
     elif remembered is not None:
@@ -124,14 +125,17 @@ def suggested_mapping(client_import: ClientImport, samples: list[ColumnSample]) 
         mapping = suggest(
             client_import.columns,
             samples,
-            {field.key: field.label for field in fields},
+            fields,
             region=default_region(),
         )
-    known = {field.key: field.type for field in fields}
-    return complete_fields(_without_lost_fields(mapping, known), client_import.columns, samples, known)
+    return complete_fields(_without_lost_fields(mapping, fields), client_import.columns, samples, fields)
 
 
-def _without_lost_fields(mapping: Mapping, known: dict[str, str]) -> Mapping:
+def _known_fields() -> dict[str, KnownField]:
+    return {field.key: KnownField(field.label, field.type) for field in custom_fields()}
+
+
+def _without_lost_fields(mapping: Mapping, known: dict[str, KnownField]) -> Mapping:
     """A remembered mapping may name fields that are gone; their columns are guessed anew."""
     kept = {
         target: source
@@ -214,8 +218,7 @@ def start_import(
         mapping = read_mapping(mapping)
     check_columns(mapping, locked.columns)
     samples = samples_of(locked)
-    known = {field.key: field.type for field in custom_fields()}
-    completed = complete_fields(mapping, locked.columns, samples, known)
+    completed = complete_fields(mapping, locked.columns, samples, _known_fields())
     final = _define_fields(completed, actor)
     _converter(locked, final, actor)  # a constant that cannot be read is found before anything runs
     plain = final.to_json()
@@ -279,7 +282,7 @@ def _lookups(mapping: Mapping, actor: User | None) -> dict[str, Parser]:
         advisers = db.session.execute(
             select(func.lower(User.email), User.id).where(User.active, User.roles.contains([Role.ADVISER]))
         )
-        lookups["adviser"] = adviser_parser(dict(advisers.tuples().all()))
+        lookups["adviser"] = adviser_parser(dict(iter(advisers)))
     return lookups
 
 
