@@ -2,12 +2,18 @@
 
 from flask import Flask
 
+from app.config import Config
+from app.tracking.cli import tracking_cli
 from app.tracking.hits import install_hit_front
-from app.tracking.views import public, webhooks
+from app.tracking.views import mailbox, openings, public, replies, webhooks
 
 
 def register(app: Flask) -> None:
-    """Put the hits in front and register the pages."""
+    """Put the hits in front and register the pages; the mailbox only where mail stays here."""
+    config: Config = app.extensions["bellwether_config"]
     install_hit_front(app)
-    app.register_blueprint(public.bp)
-    app.register_blueprint(webhooks.bp)
+    for blueprint in (public.bp, webhooks.bp, replies.bp, openings.bp):
+        app.register_blueprint(blueprint)
+    if config.email_channel == "mailbox":
+        app.register_blueprint(mailbox.bp)
+    app.cli.add_command(tracking_cli)

@@ -1,8 +1,6 @@
 """What a client reaches from a message besides pixel and clicks: unsubscribing, and the message in the browser."""
 
-from typing import Any
-
-from flask import Blueprint, abort, render_template, request
+from flask import Blueprint, Response, abort, render_template, request
 
 from app.core.extensions import csrf, signer
 from app.core.permissions import public
@@ -52,13 +50,17 @@ def do_unsubscribe(token: str) -> str:
 @bp.get("/v/<token>")
 @public
 @for_clients
-def view_message(token: str) -> Any:
+def view_message(token: str) -> Response:
     """The message as the client got it. Its links work: they open outside the sandbox."""
-    response = sandboxed(render_message_html(_message_id(token, Kind.VIEW)))
-    policy = response.headers["Content-Security-Policy"]
-    response.headers["Content-Security-Policy"] = policy.replace(
-        "sandbox;", "sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation;", 1
-    )
+    response = let_links_out(sandboxed(render_message_html(_message_id(token, Kind.VIEW))))
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def let_links_out(response: Response) -> Response:
+    """Let a person follow the links of a sandboxed message: they open outside the sandbox."""
+    policy = response.headers["Content-Security-Policy"]
+    allowed = "allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation"
+    response.headers["Content-Security-Policy"] = policy.replace("sandbox;", f"sandbox {allowed};", 1)
     return response

@@ -54,7 +54,7 @@ def sendgrid_event() -> Response:
         return _say(400, "The body must be a JSON list of events.")
     except Unrecorded:
         return _say(503, "The events could not be recorded. Please send them again.")
-    return Response(status=204)
+    return _say(200, "Recorded.")
 
 
 @bp.post("/sendgrid/inbound/<token>")
@@ -80,4 +80,4 @@ def sendgrid_inbound(token: str) -> Response:
         kept = [receive_reply(raw=raw, recipient=address) for address in inbound.recipients(fields)]
     if not any(kept):
         log.info("inbound_nothing_new", recipients=len(kept))
-    return Response(status=204)
+    return _say(200, "Received.")

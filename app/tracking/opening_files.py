@@ -1,0 +1,146 @@
+"""A file of account openings: which column is what, and each row as an opening or the reason why not."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from hashlib import sha256
+from typing import BinaryIO, TypeVar
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from app.clients.importing.reading import RowProblem, column_names, data_rows, detect
+from app.clients.importing.values import BadValue, parse_date, parse_money
+from app.core.errors import AppError
+from app.core.spreadsheets import neutralise
+from app.tracking.account_openings import Opening
+
+MAX_TEXT = 200
+EARLIEST_YEAR = 1900
+AHEAD = timedelta(days=1)
+
+T = TypeVar("T")
+
+# The names by which a column is recognised, folded: small letters, no spaces, dots, hyphens or underscores.
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "client_number": ("clientnumber", "clientno", "client", "customernumber", "customerno", "客户号", "客户编号"),
+    "opened_at": ("openedat", "openedon", "opened", "openingdate", "opendate", "date", "开户日期", "开户时间", "日期"),
+    "external_id": ("externalid", "openingid", "openingnumber", "id", "reference", "流水号", "编号", "开户编号"),
+    "account_number": ("accountnumber", "accountno", "account", "capitalaccount", "资金账号", "账号", "账户"),
+    "product": ("product", "accounttype", "kind", "产品", "账户类型", "业务类型"),
+    "amount": ("amount", "firstdeposit", "deposit", "金额", "首次入金"),
+}
+
+
+class ColumnsMissing(AppError):
+    message = _l(
+        "The file needs a column with the client number (client_number) and one with the date of opening (opened_at)."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that was not taken: its number counts from 1 below the header."""
+
+    row: int
+    reason: str
+    cells: list[str]
+
+
+def read_openings(stream: BinaryIO, *, received_at: datetime) -> Iterator[Opening | Refused]:
+    """The rows of a CSV, TSV or Excel file. Raises NotATable or ColumnsMissing before the first row."""
+    dialect = detect(stream)
+    names = column_names(stream, dialect)
+    places = find_columns(names)
+    if not {"client_number", "opened_at"} <= places.keys():
+        raise ColumnsMissing
+    return _rows(data_rows(stream, dialect, width=len(names)), places, received_at)
+
+
+def find_columns(names: list[str]) -> dict[str, int]:
+    """Which column (from 0) holds what, by its name; the first of several."""
+    folded = ["".join(name.lower().translate(str.maketrans("", "", " ._-")).split()) for name in names]
+    return {
+        field: next(place for place, name in enumerate(folded) if name in known)
+        for field, known in COLUMNS.items()
+        if any(name in known for name in folded)
+    }
+
+
+def _rows(
+    rows: Iterator[list[str] | RowProblem], places: Mapping[str, int], received_at: datetime
+) -> Iterator[Opening | Refused]:
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row, RowProblem):
+            yield Refused(number, str(row.message), row.cells)
+            continue
+        try:
+            yield _opening({field: row[place].strip() for field, place in places.items()}, received_at)
+        except BadValue as problem:
+            yield Refused(number, str(problem.message) % {"value": problem.text[:60]}, row)
+
+
+def _opening(cells: Mapping[str, str], received_at: datetime) -> Opening:
+    number = cells["client_number"]
+    if not number or len(number) > MAX_TEXT:
+        raise BadValue(_l("The client number is missing or too long."))
+    opened_at = _moment(cells["opened_at"], received_at)
+    amount = cells.get("amount", "")
+    account_number = cells.get("account_number", "")[:MAX_TEXT] or None
+    return Opening(
+        external_id=cells.get("external_id", "")[:MAX_TEXT] or _identity(number, account_number, cells),
+        client_number=number,
+        opened_at=opened_at,
+        account_number=account_number,
+        product=cells.get("product", "")[:MAX_TEXT] or None,
+        amount=_read(parse_money, amount) if amount else None,
+    )
+
+
+def _identity(number: str, account_number: str | None, cells: Mapping[str, str]) -> str:
+    """Where the file gives the openings no id: what makes the same opening the same row of the next file."""
+    parts = "\0".join((number, account_number or "", cells.get("product", ""), cells["opened_at"]))
+    return "row:" + sha256(parts.encode()).hexdigest()[:32]
+
+
+def _moment(text: str, received_at: datetime) -> datetime:
+    """A time, UTC where it names no zone. A bare date is the end of that day, but not later than now: an opening on the
+    day of a message then counts as after it."""
+    try:
+        moment = datetime.fromisoformat(text)
+        bare_date = len(text) <= 10
+    except ValueError:
+        moment = datetime.combine(_read(parse_date, text), time.min)
+        bare_date = True
+    if bare_date:
+        moment = datetime.combine(moment, time.max)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if bare_date and moment.date() == received_at.date():
+        moment = min(moment, received_at)
+    if moment.year < EARLIEST_YEAR or moment > received_at + AHEAD:
+        raise _named(BadValue(_l("“%(value)s” lies in the future or too far back.")), text)
+    return moment
+
+
+def _read(parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except BadValue as problem:
+        raise _named(problem, text) from None
+
+
+def _named(problem: BadValue, text: str) -> BadValue:
+    problem.text = text
+    return problem
+
+
+def refused_csv(refused: list[tuple[int, str, list[str]]]) -> str:
+    """The refused rows with their reasons, for a spreadsheet; formulas neutralised."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow([_("Row"), _("Reason"), _("The row as it came")])
+    for row, reason, cells in refused:
+        writer.writerow([row, neutralise(reason), *map(neutralise, cells)])
+    return "\ufeff" + out.getvalue()

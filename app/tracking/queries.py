@@ -1,0 +1,231 @@
+"""Reads of tracking: replies, account openings, the local mailbox, and what a client's time line shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import ColumnElement, Row, Select, func, select
+
+from app.campaigns.models import Campaign
+from app.channels.email.models import MailboxMessage
+from app.clients.models import Client
+from app.clients.queries import visible_clients
+from app.clients.timeline import TimelineEntry
+from app.core.errors import NotFound
+from app.core.extensions import db
+from app.delivery.models import Message
+from app.tracking.models import AccountOpening, Attribution, OpeningImport, Reply
+from app.users.models import User
+
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list read by id, newest first; `newer` and `older` are ids to go on from."""
+
+    rows: Sequence[Row[Any]]
+    newer: int | None
+    older: int | None
+
+
+def _page(
+    query: Select[*tuple[Any, ...]], key: ColumnElement[int], *, newer_than: int | None, older_than: int | None
+) -> Page:
+    """`query` must select `key` as a column named id."""
+    backwards = newer_than is not None
+    if newer_than is not None:
+        query = query.where(key > newer_than).order_by(key.asc())
+    else:
+        query = query.order_by(key.desc())
+        if older_than is not None:
+            query = query.where(key < older_than)
+    found = list(db.session.execute(query.limit(PAGE + 1)).all())
+    more, rows = len(found) > PAGE, found[:PAGE]
+    if backwards:
+        rows.reverse()
+    if not rows:
+        return Page([], None, None)
+    has_newer = more if backwards else older_than is not None
+    has_older = backwards or more
+    return Page(rows, rows[0].id if has_newer else None, rows[-1].id if has_older else None)
+
+
+# ---- Replies --------------------------------------------------------------------------------------------------------
+
+
+def replies_page(*, user: User, kind: str, campaign_code: str, newer_than: int | None, older_than: int | None) -> Page:
+    """Replies of the clients a person may see, newest first; `kind` "" means people's replies and opt-outs."""
+    query = (
+        select(
+            Reply.id, Reply.kind, Reply.subject, func.left(Reply.text, 400).label("text"), Reply.received_at,
+            Client.number, Client.name, Campaign.code, Campaign.name.label("campaign"),
+        )
+        .join(Client, Client.id == Reply.client_id)
+        .join(Campaign, Campaign.id == Reply.campaign_id)
+        .where(visible_clients(user))
+    )  # fmt: skip
+    if kind == "":
+        query = query.where(Reply.kind != "auto_reply")
+    elif kind != "all":
+        query = query.where(Reply.kind == kind)
+    if campaign_code:
+        query = query.where(Campaign.code == campaign_code)
+    return _page(query, Reply.id.expression, newer_than=newer_than, older_than=older_than)
+
+
+def find_reply(reply_id: int, *, user: User) -> tuple[Reply, Client, Campaign, Message]:
+    """A reply with what it answers, where the person may see the client; else NotFound."""
+    row = db.session.execute(
+        select(Reply, Client, Campaign, Message)
+        .join(Client, Client.id == Reply.client_id)
+        .join(Campaign, Campaign.id == Reply.campaign_id)
+        .join(Message, Message.id == Reply.message_id)
+        .where(Reply.id == reply_id, visible_clients(user))
+    ).one_or_none()
+    if row is None:
+        raise NotFound
+    return row[0], row[1], row[2], row[3]
+
+
+def campaigns_with_replies() -> Sequence[Row[str, str]]:
+    """Code and name of the newest campaigns that anybody answered."""
+    return db.session.execute(
+        select(Campaign.code, Campaign.name)
+        .where(select(Reply.id).where(Reply.campaign_id == Campaign.id).exists())
+        .order_by(Campaign.id.desc())
+        .limit(100)
+    ).all()
+
+
+# ---- Account openings -----------------------------------------------------------------------------------------------
+
+OPENING_STATES = ("credited", "unprompted", "unmatched", "waiting")
+
+
+def openings_page(*, user: User, state: str, newer_than: int | None, older_than: int | None) -> Page:
+    """Account openings of the clients a person may see, with the campaign they are credited to.
+
+    Openings whose client is unknown are for those who see every client.
+    """
+    query = (
+        select(
+            AccountOpening.id, AccountOpening.client_number, AccountOpening.product, AccountOpening.amount,
+            AccountOpening.opened_at, AccountOpening.attributed_at, AccountOpening.source, AccountOpening.client_id,
+            Client.name, Client.number, Campaign.code, Campaign.name.label("campaign"),
+        )
+        .outerjoin(Client, Client.id == AccountOpening.client_id)
+        .outerjoin(Attribution, Attribution.opening_id == AccountOpening.id)
+        .outerjoin(Campaign, Campaign.id == Attribution.campaign_id)
+        .where(visible_clients(user))
+    )  # fmt: skip
+    if state == "credited":
+        query = query.where(Attribution.opening_id.is_not(None))
+    elif state == "unprompted":
+        query = query.where(
+            Attribution.opening_id.is_(None),
+            AccountOpening.client_id.is_not(None),
+            AccountOpening.attributed_at.is_not(None),
+        )
+    elif state == "unmatched":
+        query = query.where(AccountOpening.client_id.is_(None))
+    elif state == "waiting":
+        query = query.where(AccountOpening.attributed_at.is_(None))
+    return _page(query, AccountOpening.id.expression, newer_than=newer_than, older_than=older_than)
+
+
+def newest_imports() -> Sequence[OpeningImport]:
+    """The last ten files of account openings."""
+    return db.session.scalars(select(OpeningImport).order_by(OpeningImport.id.desc()).limit(10)).all()
+
+
+def find_import(import_id: int) -> OpeningImport:
+    """A file's import; NotFound where there is none."""
+    found = db.session.get(OpeningImport, import_id)
+    if found is None:
+        raise NotFound
+    return found
+
+
+# ---- The local mailbox ----------------------------------------------------------------------------------------------
+
+
+def mailbox_page(*, recipient: str, newer_than: int | None, older_than: int | None) -> Page:
+    """Messages of the local mailbox, newest first; `recipient` is the beginning of an address."""
+    query = select(MailboxMessage.id, MailboxMessage.recipient, MailboxMessage.subject, MailboxMessage.received_at)
+    if recipient:
+        query = query.where(func.lower(MailboxMessage.recipient).startswith(recipient.lower(), autoescape=True))
+    return _page(query, MailboxMessage.id.expression, newer_than=newer_than, older_than=older_than)
+
+
+def find_mailbox_message(message_id: int) -> MailboxMessage:
+    """One message; NotFound where there is none."""
+    found = db.session.get(MailboxMessage, message_id)
+    if found is None:
+        raise NotFound
+    return found
+
+
+# ---- A client's time line -------------------------------------------------------------------------------------------
+
+
+def message_timeline(client_id: int, limit: int) -> list[TimelineEntry]:
+    """What the client did with messages."""
+    rows = db.session.execute(
+        select(Message, Campaign.name)
+        .join(Campaign, Campaign.id == Message.campaign_id)
+        .where(Message.client_id == client_id)
+        .order_by(Message.id.desc())
+        .limit(limit)
+    )
+    return [
+        TimelineEntry(at=at, kind=kind, text=words)
+        for message, name in rows
+        for at, kind, words in _acts(message, name)
+        if at is not None
+    ]
+
+
+def _acts(message: Message, campaign: str) -> list[tuple[datetime | None, str, str]]:
+    return [
+        (message.opened_at, "opened", _("Opened a message of %(campaign)s", campaign=campaign)),
+        (message.clicked_at, "clicked", _("Clicked a link of %(campaign)s", campaign=campaign)),
+        (message.bounced_at, "bounced", _("A message of %(campaign)s was returned", campaign=campaign)),
+        (message.unsubscribed_at, "unsubscribed", _("Unsubscribed through %(campaign)s", campaign=campaign)),
+        (message.complained_at, "complained", _("Reported a message of %(campaign)s as spam", campaign=campaign)),
+    ]
+
+
+def reply_timeline(client_id: int, limit: int) -> list[TimelineEntry]:
+    """What the client wrote back."""
+    rows = db.session.execute(
+        select(Reply.received_at, Campaign.name)
+        .join(Campaign, Campaign.id == Reply.campaign_id)
+        .where(Reply.client_id == client_id, Reply.kind == "reply")
+        .order_by(Reply.id.desc())
+        .limit(limit)
+    )
+    return [
+        TimelineEntry(at=row.received_at, kind="replied", text=_("Replied to %(campaign)s", campaign=row.name))
+        for row in rows
+    ]
+
+
+def opening_timeline(client_id: int, limit: int) -> list[TimelineEntry]:
+    """Accounts the client opened."""
+    rows = db.session.execute(
+        select(AccountOpening.opened_at, AccountOpening.product)
+        .where(AccountOpening.client_id == client_id)
+        .order_by(AccountOpening.opened_at.desc())
+        .limit(limit)
+    )
+    return [
+        TimelineEntry(
+            at=row.opened_at,
+            kind="account_opened",
+            text=_("Opened an account: %(product)s", product=row.product) if row.product else _("Opened an account"),
+        )
+        for row in rows
+    ]
