@@ -12,7 +12,7 @@ from app import create_app
 from app.core.queues import celery_app, dispose_inherited_connections
 from app.wiring import load_tasks
 
-app = create_app(web=False)
+flask_app = create_app(web=False)
 load_tasks(os.environ.get("WORKER_QUEUES"))
 celery = celery_app
 
@@ -25,5 +25,5 @@ def keep_our_logging(**_: object) -> None:
 @worker_process_init.connect
 def start_with_fresh_connections(**_: object) -> None:
     """A forked process must not share the parent's database connections."""
-    with app.app_context():
+    with flask_app.app_context():
         dispose_inherited_connections()

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,8 @@ from app import create_app
 from app.audiences.service import create_segment
 from app.campaigns.models import Campaign, State
 from app.campaigns.service import approve, create_campaign, launch, set_content, set_segments, submit
-from app.clients.importing.mapping import read_mapping
+from app.clients.importing.service import receive_file, start_import
 from app.clients.models import ClientImport
-from app.clients.service import create_import, start_import
 from app.config import load_config
 from app.core.embedded import embedded_servers, free_port
 from app.core.extensions import db
@@ -69,6 +69,8 @@ SOURCE = """
 """
 PATIENCE_SECONDS = 600
 
+Wait = Callable[[Callable[[], bool], str], None]
+
 
 def run(data: Path, *, var_dir: Path) -> int:
     """Run the job on the file; prints the response table and writes `report.json`. Returns the exit code."""
@@ -87,14 +89,15 @@ def run(data: Path, *, var_dir: Path) -> int:
         say(f"Started PostgreSQL and Valkey in {time.monotonic() - started:.1f} s.")
         say("The too-fast rule for machine hits is off (MACHINE_HIT_SECONDS=0): these clients answer within seconds.")
         processes = stack.enter_context(_running(environ, live))
+        watch = partial(_wait_until, processes=processes)
         officer, checker, api_key = _staff()
-        seconds = {"import": _timed(lambda: _import_clients(data, officer))}
+        seconds = {"import": _timed(lambda: _import_clients(data, officer, watch))}
         campaign_id = _prepare_campaign(officer, checker)
         with _peak_memory(processes["send"]) as peak:
-            seconds["send"] = _timed(lambda: _deliver(campaign_id, officer))
+            seconds["send"] = _timed(lambda: _deliver(campaign_id, officer, watch))
         acts: list[Acts] = []
         store = live / "sink.mbox"
-        seconds["track"] = _timed(lambda: acts.append(_act(store, data, environ, api_key)))
+        seconds["track"] = _timed(lambda: acts.append(_act(store, data, environ, api_key, watch)))
         seconds["total"] = round(time.monotonic() - started, 1)
         campaign = db.session.get_one(Campaign, campaign_id)
         response = campaign_response(campaign)
@@ -175,16 +178,16 @@ def _staff() -> tuple[User, User, str]:
     return officer, checker, secret
 
 
-def _import_clients(data: Path, officer: User) -> None:
+def _import_clients(data: Path, officer: User, wait_until: Wait) -> None:
     with data.open("rb") as file, unit_of_work():
-        client_import = create_import(stream=file, file_name=data.name, actor=officer)
-        start_import(client_import=client_import, mapping=read_mapping(MAPPING.read_text()), actor=officer)
+        client_import = receive_file(stream=file, name=data.name, actor=officer)
+        start_import(client_import=client_import, mapping=json.loads(MAPPING.read_text()), actor=officer)
     import_id = client_import.id
 
     def state() -> str:
         return db.session.execute(select(ClientImport.state).where(ClientImport.id == import_id)).scalar_one()
 
-    _wait_until(lambda: state() in ("done", "failed"), "the import to end")
+    wait_until(lambda: state() in ("done", "failed"), "the import to end")
     done = db.session.get_one(ClientImport, import_id)
     if done.state == "failed":
         raise SystemExit(f"The import failed: {done.error}")
@@ -206,17 +209,17 @@ def _prepare_campaign(officer: User, checker: User) -> int:
     return campaign.id
 
 
-def _deliver(campaign_id: int, officer: User) -> None:
+def _deliver(campaign_id: int, officer: User, wait_until: Wait) -> None:
     with unit_of_work():
         launch(campaign=db.session.get_one(Campaign, campaign_id), actor=officer)
 
     def complete() -> bool:
         return db.session.scalar(select(Campaign.state).where(Campaign.id == campaign_id)) == State.COMPLETE
 
-    _wait_until(complete, "the campaign to be delivered")
+    wait_until(complete, "the campaign to be delivered")
 
 
-def _act(store: Path, data: Path, environ: dict[str, str], api_key: str) -> Acts:
+def _act(store: Path, data: Path, environ: dict[str, str], api_key: str, wait_until: Wait) -> Acts:
     acts = act_as_clients(
         store=store, data=data, base_url=environ["BASE_URL"], inbound_token=environ["INBOUND_TOKEN"], api_key=api_key
     )
@@ -228,17 +231,20 @@ def _act(store: Path, data: Path, environ: dict[str, str], api_key: str) -> Acts
         )
         return pending == 0 and uncredited == 0
 
-    _wait_until(processed, "what came back to be interpreted")
+    wait_until(processed, "what came back to be interpreted")
     if acts.refused:
         raise SystemExit(f"{acts.refused} requests were refused; see the logs in the demo's folder.")
     return acts
 
 
-def _wait_until(condition: Callable[[], bool], what: str) -> None:
+def _wait_until(condition: Callable[[], bool], what: str, *, processes: dict[str, subprocess.Popen[bytes]]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         if time.monotonic() > deadline:
             raise SystemExit(f"Gave up waiting for {what}.")
+        for name, process in processes.items():
+            if process.poll() is not None:
+                raise SystemExit(f"The process “{name}” ended unexpectedly; its log is in the demo's folder.")
         db.session.rollback()
         time.sleep(0.2)
     db.session.rollback()
