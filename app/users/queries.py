@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, func, or_, select, true, tuple_
+from sqlalchemy.orm import contains_eager
 
 from app.core.clock import now
 from app.core.errors import NotFound
@@ -128,7 +129,12 @@ def staff_page(
         position = key < at if backwards else key > at
     order = [part.desc() if backwards else part for part in (func.lower(User.name), User.id)]
     found = db.session.scalars(
-        select(User).join(User.branch).where(condition, position).order_by(*order).limit(PAGE + 1)
+        select(User)
+        .join(User.branch)
+        .options(contains_eager(User.branch))
+        .where(condition, position)
+        .order_by(*order)
+        .limit(PAGE + 1)
     ).all()
     more = len(found) > PAGE
     users = list(found[:PAGE])
@@ -169,7 +175,9 @@ def is_locked(user: User) -> bool:
 
 def all_users() -> Sequence[User]:
     """Everyone, by e-mail address, with their branches."""
-    return db.session.scalars(select(User).join(User.branch).order_by(func.lower(User.email))).all()
+    return db.session.scalars(
+        select(User).join(User.branch).options(contains_eager(User.branch)).order_by(func.lower(User.email))
+    ).all()
 
 
 def api_keys() -> Sequence[ApiKey]:
@@ -177,8 +185,3 @@ def api_keys() -> Sequence[ApiKey]:
     return db.session.scalars(
         select(ApiKey).order_by(ApiKey.revoked_at.is_not(None), ApiKey.created_at.desc(), ApiKey.id.desc())
     ).all()
-
-
-def user_names(user_ids: set[int]) -> dict[int, str]:
-    """Names by id."""
-    return dict(iter(db.session.execute(select(User.id, User.name).where(User.id.in_(user_ids)))))
