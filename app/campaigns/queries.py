@@ -163,6 +163,12 @@ def audience_preview(campaign: Campaign) -> AudienceCounts:
     )
 
 
+def people_of(campaign: Campaign) -> dict[int, str]:
+    """The names of those who submitted and approved it, by id."""
+    ids = (campaign.submitted_by_id, campaign.approved_by_id)
+    return {row.id: row.name for row in db.session.execute(select(User.id, User.name).where(User.id.in_(ids)))}
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
     """One act in a campaign's life. `actor` None is the system itself."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, cast
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
@@ -30,7 +30,6 @@ from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.core.web import can, sandboxed
 from app.users.models import User
-from app.users.queries import user_names
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
 Page = str | AnyResponse | tuple[str, int]
@@ -72,6 +71,7 @@ def words() -> dict[str, Any]:
         "campaign_state_labels": STATE_LABELS,
         "campaign_state_tones": STATE_TONES,
         "campaign_purpose_labels": PURPOSE_LABELS,
+        "has_endpoint": current_app.view_functions.__contains__,
     }
 
 
@@ -151,13 +151,8 @@ def show(code: str) -> str:
         segments={role: queries.segments_of(campaign, role) for role in SEGMENT_ROLES},
         history=queries.history(campaign),
         action_labels=ACTION_LABELS,
-        people=_people(campaign),
+        people=queries.people_of(campaign),
     )
-
-
-def _people(campaign: Campaign) -> dict[int, str]:
-    ids = {campaign.owner_id, campaign.submitted_by_id, campaign.approved_by_id} - {None}
-    return user_names(cast(set[int], ids))
 
 
 # ---- 1 Setup --------------------------------------------------------------------------------------------------------
@@ -327,7 +322,7 @@ def _review_page(campaign: Campaign, form: SendBackForm) -> str:
         content=campaign.steps[0].content,
         segments=chosen,
         sentences=queries.segment_sentences(chain.from_iterable(chosen.values())),
-        people=_people(campaign),
+        people=queries.people_of(campaign),
         client_number=request.args.get("client_number", "").strip(),
         decides=State(campaign.state) == State.IN_REVIEW
         and can(Permission.APPROVE_CAMPAIGNS)
