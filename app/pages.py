@@ -18,6 +18,7 @@ from app.clients.timeline import register_timeline
 from app.content.views import bp as content
 from app.core.permissions import Permission
 from app.core.web import can
+from app.delivery.views import bp as delivery
 from app.reports.cli import reports_cli
 from app.reports.views import bp as reports
 from app.tracking import views as tracking_views
@@ -42,6 +43,7 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(content)
     app.register_blueprint(campaigns)
     register_usage(segment_uses)
+    app.register_blueprint(delivery)
     app.register_blueprint(reports)
     app.cli.add_command(reports_cli)
     app.cli.add_command(segments_cli)
