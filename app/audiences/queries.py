@@ -181,18 +181,16 @@ class Preview:
 
 def preview(rule: Rule, *, user: User | None, time_limit_ms: int | None = None) -> Preview:
     """Count a rule among the clients the person may see (None: all). Raises TooSlow."""
-    where = condition(rule)
     visible = visible_clients(user)
-    reachable = exclusion_reason(channel="email", purpose="marketing").is_(None)
+    where = condition(rule) & visible
+    reachable = exclusion_reason(channel="email", purpose="marketing").is_(None).label("reachable")
     with time_limit(time_limit_ms):
-        matched, book, can_reach = db.session.execute(
-            select(func.count().filter(where), func.count(), func.count().filter(where, reachable))
-            .select_from(Client)
-            .where(visible)
-        ).one()
-        # Ordered by a hash: a mix of old and new clients that does not change from one look to the next.
-        sample = _sample(where & visible, func.hashint8(Client.id), SAMPLE) if matched else []
-    return Preview(matched=matched, book=book, reachable=can_reach, sample=sample)
+        book = db.session.scalar(select(func.count(Client.id)).where(visible)) or 0
+        rows = db.session.execute(select(reachable, func.count()).select_from(Client).where(where).group_by(reachable))
+        counts: dict[bool, int] = {row[0]: row[1] for row in rows}
+        # The newest: read backwards along the primary key, which ends early where many match.
+        sample = _sample(where, Client.id.desc(), SAMPLE) if counts else []
+    return Preview(matched=sum(counts.values()), book=book, reachable=counts.get(True, 0), sample=sample)
 
 
 def count_whole_book(rule: Rule, *, time_limit_ms: int | None = None) -> int:
@@ -201,26 +199,39 @@ def count_whole_book(rule: Rule, *, time_limit_ms: int | None = None) -> int:
         return db.session.scalar(select(func.count(Client.id)).where(condition(rule))) or 0
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentCounts:
+    """Segment id to a number of clients, None where it is not known; `live` is False for remembered numbers."""
+
+    by_segment: dict[int, int | None]
+    live: bool
+
+
 def segment_counts(
     segments: Sequence[Segment], *, user: User | None, time_limit_ms: int | None = None
-) -> dict[int, int | None]:
-    """Segment id to the number of clients, of those the person may see, in one pass over them.
+) -> SegmentCounts:
+    """Count several segments among the clients the person may see, in one pass over them.
 
-    None for a segment whose rule is no longer understood. Raises TooSlow.
+    Where that takes too long, who sees the whole book gets the numbers of the last count of each, others none.
     """
     catalogue = load_catalogue()
     rules = {segment.id: understood(segment, catalogue) for segment in segments}
+    remembered = {segment.id: segment.last_count for segment in segments}
     known = {segment_id: rule for segment_id, rule in rules.items() if rule is not None}
-    counts: dict[int, int | None] = dict.fromkeys(rules)
+    unknown: dict[int, int | None] = dict.fromkeys(rules)
     if not known:
-        return counts
-    with time_limit(time_limit_ms):
-        row = db.session.execute(
-            select(*(func.count().filter(condition(rule)) for rule in known.values()))
-            .select_from(Client)
-            .where(visible_clients(user))
-        ).one()
-    return counts | dict(zip(known, row, strict=True))
+        return SegmentCounts(unknown, live=True)
+    visible = visible_clients(user)
+    try:
+        with time_limit(time_limit_ms):
+            row = db.session.execute(
+                select(*(func.count().filter(condition(rule)) for rule in known.values()))
+                .select_from(Client)
+                .where(visible)
+            ).one()
+    except TooSlow:
+        return SegmentCounts(remembered if visible.compare(true()) else unknown, live=False)
+    return SegmentCounts(unknown | dict(zip(known, row, strict=True)), live=True)
 
 
 @dataclass(frozen=True, slots=True)

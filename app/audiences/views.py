@@ -62,12 +62,8 @@ def index() -> Any:
 def counts() -> Any:
     """The counts of the segments on one page of the list, filled in after it is shown."""
     ids = request.args.getlist("id", type=int)[: queries.PAGE]
-    problem = None
-    try:
-        found = queries.segment_counts(queries.segments_with(ids), user=_me())
-    except queries.TooSlow:
-        found, problem = {}, _("Counting all of these takes too long. Open one to count it alone.")
-    return render_template("audiences/_counts.html", ids=ids, counts=found, problem=problem)
+    found = queries.segment_counts(queries.segments_with(ids), user=_me())
+    return render_template("audiences/_counts.html", ids=ids, counts=found)
 
 
 @audiences.route("/new", methods=["GET", "POST"])

@@ -164,10 +164,10 @@ def test_a_preview_counts_what_the_person_may_see(app: Flask) -> None:
     everything = queries.preview(rule, user=None)
     assert (everything.matched, everything.book) == (27, 35)
     segment = make_segment(rule=WUHAN)
-    assert queries.segment_counts([segment], user=manager) == {segment.id: 22}
+    assert queries.segment_counts([segment], user=manager).by_segment == {segment.id: 22}
     adviser = make_user(role="adviser", branch=branch)
     make_client(adviser_id=adviser.id, city="Wuhan")
-    assert queries.segment_counts([segment], user=adviser) == {segment.id: 1}
+    assert queries.segment_counts([segment], user=adviser).by_segment == {segment.id: 1}
 
 
 def test_a_count_that_takes_too_long_is_given_up(app: Flask) -> None:
@@ -178,6 +178,12 @@ def test_a_count_that_takes_too_long_is_given_up(app: Flask) -> None:
             queries.preview(rule, user=None, time_limit_ms=50)
         with pytest.raises(queries.TooSlow):
             queries.count_whole_book(rule, time_limit_ms=50)
+        segment = make_segment(last_count=7)
+        manager = make_user(role="branch_manager", branch=make_branch())
+        remembered = queries.segment_counts([segment], user=None, time_limit_ms=50)
+        assert (remembered.by_segment, remembered.live) == ({segment.id: 7}, False)
+        nothing = queries.segment_counts([segment], user=manager, time_limit_ms=50)
+        assert nothing.by_segment == {segment.id: None}
     assert queries.preview(rule, user=None).matched == 0
     assert db.session.scalar(text("SHOW statement_timeout")) == "0"
 
