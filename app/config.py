@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 EmailChannel = Literal["mailbox", "smtp", "sendgrid"]
 MarketProfile = Literal["mainland_china", "other"]
@@ -43,6 +44,7 @@ class Config:
     firm_name: str
     firm_address: str
     market_profile: MarketProfile
+    time_zone: str
     machine_hit_seconds: float
     log_level: str
     log_format: Literal["json", "console"]
@@ -85,6 +87,7 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
         firm_name=env.get("FIRM_NAME", "Bellwether Securities"),
         firm_address=env.get("FIRM_ADDRESS", "1 Harbour Road, Example City"),
         market_profile=cast(MarketProfile, _choice(env, "MARKET_PROFILE", "other", ("mainland_china", "other"))),
+        time_zone=_time_zone(env),
         machine_hit_seconds=_number(env, "MACHINE_HIT_SECONDS", 2.0, low=0.0, high=3600.0),
         log_level=_choice(env, "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         log_format=cast(Literal["json", "console"], _choice(env, "LOG_FORMAT", "json", ("json", "console"))),
@@ -126,6 +129,18 @@ def _choice(env: Mapping[str, str], name: str, default: str, allowed: tuple[str,
     if value not in allowed:
         raise ConfigError(f"{name} must be one of {', '.join(allowed)}.")
     return value
+
+
+def _time_zone(env: Mapping[str, str]) -> str:
+    """TIME_ZONE: the zone that pages show times in and that schedules are typed in."""
+    name = env.get("TIME_ZONE", "UTC")
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ConfigError(
+            "TIME_ZONE must be the name of a time zone, such as Asia/Shanghai or Europe/Madrid."
+        ) from error
+    return name
 
 
 def _number(env: Mapping[str, str], name: str, default: float, *, low: float, high: float) -> float:

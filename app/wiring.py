@@ -41,6 +41,7 @@ def wire(app: Flask, config: Config, *, web: bool) -> None:
         MAX_CONTENT_LENGTH=MAX_UPLOAD_BYTES,
         WTF_CSRF_TIME_LIMIT=None,
         BABEL_DEFAULT_LOCALE="en",
+        BABEL_DEFAULT_TIMEZONE=config.time_zone,
         BABEL_TRANSLATION_DIRECTORIES=str(Path(app.root_path) / "translations"),
     )
     app.extensions["bellwether_config"] = config

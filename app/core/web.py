@@ -29,6 +29,8 @@ CONTENT_SECURITY_POLICY = (
 )
 SANDBOX_POLICY = "sandbox; default-src 'none'; img-src 'self' https: http: data:; style-src 'unsafe-inline'"
 
+_ENGLISH_MOMENTS = {"short": "d MMM y, HH:mm", "medium": "d MMM y, HH:mm:ss"}
+
 health = Blueprint("health", __name__)
 
 
@@ -94,8 +96,15 @@ def number(value: int | float | Decimal | None) -> str:
 
 
 def moment(value: datetime | None, style: str = "medium") -> str:
-    """A time in the reader's language and zone; a dash where there is none."""
-    return "–" if value is None else str(format_datetime(value, style))
+    """A time in the reader's language and the firm's zone; a dash where there is none.
+
+    English has the day before the month's name: 3/4 is two different days on two sides of an ocean.
+    """
+    if value is None:
+        return "–"
+    if str(get_locale()) == "en":
+        style = _ENGLISH_MOMENTS.get(style, style)
+    return str(format_datetime(value, style))
 
 
 def _error(status: int, title: str, message: str) -> tuple[Any, int]:
