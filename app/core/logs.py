@@ -40,7 +40,7 @@ def configure_logging(config: Config) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(config.log_level)
-    for noisy in ("celery.worker.strategy", "celery.app.trace", "fontTools", "faker"):
+    for noisy in ("alembic", "celery.beat", "celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

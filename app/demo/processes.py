@@ -18,20 +18,20 @@ def web_command(base_url: str) -> list[str]:
         *(sys.executable, "-m", "granian", "--interface", "wsgi", "--workers", "1", "--no-ws"),
         *("--host", parts.hostname or "127.0.0.1", "--port", str(parts.port or 80)),
         *("--blocking-threads", str(WEB_THREADS), "--backpressure", str(WEB_THREADS * 4)),
-        *("--workers-kill-timeout", "10", "--log-level", "warning", "wsgi:app"),
+        *("--workers-kill-timeout", "10", "--log-level", "error", "wsgi:app"),
     ]
 
 
 def worker_command(name: str, queues: tuple[str, ...], *, processes: int) -> list[str]:
     return [
-        *(sys.executable, "-m", "celery", "-A", "worker", "worker", "-Q", ",".join(queues), "-n", f"{name}@%h"),
+        *(sys.executable, "-m", "celery", "-q", "-A", "worker", "worker", "-Q", ",".join(queues), "-n", f"{name}@%h"),
         *("--concurrency", str(processes), "--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
     ]
 
 
 def beat_command(schedule: Path) -> list[str]:
     return [
-        *(sys.executable, "-m", "celery", "-A", "worker", "beat", "--schedule", str(schedule)),
+        *(sys.executable, "-m", "celery", "-q", "-A", "worker", "beat", "--schedule", str(schedule)),
         *("--loglevel", "WARNING", "--pidfile="),
     ]
 
