@@ -3,7 +3,7 @@
 import json
 from typing import Any, cast
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
@@ -18,7 +18,6 @@ from app.audiences.usage import uses_of
 from app.core.errors import AppError, Conflict
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.core.web import can
 from app.users.models import User
 
 audiences = Blueprint("audiences", __name__, url_prefix="/segments")
@@ -26,12 +25,6 @@ audiences = Blueprint("audiences", __name__, url_prefix="/segments")
 
 def _me() -> User:
     return cast(User, current_user._get_current_object())
-
-
-def _client_url(number: str) -> str | None:
-    """The page of a client, where the person may open it."""
-    may = "clients.show" in current_app.view_functions and can(Permission.VIEW_CLIENTS)
-    return url_for("clients.show", number=number) if may else None
 
 
 @audiences.get("")
@@ -140,7 +133,7 @@ def clients(segment_id: int) -> Any:
         before=request.args.get("before", type=int),
         after=request.args.get("after", type=int),
     )
-    return render_template("audiences/clients.html", segment=segment, page=page, words=words, client_url=_client_url)
+    return render_template("audiences/clients.html", segment=segment, page=page, words=words)
 
 
 @audiences.post("/<int:segment_id>/duplicate")
@@ -228,7 +221,6 @@ def _preview_of(rule: Rule, catalogue: Catalogue, segment: Segment | None = None
         preview=queries.preview(rule, user=_me()),
         words=sentence(rule, catalogue),
         segment=segment,
-        client_url=_client_url,
     )
 
 
