@@ -14,7 +14,9 @@ from app.campaigns.cli import campaigns_cli
 from app.campaigns.views import bp as campaigns
 from app.campaigns.views import segment_uses
 from app.clients.cli import clients_cli
+from app.clients.queries import consent_timeline
 from app.clients.timeline import register_timeline
+from app.clients.views import clients
 from app.content.views import bp as content
 from app.core.permissions import Permission
 from app.core.web import can
@@ -32,13 +34,14 @@ def register_pages(app: Flask) -> None:
     """Register the features' blueprints and command groups."""
     app.context_processor(visible_navigation)
     tracking_views.register(app)
-    for source in (message_timeline, reply_timeline, opening_timeline):
+    for source in (consent_timeline, message_timeline, reply_timeline, opening_timeline):
         register_timeline(source)
     app.register_blueprint(api_v1)
     init_sessions(app)
     app.register_blueprint(users)
     app.register_blueprint(staff)
     app.register_blueprint(audit)
+    app.register_blueprint(clients)
     app.register_blueprint(audiences)
     app.register_blueprint(content)
     app.register_blueprint(campaigns)

@@ -1,5 +1,6 @@
 """Reads about clients. Everything a person sees of them goes through `visible_clients`."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,12 +11,25 @@ from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import joinedload
 
-from app.clients.models import Account, Balance, Client, ClientImport, Consent, CustomField
+from app.clients.models import (
+    SLOT_KINDS,
+    SLOTS,
+    Account,
+    Balance,
+    Client,
+    ClientImport,
+    Consent,
+    CustomField,
+    ImportRefusal,
+    Suppression,
+)
 from app.clients.timeline import TimelineEntry
 from app.core.errors import NotFound
 from app.core.extensions import db
+from app.core.jobs import Job
 from app.core.permissions import Role
 from app.users.models import Branch, User
+from app.users.queries import in_subtree
 
 
 def visible_clients(user: User | None) -> ColumnElement[bool]:
@@ -114,9 +128,146 @@ def consent_timeline(client_id: int, limit: int) -> list[TimelineEntry]:
     ]
 
 
+def adviser_names(user: User) -> list[tuple[int, str]]:
+    """Advisers of the person's part of the firm, by name."""
+    found = db.session.execute(
+        select(User.id, User.name)
+        .join(User.branch)
+        .where(User.active, User.roles.contains([Role.ADVISER]), in_subtree(user.branch))
+        .order_by(User.name, User.id)
+    )
+    return [(user_id, name) for user_id, name in found]
+
+
+# ---- Imports --------------------------------------------------------------------------------------------------------
+
+IMPORTS_SHOWN = 30
+REFUSALS_SHOWN = 20
+
+
+def _visible_imports(user: User) -> ColumnElement[bool]:
+    """One's own imports; for the head office everyone's."""
+    return true() if user.branch.parent_id is None else ClientImport.created_by_id == user.id
+
+
 def import_in_scope(import_id: int, *, user: User) -> ClientImport:
-    """An import of the person's own, or any for the head office; else NotFound."""
-    found = db.session.get(ClientImport, import_id)
-    if found is None or not (found.created_by_id == user.id or user.branch.parent_id is None):
+    """The import, where the person may see it; else NotFound."""
+    found = db.session.scalar(select(ClientImport).where(ClientImport.id == import_id, _visible_imports(user)))
+    if found is None:
         raise NotFound
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class ImportLine:
+    """An import in the list, with the name of who made it and its state as `import_state` tells it."""
+
+    client_import: ClientImport
+    owner: str | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportsPage:
+    lines: list[ImportLine]
+    before: int | None
+
+
+def imports_page(*, user: User, before: int | None = None) -> ImportsPage:
+    """Imports, newest first, 30 a page; `before` is the id that ended the page above."""
+    query = (
+        select(ClientImport, User.name, Job.state)
+        .outerjoin(User, User.id == ClientImport.created_by_id)
+        .outerjoin(Job, Job.id == ClientImport.job_id)
+        .where(_visible_imports(user))
+        .order_by(ClientImport.id.desc())
+        .limit(IMPORTS_SHOWN + 1)
+    )
+    if before is not None:
+        query = query.where(ClientImport.id < before)
+    lines = [
+        ImportLine(client_import, owner, _state(client_import, job_state))
+        for client_import, owner, job_state in db.session.execute(query)
+    ]
+    shown = lines[:IMPORTS_SHOWN]
+    return ImportsPage(shown, shown[-1].client_import.id if len(lines) > IMPORTS_SHOWN else None)
+
+
+def import_state(client_import: ClientImport) -> str:
+    """uploaded, running, done or failed; an import whose job was given up counts as failed."""
+    job_state = db.session.scalar(select(Job.state).where(Job.id == client_import.job_id))
+    return _state(client_import, job_state)
+
+
+def _state(client_import: ClientImport, job_state: str | None) -> str:
+    return "failed" if client_import.state == "running" and job_state == "failed" else client_import.state
+
+
+def first_refusals(import_id: int) -> Sequence[ImportRefusal]:
+    """The first refused rows, for the page; all of them are in the file."""
+    return db.session.scalars(
+        select(ImportRefusal)
+        .where(ImportRefusal.import_id == import_id)
+        .order_by(ImportRefusal.row_number)
+        .limit(REFUSALS_SHOWN)
+    ).all()
+
+
+def staff_name(user_id: int | None) -> str | None:
+    return db.session.scalar(select(User.name).where(User.id == user_id)) if user_id else None
+
+
+# ---- Suppression list -----------------------------------------------------------------------------------------------
+
+SUPPRESSIONS_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressionsPage:
+    entries: list[Suppression]
+    before: int | None
+
+
+def suppressions_page(*, search: str = "", channel: str = "", before: int | None = None) -> SuppressionsPage:
+    """The list, newest first, 50 a page. `search` is a whole address: the list is not to be leafed through by guess."""
+    query = select(Suppression).order_by(Suppression.id.desc()).limit(SUPPRESSIONS_SHOWN + 1)
+    if search:
+        query = query.where(Suppression.address == search.strip().lower().replace("\x00", ""))
+    if channel:
+        query = query.where(Suppression.channel == channel)
+    if before is not None:
+        query = query.where(Suppression.id < before)
+    found = list(db.session.scalars(query))
+    shown = found[:SUPPRESSIONS_SHOWN]
+    return SuppressionsPage(shown, shown[-1].id if len(found) > SUPPRESSIONS_SHOWN else None)
+
+
+def find_suppression(suppression_id: int) -> Suppression:
+    found = db.session.get(Suppression, suppression_id)
+    if found is None:
+        raise NotFound
+    return found
+
+
+def suppressed_channels(client: Client) -> set[str]:
+    """The channels on which the client's present address is on the suppression list."""
+    rows = db.session.execute(
+        select(Suppression.channel, Suppression.address).where(
+            Suppression.address.in_([address.lower() for address in (client.email, client.mobile) if address])
+        )
+    )
+    mine = {"email": client.email, "sms": client.mobile, "call": client.mobile}
+    return {channel for channel, address in rows if (mine[channel] or "").lower() == address}
+
+
+def find_field(field_id: int) -> CustomField:
+    found = db.session.get(CustomField, field_id)
+    if found is None:
+        raise NotFound
+    return found
+
+
+def free_slots() -> dict[str, int]:
+    """How many more fields of each kind of slot can be defined."""
+    used = Counter(SLOT_KINDS[field.type] for field in custom_fields())
+    return {kind: total - used[kind] for kind, total in SLOTS.items()}

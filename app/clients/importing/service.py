@@ -145,6 +145,17 @@ def _without_lost_fields(mapping: Mapping, known: dict[str, KnownField]) -> Mapp
     return replace(mapping, columns=kept)
 
 
+def save_mapping(*, client_import: ClientImport, mapping: Mapping, actor: User | None) -> None:
+    """Keep the mapping that somebody chose for the file. Raises BadMapping where it does not fit, AlreadyRunning."""
+    if client_import.state != "uploaded":
+        raise AlreadyRunning
+    check_columns(mapping, client_import.columns)
+    complete_fields(mapping, client_import.columns, samples_of(client_import), _known_fields())
+    fields = {field.key: (field.type, field.slot) for field in custom_fields()}
+    RowConverter(mapping, client_import.columns, fields=fields, lookups=_lookups(mapping, actor))
+    client_import.mapping = mapping.to_json()
+
+
 # ---- Preview --------------------------------------------------------------------------------------------------------
 
 
@@ -169,6 +180,7 @@ class Preview:
 def preview(*, client_import: ClientImport, mapping: Mapping, actor: User | None) -> Preview:
     """Try the first 200 rows without writing anything. Raises BadMapping where the mapping itself is wrong."""
     check_columns(mapping, client_import.columns)
+    mapping = complete_fields(mapping, client_import.columns, samples_of(client_import), _known_fields())
     fields = {field.key: (field.type, field.slot) for field in custom_fields()}
     columns = dict(mapping.columns)
     for column, new in mapping.new_fields.items():

@@ -1,0 +1,99 @@
+"""Forms of the client pages."""
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from flask_wtf.file import FileField, FileRequired
+from wtforms import RadioField, SelectChoice, SelectField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length, Regexp
+
+CHANNEL_LABELS = {"email": _l("E-mail"), "sms": _l("SMS"), "call": _l("Calls")}
+TYPE_LABELS = {
+    "text": _l("Text"),
+    "choice": _l("Choice"),
+    "number": _l("Number"),
+    "money": _l("Amount"),
+    "date": _l("Date"),
+    "yesno": _l("Yes or no"),
+}
+SOURCE_LABELS = {
+    "in person": _l("In person, at the branch"),
+    "telephone": _l("By telephone"),
+    "letter": _l("By letter or form"),
+    "e-mail": _l("By e-mail"),
+    "other": _l("Otherwise"),
+}
+
+
+def _choices(labels: dict[str, object]) -> list[SelectChoice]:
+    return [SelectChoice(value, label) for value, label in labels.items()]
+
+
+class UploadForm(FlaskForm):  # type: ignore[misc]
+    file = FileField(
+        _l("File"),
+        validators=[FileRequired(_l("Please choose a file."))],
+        description=_l("CSV, TSV or Excel (.xlsx), up to 500 MB. The first row names the columns."),
+    )
+
+
+class ConsentForm(FlaskForm):  # type: ignore[misc]
+    channel = SelectField(_l("Channel"), choices=_choices(CHANNEL_LABELS))
+    granted = RadioField(
+        _l("The client"),
+        choices=_choices({"yes": _l("agrees to marketing on this channel"), "no": _l("wants none on this channel")}),
+        default="no",
+        validators=[InputRequired(_l("Please choose one."))],
+    )
+    source = SelectField(_l("How the client said so"), choices=_choices(SOURCE_LABELS))
+    wording = TextAreaField(
+        _l("What was said or signed"),
+        validators=[
+            InputRequired(_l("Please write down what the client said or signed; it is the evidence.")),
+            Length(max=2000),
+        ],
+        description=_l("The client’s words, or the name and date of the form. Kept as evidence."),
+    )
+
+
+class ReasonForm(FlaskForm):  # type: ignore[misc]
+    reason = StringField(
+        _l("Reason"),
+        validators=[InputRequired(_l("Please give a reason; it is kept in the audit trail.")), Length(max=500)],
+    )
+
+
+class SuppressForm(FlaskForm):  # type: ignore[misc]
+    channel = SelectField(_l("Channel"), choices=_choices(CHANNEL_LABELS))
+    addresses = TextAreaField(
+        _l("Addresses or mobile numbers"),
+        validators=[InputRequired(_l("Please enter at least one.")), Length(max=200_000)],
+        description=_l("One a line."),
+    )
+    reason = StringField(
+        _l("Reason"),
+        validators=[InputRequired(_l("Please give a reason; it is kept in the audit trail.")), Length(max=500)],
+    )
+
+
+class FieldForm(FlaskForm):  # type: ignore[misc]
+    label = StringField(
+        _l("Name"),
+        validators=[InputRequired(_l("Please enter a name.")), Length(max=80)],
+        description=_l("What people read."),
+    )
+    key = StringField(
+        _l("Key"),
+        validators=[
+            InputRequired(_l("Please enter a key.")),
+            Regexp(
+                r"^[a-z][a-z0-9_]{0,39}$",
+                message=_l("A key starts with a letter and has up to 40 small letters, digits and underscores."),
+            ),
+        ],
+        description=_l("What messages and files use, such as risk_score. It cannot be changed later."),
+    )
+    type = SelectField(_l("Type"), choices=_choices(TYPE_LABELS))
+
+
+class RenameForm(FlaskForm):  # type: ignore[misc]
+    label = StringField(_l("Name"), validators=[InputRequired(_l("Please enter a name.")), Length(max=80)])

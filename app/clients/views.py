@@ -1,0 +1,132 @@
+"""The client list and the page of a client."""
+
+from typing import Any, cast
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from app.clients import queries, service
+from app.clients.field_views import fields
+from app.clients.forms import CHANNEL_LABELS, SOURCE_LABELS, ConsentForm, ReasonForm
+from app.clients.import_views import imports
+from app.clients.labels import FLAG_LABELS, GENDER_LABELS, KIND_LABELS, STATUS_LABELS
+from app.clients.listing import DEFAULT_SORT, SORTS, Filters, clients_count, clients_page, decode_cursor
+from app.clients.masking import mask_account, mask_email, mask_mobile
+from app.clients.models import Client
+from app.clients.suppression_views import suppression
+from app.clients.timeline import timeline
+from app.core.permissions import Permission, requires
+from app.core.unit_of_work import unit_of_work
+from app.users.models import User
+from app.users.queries import branch_tree
+
+clients = Blueprint("clients", __name__)
+clients.register_blueprint(imports)
+clients.register_blueprint(suppression)
+clients.register_blueprint(fields)
+
+
+def _me() -> User:
+    return cast(User, current_user._get_current_object())
+
+
+@clients.app_template_filter("masked_email")
+def masked_email(address: str | None) -> str | None:
+    return mask_email(address)
+
+
+@clients.app_template_filter("masked_mobile")
+def masked_mobile(number: str | None) -> str | None:
+    return mask_mobile(number)
+
+
+@clients.app_template_filter("masked_account")
+def masked_account(number: str | None) -> str | None:
+    return mask_account(number)
+
+
+@clients.get("/clients/")
+@requires(Permission.VIEW_CLIENTS)
+def index() -> Any:
+    given = {name: request.args.get(name, "").strip() for name in Filters.__slots__}
+    filters = Filters(**given)
+    sort = request.args.get("sort", DEFAULT_SORT)
+    sort = sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT
+    before, after = request.args.get("before", ""), request.args.get("after", "")
+    place = decode_cursor(sort.removeprefix("-"), before or after, backwards=bool(before))
+    kept = {name: value for name, value in given.items() if value}
+    return render_template(
+        "clients/index.html",
+        page=clients_page(user=_me(), filters=filters, sort=sort, cursor=place),
+        count=clients_count(user=_me(), filters=filters),
+        filters=filters,
+        kept=kept,
+        sort=sort,
+        branches=branch_tree(_me().branch),
+        advisers=queries.adviser_names(_me()),
+        statuses=STATUS_LABELS,
+    )
+
+
+@clients.get("/clients/<number>")
+@requires(Permission.VIEW_CLIENTS)
+def show(number: str) -> Any:
+    return _page(queries.find_client(number, user=_me()))
+
+
+def _page(client: Client, *, consent_form: ConsentForm | None = None, contact: dict[str, Any] | None = None) -> str:
+    return render_template(
+        "clients/show.html",
+        client=client,
+        custom=queries.custom_values(client),
+        accounts=queries.accounts_of(client.id),
+        statements=queries.consent_statements(client.id),
+        suppressed=queries.suppressed_channels(client),
+        entries=timeline(client.id),
+        consent_form=consent_form or ConsentForm(),
+        reason_form=ReasonForm(prefix="reveal"),
+        contact=contact,
+        statuses=STATUS_LABELS,
+        kinds=KIND_LABELS,
+        genders=GENDER_LABELS,
+        flags=[str(FLAG_LABELS.get(flag, flag)) for flag in client.flags],
+        channels=CHANNEL_LABELS,
+        sources=SOURCE_LABELS,
+    )
+
+
+@clients.post("/clients/<number>/contact")
+@requires(Permission.REVEAL_CONTACT)
+def reveal(number: str) -> Any:
+    """Show the contact data once, for a reason; the answer is never stored in the browser."""
+    client = queries.find_client(number, user=_me())
+    form = ReasonForm(prefix="reveal")
+    contact = None
+    if form.validate():
+        with unit_of_work():
+            contact = service.reveal_contact(client=client, reason=form.reason.data, actor=_me())
+    status = 200 if contact else 422
+    if request.headers.get("HX-Request"):
+        return render_template("clients/_contact.html", client=client, contact=contact, reason_form=form), status
+    return _page(client, contact=contact), status
+
+
+@clients.post("/clients/<number>/consent")
+@requires(Permission.VIEW_CLIENTS)
+def consent(number: str) -> Any:
+    client = queries.find_client(number, user=_me())
+    form = ConsentForm()
+    if not form.validate():
+        return _page(client, consent_form=form), 422
+    with unit_of_work():
+        service.record_will(
+            client=client,
+            channel=form.channel.data,
+            granted=form.granted.data == "yes",
+            source=form.source.data,
+            wording=form.wording.data,
+            actor=_me(),
+        )
+    flash(_("The client’s wish has been recorded and holds from now on."), "success")
+    return redirect(url_for(".show", number=number))
