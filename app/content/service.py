@@ -31,6 +31,7 @@ def new_content(*, format: str, subject: str, preheader: str, source: str, actor
     MJML, HTML or Liquid that can be read.
     """
     subject, preheader = " ".join(subject.split()), " ".join(preheader.split())
+    source = source.replace("\r\n", "\n")  # what a browser makes of line ends; MJML takes the other kind only
     if not subject or not source.strip():
         raise ContentIncomplete
     if format not in FORMATS:

@@ -16,6 +16,7 @@ from app.content.service import (
     create_content,
     create_template,
     duplicate_template,
+    new_content,
     update_template,
 )
 from app.core.errors import Conflict
@@ -59,6 +60,13 @@ def test_mjml_becomes_html(app: Flask) -> None:
         content = create_content(**WORDS | {"format": "mjml", "source": source}, actor=None)
     assert "<table" in content.html
     assert "mj-text" not in content.html
+
+
+def test_line_ends_of_a_browser_are_no_problem_and_no_change(app: Flask) -> None:
+    source = "<mjml><mj-body>\n<mj-section><mj-column><mj-text>Hi</mj-text></mj-column></mj-section></mj-body></mjml>"
+    template = make_template(format="mjml", source=source)
+    edit(template, format="mjml", source=source.replace("\n", "\r\n"))
+    assert contents() == 1
 
 
 @pytest.mark.parametrize("changes", [{"subject": "  "}, {"source": "\n"}])
@@ -137,8 +145,15 @@ def test_the_library_is_searched_by_name_and_subject(app: Flask) -> None:
 
 @pytest.mark.parametrize("starter", starters.STARTERS, ids=lambda starter: starter.key)
 def test_every_stock_template_compiles_without_a_finding(app: Flask, starter: starters.Starter) -> None:
+    content = new_content(
+        format="mjml",
+        subject=starter.subject,
+        preheader=starter.preheader,
+        source=starter.source.replace("\n", "\r\n"),  # as a browser sends it
+        actor=None,
+    )
     compiled = compile_source(
-        format="mjml", subject=starter.subject, preheader=starter.preheader, source=starter.source
+        format="mjml", subject=content.subject, preheader=content.preheader, source=content.source
     )
     assert compiled.problems == []
     assert "@media" in compiled.html
