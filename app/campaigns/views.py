@@ -25,7 +25,7 @@ from app.content.forms import MessageForm, field_menu, start_from
 from app.content.previews import preview_page, refusal_page
 from app.content.queries import template_library
 from app.content.service import new_content
-from app.core.errors import AppError
+from app.core.errors import AppError, NotFound
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.core.web import can, sandboxed
@@ -284,7 +284,7 @@ def preview(code: str) -> Response:
         elif (stored := campaign.steps[0].content) is not None:
             content = stored
         else:
-            return sandboxed(refusal_page(_("There is no message yet.")))
+            return sandboxed(refusal_page(NotFound(_("There is no message yet."))))
         client = find_client(number, user=_me()) if number else None
         return sandboxed(preview_page(content, client=client, mode=request.values.get("mode", "")))
     except AppError as error:

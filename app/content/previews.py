@@ -9,6 +9,8 @@ from app.clients.models import Client
 from app.content.models import EmailContent
 from app.content.personalisation import client_values, example_values
 from app.content.rendering import Footer, Preview, render_preview
+from app.content.service import ContentIncomplete
+from app.core.errors import AppError, NotFound
 from app.core.extensions import settings
 
 MODES = ("desktop", "phone", "text")
@@ -38,7 +40,8 @@ def preview_page(content: EmailContent, *, client: Client | None, mode: str) -> 
     return page if found else strip + page
 
 
-def refusal_page(message: object) -> str:
-    """What the frame shows where there is nothing to preview."""
-    words = '<p style="padding:24px 16px;font:15px/22px Arial,sans-serif;color:#ad2b2b">{}</p>'
-    return _HEAD.format(words.format(escape(str(message))))
+def refusal_page(error: AppError) -> str:
+    """What the frame shows where there is nothing to preview; an e-mail that is only begun is no alarm."""
+    colour = "#566372" if isinstance(error, ContentIncomplete | NotFound) else "#ad2b2b"
+    words = f'<p style="padding:24px 16px;font:15px/22px Arial,sans-serif;color:{colour}">{escape(str(error))}</p>'
+    return _HEAD.format(words)

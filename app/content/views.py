@@ -20,7 +20,7 @@ from app.content.service import (
     new_content,
     update_template,
 )
-from app.core.errors import AppError
+from app.core.errors import AppError, NotFound
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.core.web import sandboxed
@@ -124,7 +124,7 @@ def show_stock(key: str) -> Response:
     """A stock e-mail with example values."""
     starter = starters.starter(key)
     if starter is None:
-        return sandboxed(refusal_page(_("There is no such template.")))
+        return sandboxed(refusal_page(NotFound(_("There is no such template."))))
     content = new_content(
         format="mjml", subject=starter.subject, preheader=starter.preheader, source=starter.source, actor=None
     )
