@@ -10,7 +10,7 @@ case, is read without entering Liquid.
 
 import html as html_entities
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, wraps
@@ -309,13 +309,12 @@ class MessageLinks:
             f'<img src="{self._links.open_pixel(self._message_id)}" width="1" height="1" alt="" style="display:block">'
         )
 
-    def urls(self) -> dict[str, str]:
+    def urls(self, names: Sequence[str] = URL_VARIABLES) -> dict[str, str]:
+        """The addresses that an author may place; only those named, because each costs a signature."""
         if self._links is None:
-            return dict.fromkeys(URL_VARIABLES, "#")
-        return {
-            "unsubscribe_url": self._links.unsubscribe(self._message_id),
-            "view_url": self._links.view_in_browser(self._message_id),
-        }
+            return dict.fromkeys(names, "#")
+        makers = {"unsubscribe_url": self._links.unsubscribe, "view_url": self._links.view_in_browser}
+        return {name: makers[name](self._message_id) for name in names}
 
 
 class _Reader:
@@ -456,14 +455,16 @@ class CompiledEmail:
             made, slot = part.segments(slot)
             segments.append(made)
         self.template = EmailTemplate(subject=segments[0], html=segments[1], text=segments[2])
-        self.keys = sorted(self._merge_keys())
+        used = self._merge_keys()
+        self.keys = sorted(used - set(URL_VARIABLES))
+        self._urls = [name for name in URL_VARIABLES if name in used]
 
     def fill(self, values: Values, links: MessageLinks) -> list[str]:
         """The texts of all slots for one recipient, in the order of the template's slot numbers.
 
         Raises LiquidError, and nothing else, where this recipient's values cannot be filled in.
         """
-        values = {**values, **links.urls()}
+        values = {**values, **links.urls(self._urls)}
         try:
             return [text for part in self._parts for text in part.fill(values, links)]
         except (ArithmeticError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
@@ -533,7 +534,7 @@ class CompiledEmail:
         for template in sources:
             for variables in template.analyze().globals.values():
                 keys |= {".".join(str(segment) for segment in variable.segments) for variable in variables}
-        return keys - set(URL_VARIABLES)
+        return keys
 
 
 @dataclass(frozen=True, slots=True)
