@@ -82,25 +82,25 @@ class Plan:
 
 PAST = (
     Plan(
-        code="DEMO-01", name="Account opening with Harbour Bank", days_ago=152, starter="account_opening",
+        code="DEMO-01", name="Account opening with Harbour Bank", days_ago=118, starter="account_opening",
         subject="Your fund account, opened in one visit", include="Custody account but no fund",
         report=("Under 35", "Age 60 and over", "Assets of 200,000 and more", "Shanghai", "Uses the app"),
         tags=("account opening", "partner bank"), opens=0.31, clicks=0.24, accounts=0.021,
     ),
     Plan(
-        code="DEMO-02", name="Retirement evenings at the outlets", days_ago=94, starter="event_invitation",
+        code="DEMO-02", name="Retirement evenings at the outlets", days_ago=61, starter="event_invitation",
         subject="Your invitation: an evening on planning for retirement", include="Age 50 to 70",
         report=("Assets of 200,000 and more", "Shanghai", "Guangdong", "Uses the app"),
         tags=("event", "retirement"), opens=0.36, clicks=0.14, accounts=0.009,
     ),
     Plan(
-        code="DEMO-03", name="Growth funds for C4 and C5", days_ago=46, starter="account_opening",
+        code="DEMO-03", name="Growth funds for C4 and C5", days_ago=24, starter="account_opening",
         subject="Funds for a long horizon: what to know before you begin", include="C4 and C5 without a fund",
         report=("Under 35", "Assets of 200,000 and more", "Uses the app", "Shanghai"), exclude=("Age 60 and over",),
         tags=("funds", "growth"), opens=0.28, clicks=0.27, accounts=0.026,
     ),
     Plan(
-        code="DEMO-04", name="Weekly market brief", days_ago=9, starter="market_brief",
+        code="DEMO-04", name="Weekly market brief", days_ago=5, starter="market_brief",
         subject="The week in three points", include="Everyone with an address",
         report=("Under 35", "Age 60 and over", "Assets of 200,000 and more", "Shanghai", "Guangdong", "Uses the app"),
         tags=("market brief",), opens=0.26, clicks=0.12, accounts=0.006,

@@ -14,33 +14,34 @@ Option = dict[str, Any]
 
 # Each step lies within the one before it, which is what a funnel shows.
 FUNNEL = (Outcome.TARGETED, Outcome.SENT, Outcome.DELIVERED, Outcome.OPENED, Outcome.CLICKED)
+_SHADES = ("#1f5a85", "#33699a", "#4f80a9", "#7399bb", "#9db8cf")
+_OPENING = "#a35a6f"
 
 
 def funnel(row: Row) -> Option:
     """From targeted to clicked, each with its share of those targeted."""
-    steps = []
-    for outcome in FUNNEL:
+    steps: list[Option] = []
+    for outcome, shade in zip(FUNNEL, _SHADES, strict=True):
         count = row.count(outcome)
         share = format_percent(count / row.targeted, "#,##0.0%") if row.targeted else "–"
         label = str(OUTCOME_LABELS[outcome])
-        text = _("%(figure)s %(count)s · %(share)s", figure=label, count=format_decimal(count), share=share)
-        steps.append({"name": label, "value": count, "label": {"formatter": text}, "tooltip": {"formatter": text}})
+        words = _("%(figure)s %(count)s · %(share)s", figure=label, count=format_decimal(count), share=share)
+        steps.append({"name": label, "value": count, "label": {"formatter": words}, "itemStyle": {"color": shade}})
     return {
-        "tooltip": {"trigger": "item"},
-        "aria": {"label": {"description": "; ".join(step["label"]["formatter"] for step in steps)}},  # type: ignore[index]
+        "aria": {"label": {"description": "; ".join(step["label"]["formatter"] for step in steps)}},
         "series": [
             {
                 "type": "funnel",
                 "sort": "none",
+                "funnelAlign": "right",
                 "gap": 3,
                 "top": 8,
                 "bottom": 8,
-                "left": "4%",
-                "width": "92%",
-                "minSize": "3%",
-                "label": {"position": "inside", "color": "#1d2935", "textBorderColor": "#ffffff", "textBorderWidth": 3},
-                "labelLayout": {"hideOverlap": False},
-                "itemStyle": {"borderWidth": 0},
+                "left": "52%",
+                "width": "46%",
+                "minSize": "2%",
+                "label": {"position": "left", "color": "#1d2935"},
+                "labelLine": {"length": 8, "lineStyle": {"color": "#b8c2cc"}},
                 "data": steps,
             }
         ],
@@ -63,32 +64,46 @@ def recent_days(recent: Recent) -> Option:
 
 
 def _lines(labels: list[str], counts: dict[Outcome, list[int]], name: str) -> Option:
+    """Opens, clicks and replies above, account openings on a scale of their own below: they are far fewer."""
+    single = len(labels) == 1
+    sums = (f"{OUTCOME_LABELS[outcome]} {format_decimal(sum(counts[outcome]))}" for outcome in TIMED)
+    opened = str(OUTCOME_LABELS[Outcome.ACCOUNTS_OPENED])
+    scale: Option = {"type": "value", "minInterval": 1, "splitNumber": 3}
     return {
         "tooltip": {"trigger": "axis"},
+        "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "legend": {"left": 0, "right": None},
-        "aria": {
-            "label": {
-                "description": name
-                + ": "
-                + "; ".join(f"{OUTCOME_LABELS[outcome]} {format_decimal(sum(counts[outcome]))}" for outcome in TIMED)
-            }
-        },
-        "grid": {"left": 12, "right": 16, "top": 56, "bottom": 12, "containLabel": True},
-        "xAxis": {"type": "category", "data": labels, "boundaryGap": len(labels) == 1},
-        "yAxis": {
-            "type": "value",
-            "name": name,
-            "nameGap": 12,
-            "nameTextStyle": {"align": "left"},
-            "minInterval": 1,
-        },
+        "aria": {"label": {"description": f"{name}: {'; '.join(sums)}"}},
+        "grid": [
+            {"left": 52, "right": 16, "top": 72, "bottom": "42%"},
+            {"left": 52, "right": 16, "top": "70%", "bottom": 28},
+        ],
+        "xAxis": [
+            {"type": "category", "data": labels, "boundaryGap": True, "gridIndex": 0, "axisLabel": {"show": False}},
+            {"type": "category", "data": labels, "boundaryGap": True, "gridIndex": 1},
+        ],
+        "yAxis": [
+            scale | {"gridIndex": 0, "name": name, "nameGap": 10, "nameTextStyle": {"align": "left"}},
+            scale | {"gridIndex": 1, "splitNumber": 2},
+        ],
         "series": [
             {
                 "type": "line",
                 "name": str(OUTCOME_LABELS[outcome]),
                 "data": counts[outcome],
-                "showSymbol": len(labels) < 3,
+                "showSymbol": single,
             }
             for outcome in TIMED
+            if outcome is not Outcome.ACCOUNTS_OPENED
+        ]
+        + [
+            {
+                "type": "bar",
+                "name": opened,
+                "data": counts[Outcome.ACCOUNTS_OPENED],
+                "xAxisIndex": 1,
+                "yAxisIndex": 1,
+                "itemStyle": {"color": _OPENING},
+            }
         ],
     }

@@ -9,6 +9,7 @@ from typing import Any
 from flask_babel import get_timezone
 from pyroaring import BitMap64
 from sqlalchemy import Date, Integer, Select, Text, cast, column, func, or_, select, values
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import joinedload
 
 from app.audiences.models import Segment
@@ -28,7 +29,7 @@ PAGE = 50
 REPORTS_PAGE = 20
 RECENT_DAYS = 30
 RECENT_LAUNCHES = timedelta(days=90)
-HOURS_SHOWN = 72
+HOURS_SHOWN = 7 * 24
 TIMED = (Outcome.OPENED, Outcome.CLICKED, Outcome.REPLIED, Outcome.ACCOUNTS_OPENED)
 
 
@@ -49,7 +50,7 @@ class Timeline:
 
 
 def timeline(campaign: Campaign, viewer: User | None = None) -> Timeline | None:
-    """First responses by hour since launch, by day once they span more than three; None before the launch."""
+    """First responses by hour since launch, by day once they span more than seven days; None before the launch."""
     runs = campaign_runs(campaign)
     if not runs:
         return None
@@ -341,7 +342,7 @@ def client_lines(campaign: Campaign, client_ids: Sequence[int], *, viewer: User 
             Message.run_id.in_(select(Run.id).where(Run.campaign_id == campaign.id)),
             visible_clients(viewer),
         )
-        .distinct(Client.id)
+        .ext(distinct_on(Client.id))
         .order_by(Client.id, Message.id.desc())
     )
     return [
