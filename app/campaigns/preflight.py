@@ -62,7 +62,8 @@ def message_findings(content: EmailContent, *, purpose: str, profile: MarketProf
         yield Finding(problem.severity, "message", problem.message)
     yield from _subject_findings(content, purpose=purpose, profile=profile)
     yield from _word_findings(content, purpose=purpose, profile=profile)
-    if not re.search(r"\w", _LIQUID.sub("", content.text)):
+    # Where the body has no words, its plain-text part is the subject.
+    if not re.search(r"\w", _LIQUID.sub("", content.text)) or content.text.strip() == content.subject:
         yield Finding("error", "message", _l("The message has no text: readers without pictures would see nothing."))
     if not content.preheader:
         yield Finding("warning", "message", _l("There is no preheader: inboxes will show the first words of the body."))
