@@ -26,7 +26,7 @@ SETTLED = "settled by a later event"
 # not here: they fetch when a person opens the message.
 MACHINE_AGENTS = (
     r"bot\M|bots?[/;)]|crawler|spider|slurp|preview|scanner|barracuda|proofpoint|mimecast|symantec|trendmicro|"
-    r"forcepoint|fireeye|ironport|zscaler|safelinks|urldefense|cloudmark|headlesschrome|phantomjs|"
+    r"forcepoint|fireeye|ironport|zscaler|safelinks|urldefense|cloudmark|"
     r"facebookexternalhit|whatsapp|telegram|slack|^mozilla/5\.0$"
 )
 
