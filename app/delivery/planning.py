@@ -20,6 +20,7 @@ from app.audiences.rules import parse_rule
 from app.audiences.sentence import sentence
 from app.audiences.snapshots import client_ids, exclusion_counts, freeze
 from app.campaigns.models import Campaign, CampaignSegment, Step
+from app.clients.queries import visible_clients
 from app.core.clock import now
 from app.core.extensions import db
 from app.core.queues import SEND_EMAIL, send_task
@@ -70,6 +71,8 @@ def plan_run(campaign_id: int, renew: Callable[..., None]) -> None:
 def freeze_run(*, campaign: Campaign) -> Run:
     """The campaign's run, made at the first call: who matched, who is excluded and why, who will be sent to.
 
+    Only clients of the owner's part of the firm count, as on the pages that led here.
+
     The segments chosen for the report are frozen in the same transaction, cut down to the eligible.
     """
     existing = db.session.scalar(select(Run).where(Run.campaign_id == campaign.id, Run.number == 1).with_for_update())
@@ -82,6 +85,7 @@ def freeze_run(*, campaign: Campaign) -> Run:
         excluded=[link.segment.rule for link in excluded],
         channel="email",
         purpose=campaign.purpose,
+        visible=visible_clients(campaign.owner) if campaign.owner else None,
     )
     frozen = freeze(name=f"{campaign.code}: audience", ids=audience.eligible)
     run = Run(

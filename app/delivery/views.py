@@ -18,9 +18,14 @@ MOVING = (State.RUNNING, State.PAUSED)
 
 @bp.get("/campaigns/<code>/progress")
 @requires(Permission.VIEW_CAMPAIGNS)
-def progress(code: str) -> str:
-    """A fragment that asks for itself again while the campaign is on its way."""
+def progress(code: str) -> str | Response:
+    """A fragment that asks for itself again while the campaign is on its way.
+
+    It names the state it has `seen`; once the campaign is in another one, the whole page is loaded anew.
+    """
     campaign = campaign_by_code(code, viewer=current_user)
+    if request.args.get("seen", campaign.state) != campaign.state:
+        return Response(headers={"HX-Refresh": "true"})
     return render_template(
         "delivery/_progress.html",
         campaign=campaign,

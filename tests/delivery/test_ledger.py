@@ -15,6 +15,7 @@ from app.clients.models import Client, Suppression
 from app.content import rendering
 from app.core.clock import now
 from app.core.extensions import db
+from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
 from app.delivery.models import NEXT, Batch, Message, MessageState, Run, RunSegment, SeedMessage
 from app.delivery.planning import BATCH_SIZE
@@ -26,6 +27,7 @@ from app.delivery.tasks import send_seeds
 from tests.factories.audiences import make_segment
 from tests.factories.clients import make_client, make_clients
 from tests.factories.delivery import launched, plan, send_all, set_state, states
+from tests.factories.users import make_branch, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -83,6 +85,15 @@ def test_launch_counts_the_excluded_by_reason() -> None:
     run = db.session.scalars(select(Run)).one()
     assert (run.matched, run.eligible) == (10, 5)
     assert run.exclusions == {"no_consent": 1, "no_address": 1, "flagged": 1, "closed": 1, "suppressed": 1}
+
+
+def test_a_branch_campaign_reaches_the_clients_of_its_branch_only() -> None:
+    branch = make_branch()
+    make_clients(2)
+    make_clients(3, branch_id=branch.id)
+    launched(owner=make_user(role=Role.MARKETING, branch=branch))
+    assert db.session.scalars(select(Run.matched)).one() == 3
+    assert states() == {"planned": 3}
 
 
 def test_reported_segments_are_frozen_at_launch() -> None:
