@@ -5,16 +5,28 @@ names the variable, so a bad deployment is found before the first request rather
 """
 
 import os
+import re
 import secrets
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
 EmailChannel = Literal["mailbox", "smtp", "sendgrid"]
 MarketProfile = Literal["mainland_china", "other"]
+
+_BROKERS = ("redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps", "pyamqp")
+_RELAYS = ("smtp", "smtps", "smtp+starttls")
+_DOMAIN = r"(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
+_ADDRESS = rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_DOMAIN}"
+_LINE = r"[^\x00-\x1f\x7f]*"
 
 
 class ConfigError(RuntimeError):
@@ -67,25 +79,25 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
     email_channel = cast(EmailChannel, _choice(env, "EMAIL_CHANNEL", "mailbox", ("mailbox", "smtp", "sendgrid")))
     config = Config(
         database_url=_database_url(env),
-        broker_url=_required(
-            env, "BROKER_URL", "the address of Valkey, Redis or RabbitMQ, e.g. redis://127.0.0.1:6379"
-        ),
+        broker_url=_broker_url(env),
         base_url=base_url,
         public_url=_url(env, "PUBLIC_URL", base_url),
         secret_key=_secret_key(env, var_dir),
         var_dir=var_dir,
         email_channel=email_channel,
-        smtp_url=env.get("SMTP_URL", ""),
+        smtp_url=_smtp_url(env),
         smtp_connections=_integer(env, "SMTP_CONNECTIONS", 2, low=1, high=50),
         sendgrid_api_key=env.get("SENDGRID_API_KEY", ""),
         sendgrid_host=_url(env, "SENDGRID_HOST", "https://api.sendgrid.com"),
-        sendgrid_webhook_key=env.get("SENDGRID_WEBHOOK_KEY", ""),
+        sendgrid_webhook_key=_matching(
+            env, "SENDGRID_WEBHOOK_KEY", "", r"[A-Za-z0-9+/=]*", "the public key that SendGrid shows, in base64"
+        ),
         inbound_token=env.get("INBOUND_TOKEN", ""),
-        mail_from=env.get("MAIL_FROM", "news@bellwether.example"),
-        mail_from_name=env.get("MAIL_FROM_NAME", "Bellwether Securities"),
-        reply_domain=env.get("REPLY_DOMAIN", "reply.bellwether.example"),
-        firm_name=env.get("FIRM_NAME", "Bellwether Securities"),
-        firm_address=env.get("FIRM_ADDRESS", "1 Harbour Road, Example City"),
+        mail_from=_matching(env, "MAIL_FROM", "news@bellwether.example", _ADDRESS, "an e-mail address"),
+        mail_from_name=_matching(env, "MAIL_FROM_NAME", "Bellwether Securities", _LINE, "one line of text"),
+        reply_domain=_matching(env, "REPLY_DOMAIN", "reply.bellwether.example", _DOMAIN, "a domain name"),
+        firm_name=_matching(env, "FIRM_NAME", "Bellwether Securities", _LINE, "one line of text"),
+        firm_address=_matching(env, "FIRM_ADDRESS", "1 Harbour Road, Example City", _LINE, "one line of text"),
         market_profile=cast(MarketProfile, _choice(env, "MARKET_PROFILE", "other", ("mainland_china", "other"))),
         time_zone=_time_zone(env),
         machine_hit_seconds=_number(env, "MACHINE_HIT_SECONDS", 2.0, low=0.0, high=3600.0),
@@ -96,8 +108,6 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
         raise ConfigError("SMTP_URL must be set (e.g. smtp://127.0.0.1:25) because EMAIL_CHANNEL is smtp.")
     if email_channel == "sendgrid" and not config.sendgrid_api_key:
         raise ConfigError("SENDGRID_API_KEY must be set because EMAIL_CHANNEL is sendgrid.")
-    if "@" not in config.mail_from:
-        raise ConfigError("MAIL_FROM must be an e-mail address.")
     return config
 
 
@@ -113,13 +123,41 @@ def _database_url(env: Mapping[str, str]) -> str:
     scheme, separator, rest = value.partition("://")
     if not separator or scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise ConfigError("DATABASE_URL must start with postgresql:// (no other database is supported).")
-    return f"postgresql+psycopg://{rest}"
+    address = f"postgresql+psycopg://{rest}"
+    try:
+        make_url(address)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigError("DATABASE_URL must be an address such as postgresql://user@host/name.") from error
+    return address
+
+
+def _broker_url(env: Mapping[str, str]) -> str:
+    what = "the address of Valkey, Redis or RabbitMQ, e.g. redis://127.0.0.1:6379"
+    value = _required(env, "BROKER_URL", what)
+    if urlsplit(value).scheme not in _BROKERS or not _has_readable_port(value):
+        raise ConfigError(f"BROKER_URL must be {what}.")
+    return value
+
+
+def _smtp_url(env: Mapping[str, str]) -> str:
+    value = env.get("SMTP_URL", "")
+    parts = urlsplit(value)
+    if value and (parts.scheme not in _RELAYS or not parts.hostname or not _has_readable_port(value)):
+        raise ConfigError(f"SMTP_URL must be an address of {', '.join(_RELAYS)}, such as smtp://127.0.0.1:25.")
+    return value
+
+
+def _has_readable_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _url(env: Mapping[str, str], name: str, default: str) -> str:
     value = env.get(name, default).rstrip("/")
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _has_readable_port(value):
         raise ConfigError(f"{name} must be an http or https address, such as {default}.")
     return value
 
@@ -141,6 +179,13 @@ def _time_zone(env: Mapping[str, str]) -> str:
             "TIME_ZONE must be the name of a time zone, such as Asia/Shanghai or Europe/Madrid."
         ) from error
     return name
+
+
+def _matching(env: Mapping[str, str], name: str, default: str, pattern: str, what: str) -> str:
+    value = env.get(name, default)
+    if not re.fullmatch(pattern, value):
+        raise ConfigError(f"{name} must be {what}.")
+    return value
 
 
 def _number(env: Mapping[str, str], name: str, default: float, *, low: float, high: float) -> float:
@@ -167,11 +212,19 @@ def _secret_key(env: Mapping[str, str], var_dir: Path) -> str:
             raise ConfigError("SECRET_KEY must be at least 32 characters long.")
         return env["SECRET_KEY"]
     path = var_dir / "secret_key"
-    if not path.exists():
-        var_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    try:
+        if not path.exists():
+            var_dir.mkdir(parents=True, exist_ok=True)
+            descriptor, draft = tempfile.mkstemp(dir=var_dir, prefix="secret_key.")  # made readable by its owner only
+            with os.fdopen(descriptor, "w") as file:
                 file.write(secrets.token_hex(32))
-        except FileExistsError:
-            pass  # another process of the same start was quicker; its key is read below
-    return path.read_text().strip()
+            # Linked whole and never over another: of processes that start together, one key wins and all read it.
+            with suppress(FileExistsError):
+                os.link(draft, path)
+            os.unlink(draft)
+        key = path.read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"VAR_DIR must be a folder that can be written to: {error.strerror}.") from error
+    if len(key) < 32:
+        raise ConfigError(f"SECRET_KEY must be set, or {path} be removed: the key kept there is not whole.")
+    return key

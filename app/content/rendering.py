@@ -15,6 +15,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 import mrml
 from flask_babel import gettext as _
@@ -39,7 +40,7 @@ from app.channels.base import EmailTemplate, Segments
 from app.content.models import EmailContent
 from app.content.personalisation import URL_VARIABLES, merge_fields
 from app.core.errors import AppError
-from app.core.tokens import Links
+from app.core.tokens import MAX_TARGET_BYTES, Links
 
 MAX_SOURCE = 500_000
 MAX_OUTPUT = 200_000
@@ -257,10 +258,12 @@ def _markup_problems(body: str) -> Iterator[Problem]:
 def _link_problems(body: str) -> Iterator[Problem]:
     for target in dict.fromkeys(_target(match) for match in _HREF.finditer(body)):
         scheme = "".join(target.split()).partition(":")[0].lower()
-        if scheme in ("javascript", "vbscript", "data", "file"):
+        if scheme in ("javascript", "vbscript", "data", "file") or (_is_web(target) and not _has_host(target)):
             yield Problem(_("The link %(target)s does not lead to a page.", target=target[:80]), "error")
         elif scheme == "http":
             yield Problem(_("The link %(target)s is not https.", target=target[:80]))
+        elif len(target.encode()) > MAX_TARGET_BYTES:
+            yield Problem(_("The link %(target)s is too long to be counted.", target=target[:80]))
         elif target.startswith("{{") and not any(name in target for name in URL_VARIABLES):
             yield Problem(
                 _("The link %(target)s begins with a merge field, so its clicks are not counted.", target=target)
@@ -284,11 +287,24 @@ _MARK = re.compile("\x02(\\w+)\x03")
 
 def _target(match: re.Match[str]) -> str:
     """Where a link leads, as its reader would see it."""
-    return html_entities.unescape(match[3] or match[4] or match[5] or "").strip()
+    target = html_entities.unescape(match[3] or match[4] or match[5] or "").strip()
+    return target if "{" in target else _as_address(target)
+
+
+def _as_address(text: str) -> str:
+    """As a browser reads it: without line ends and controls, a space written %20."""
+    return re.sub("[\x00-\x1f\x7f]", "", text.strip()).replace(" ", "%20")
 
 
 def _is_web(target: str) -> bool:
     return target.lower().startswith(("http://", "https://"))
+
+
+def _has_host(target: str) -> bool:
+    try:
+        return bool(urlsplit(target).hostname)
+    except ValueError:
+        return False
 
 
 class MessageLinks:
@@ -300,7 +316,9 @@ class MessageLinks:
         self._pixel = pixel
 
     def click(self, position: int, target: str) -> str:
-        return self._links.click(self._message_id, position, target) if self._links else target
+        if self._links is None or len(target.encode()) > MAX_TARGET_BYTES:
+            return target
+        return self._links.click(self._message_id, position, target)
 
     def pixel(self) -> str:
         if self._links is None or not self._pixel:
@@ -523,7 +541,7 @@ class CompiledEmail:
         def personal(reader: _Reader) -> str:
             inner = _Reader(template, reader.values, reader.links)
             filled = "".join(inner.render(node) for node in template.nodes)
-            return quote(reader.links.click(position, "".join(filled.split())))
+            return quote(reader.links.click(position, _as_address(filled)))
 
         return personal
 

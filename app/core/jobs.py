@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import CheckConstraint, Index, func, select, text, update
+from sqlalchemy import CheckConstraint, Index, case, func, null, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
 from sqlalchemy.orm import Mapped, mapped_column
@@ -25,13 +25,19 @@ from app.core.unit_of_work import after_commit, unit_of_work
 
 LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 8
+GRACE = timedelta(seconds=5)
+RESEND_AFTER = timedelta(seconds=30)
+RESEND_LIMIT = 1_000
 RUN_JOB = "core.run_job"
 
 log = structlog.get_logger(__name__)
 
 
 class Job(Model):
-    """One piece of work: `due` until claimed, `running` under a lease, then `done` or `failed`."""
+    """One piece of work: `due` until claimed, `running` under a lease, then `done` or `failed`.
+
+    `lease_until` is the worker's while the job runs; while it is due, the broker has it until then.
+    """
 
     __tablename__ = "job"
     __table_args__ = (
@@ -123,6 +129,7 @@ def claim(job_id: int) -> tuple[Lease, str, dict[str, Any]] | None:
             update(Job)
             .where(
                 Job.id == job_id,
+                Job.attempts < MAX_ATTEMPTS,
                 ((Job.state == "due") & (Job.run_at <= now())) | ((Job.state == "running") & (Job.lease_until < now())),
             )
             .values(state="running", token=token, lease_until=now() + LEASE, attempts=Job.attempts + 1)
@@ -173,12 +180,48 @@ def run_job(job_id: int) -> None:
 
 @tick("core.resend_jobs", every=5, queue=DEFAULT)
 def resend_due_jobs() -> None:
-    """Send again every job that waits past its time or whose worker's lease ran out."""
-    grace = now() - timedelta(seconds=5)
+    """Send again every job that waits past its time or whose worker's lease ran out.
+
+    Each at most every half minute, so that a queue without a worker does not fill the broker.
+    """
+    _take_back_lost_jobs()
+    waiting = (
+        select(Job.id)
+        .where(
+            Job.state == "due",
+            Job.run_at <= now() - GRACE,
+            or_(Job.lease_until.is_(None), Job.lease_until < now()),
+        )
+        .order_by(Job.run_at)
+        .limit(RESEND_LIMIT)
+    )
     rows = db.session.execute(
-        select(Job.id, Job.queue)
-        .where(((Job.state == "due") & (Job.run_at <= grace)) | ((Job.state == "running") & (Job.lease_until < now())))
-        .limit(1000)
+        update(Job)
+        .where(Job.id.in_(waiting))
+        .values(lease_until=now() + RESEND_AFTER)
+        .returning(Job.id, Job.queue)
+        .execution_options(synchronize_session=False)
     ).all()
     for row in rows:
         after_commit(partial(send_task, RUN_JOB, row.queue, row.id))
+
+
+def _take_back_lost_jobs() -> None:
+    """Jobs whose worker died are due again; after many deaths they have failed, for they may be what kills it."""
+    spent = Job.attempts >= MAX_ATTEMPTS
+    rows = db.session.execute(
+        update(Job)
+        .where(Job.state == "running", Job.lease_until < now())
+        .values(
+            state=case((spent, "failed"), else_="due"),
+            error=case((spent, "WorkerLost"), else_=null()),
+            finished_at=case((spent, now()), else_=null()),
+            run_at=now() - GRACE,
+            lease_until=None,
+            token=None,
+        )
+        .returning(Job.id, Job.name, Job.state)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for row in rows:
+        log.warning("job_worker_lost", job=row.id, name=row.name, state=row.state)

@@ -22,8 +22,13 @@ _KEY = "after_commit"
 
 @contextmanager
 def unit_of_work() -> Iterator[Session]:
-    """Yield the session; commit on success and run the after-commit actions, else roll back and raise."""
+    """Yield the session; commit on success and run the after-commit actions, else roll back and raise.
+
+    Does not nest: the inner one would commit half of the outer one's work.
+    """
     session = db.session()
+    if _KEY in session.info:
+        raise RuntimeError("a unit_of_work does not go inside another one")
     session.info[_KEY] = []
     try:
         yield session
@@ -37,7 +42,7 @@ def unit_of_work() -> Iterator[Session]:
 
 
 def after_commit(action: Callable[[], None]) -> None:
-    """Run `action` once the current unit of work has committed (at once where there is none)."""
+    """Run `action` once the current unit of work has committed. RuntimeError outside of one."""
     pending: list[Callable[[], None]] | None = db.session().info.get(_KEY)
     if pending is None:
         raise RuntimeError("after_commit needs a unit_of_work around it")

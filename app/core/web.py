@@ -2,10 +2,12 @@
 
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
+from alembic.script import ScriptDirectory
 from flask import Blueprint, Flask, Response, g, jsonify, render_template, request
 from flask_babel import format_datetime, format_decimal, get_locale
 from flask_babel import gettext as _
@@ -14,12 +16,12 @@ from flask_wtf.csrf import CSRFError
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
-from sqlalchemy.exc import DataError, SQLAlchemyError
+from sqlalchemy.exc import DataError, ProgrammingError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound
 
 from app.config import Config
 from app.core.errors import AppError
-from app.core.extensions import LANGUAGES, db, settings
+from app.core.extensions import LANGUAGES, db, migrate, settings
 from app.core.permissions import Permission, allows, public
 
 log = structlog.get_logger(__name__)
@@ -51,7 +53,7 @@ def init_web(app: Flask, config: Config) -> None:
         if access is None:
             log.error("route_without_access_rule", endpoint=request.endpoint)
             raise NotFound
-        on_public_host = request.host == urlsplit(config.public_url).netloc
+        on_public_host = request.host.lower() == urlsplit(config.public_url).netloc.lower()
         if config.separate_public_host and on_public_host and not getattr(view, "for_clients", False):
             raise NotFound
 
@@ -171,6 +173,7 @@ def _unexpected(error: Exception) -> tuple[Any, int]:
 
 @health.get("/healthz")
 @public
+@for_clients
 def healthz() -> dict[str, str]:
     """The process answers. Looks at nothing else."""
     return {"status": "ok"}
@@ -178,6 +181,7 @@ def healthz() -> dict[str, str]:
 
 @health.get("/readyz")
 @public
+@for_clients
 def readyz() -> tuple[dict[str, str], int]:
     """The process can do its work: the database answers at the newest migration, the broker answers."""
     parts = {"database": _database_state(), "broker": _broker_state()}
@@ -187,15 +191,24 @@ def readyz() -> tuple[dict[str, str], int]:
 
 def _database_state() -> str:
     try:
-        db.session.execute(text("SELECT 1 FROM alembic_version"))
+        versions = set(db.session.scalars(text("SELECT version_num FROM alembic_version")))
+    except ProgrammingError:
+        return "not migrated"
     except SQLAlchemyError:
-        return "unreachable or not migrated"
-    return "ok"
+        return "unreachable"
+    return "ok" if versions and not versions & _outdated_versions() else "not migrated"
+
+
+@cache
+def _outdated_versions() -> set[str]:
+    """The migrations before the newest. One unknown here is newer: this process is about to be replaced, not broken."""
+    scripts = ScriptDirectory(migrate.directory)
+    return {script.revision for script in scripts.walk_revisions()} - set(scripts.get_heads())
 
 
 def _broker_state() -> str:
     url = settings().broker_url
-    if not url.startswith(("redis", "valkey")):
+    if not url.startswith(("redis://", "rediss://")):
         return "not checked"
     try:
         Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1).ping()
