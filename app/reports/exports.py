@@ -7,6 +7,7 @@ streamed. Contact data is masked as on screen.
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import tzinfo
 from tempfile import TemporaryFile
 from typing import IO, Any
 
@@ -81,19 +82,18 @@ def client_head() -> list[str]:
     ]
 
 
-def client_cells(line: ClientLine) -> list[Cell]:
-    """One client as shown: masked, times in the reader's zone."""
-    client = line.client
+def client_cells(line: ClientLine, zone: tzinfo) -> list[Cell]:
+    """One client as shown: masked, times in the reader's zone (written without a locale: a list may be long)."""
     at = dict(line.happened)
     times = (line.sent_at, *(at.get(outcome) for outcome in HAPPENED))
     return [
-        client.number,
-        client.name,
-        mask_email(client.email),
-        mask_mobile(client.mobile),
-        client.branch.name,
-        client.adviser.name if client.adviser else None,
-        *(format_datetime(time, "yyyy-MM-dd HH:mm:ss") if time else None for time in times),
+        line.number,
+        line.name,
+        mask_email(line.email),
+        mask_mobile(line.mobile),
+        line.branch,
+        line.adviser,
+        *(f"{time.astimezone(zone):%Y-%m-%d %H:%M:%S}" if time else None for time in times),
         reason_label(line.reason) if line.reason else None,
     ]
 

@@ -3,9 +3,10 @@
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import SelectField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Length
 
-FORMATS = [("xlsx", "Excel"), ("csv", "CSV")]
+FORMATS = [SelectChoice("xlsx", "Excel"), SelectChoice("csv", "CSV")]
 
 
 class ExportForm(FlaskForm):  # type: ignore[misc]

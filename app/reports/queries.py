@@ -23,7 +23,7 @@ from app.core.permissions import Permission, allows
 from app.delivery.models import Batch, Message, MessageState, Run
 from app.reports.response import Outcome, Row, campaign_runs, headlines, message_scope
 from app.tracking.models import AccountOpening, Attribution, Reply
-from app.users.models import User
+from app.users.models import Branch, User
 
 PAGE = 50
 REPORTS_PAGE = 20
@@ -315,13 +315,28 @@ def _any(query: Select[int]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ClientLine:
-    """One client of a drill-down list with what became of their (last) message."""
+    """One client of a drill-down list with what became of their (last) message. Contact data is not masked yet."""
 
-    client: Client
-    state: MessageState
-    reason: str | None
+    number: str
+    name: str | None
+    email: str | None
+    mobile: str | None
+    branch: str
+    adviser: str | None
     sent_at: datetime | None
+    reason: str | None
     happened: list[tuple[Outcome, datetime]]
+
+
+# What came back, by the time that tells of it. A click tells of an open too.
+_TIMES = {
+    Outcome.OPENED: func.least(Message.opened_at, Message.clicked_at),
+    Outcome.CLICKED: Message.clicked_at,
+    Outcome.REPLIED: Message.replied_at,
+    Outcome.UNSUBSCRIBED: Message.unsubscribed_at,
+    Outcome.BOUNCED: Message.bounced_at,
+    Outcome.COMPLAINED: Message.complained_at,
+}
 
 
 def client_lines(campaign: Campaign, client_ids: Sequence[int], *, viewer: User | None) -> list[ClientLine]:
@@ -333,10 +348,13 @@ def client_lines(campaign: Campaign, client_ids: Sequence[int], *, viewer: User 
         .correlate(Client)
         .scalar_subquery()
     )
+    facts = (Client.number, Client.name, Client.email, Client.mobile, Branch.name, User.name)
     rows = db.session.execute(
-        select(Client, Message, opening.label("opening_at"))
+        select(*facts, Message.sent_at, Message.reason, *_TIMES.values(), opening)
+        .select_from(Client)
         .join(Message, Message.client_id == Client.id)
-        .options(joinedload(Client.branch), joinedload(Client.adviser))
+        .join(Branch, Branch.id == Client.branch_id)
+        .outerjoin(User, User.id == Client.adviser_id)
         .where(
             Client.id.in_(client_ids),
             Message.run_id.in_(select(Run.id).where(Run.campaign_id == campaign.id)),
@@ -345,30 +363,14 @@ def client_lines(campaign: Campaign, client_ids: Sequence[int], *, viewer: User 
         .ext(distinct_on(Client.id))
         .order_by(Client.id, Message.id.desc())
     )
-    return [
-        ClientLine(
-            client=client,
-            state=MessageState(message.state),
-            reason=message.reason,
-            sent_at=message.sent_at,
-            happened=_happened(message, opening_at),
-        )
-        for client, message, opening_at in rows
-    ]
-
-
-def _happened(message: Message, opening_at: datetime | None) -> list[tuple[Outcome, datetime]]:
-    """What came back, in the order it came."""
-    times = {
-        Outcome.OPENED: min((at for at in (message.opened_at, message.clicked_at) if at), default=None),
-        Outcome.CLICKED: message.clicked_at,
-        Outcome.REPLIED: message.replied_at,
-        Outcome.UNSUBSCRIBED: message.unsubscribed_at,
-        Outcome.BOUNCED: message.bounced_at,
-        Outcome.COMPLAINED: message.complained_at,
-        Outcome.ACCOUNTS_OPENED: opening_at,
-    }
-    return sorted(((outcome, at) for outcome, at in times.items() if at), key=itemgetter(1))
+    outcomes = (*_TIMES, Outcome.ACCOUNTS_OPENED)
+    lines = []
+    for row in rows:
+        number, name, email, mobile, branch, adviser, sent_at, reason, *times = row
+        at = zip(outcomes, times, strict=True)
+        happened = sorted(((outcome, time) for outcome, time in at if time), key=itemgetter(1))
+        lines.append(ClientLine(number, name, email, mobile, branch, adviser, sent_at, reason, happened))
+    return lines
 
 
 def ids_after(ids: BitMap64, after: int, size: int = PAGE) -> list[int]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from flask import Blueprint, abort, render_template, request, send_file, stream_with_context, url_for
+from flask_babel import get_timezone
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
@@ -188,7 +189,8 @@ def export_clients(code: str) -> Response:
             actor=current_user,
         )
     chunks = client_chunks(found, ids, viewer=current_user)
-    lines = (exports.client_cells(line) for chunk in chunks for line in chunk)
+    zone = get_timezone()
+    lines = (exports.client_cells(line, zone) for chunk in chunks for line in chunk)
     return _file(found, outcome.value, form.format.data, exports.client_head(), lines)
 
 

@@ -55,7 +55,8 @@ def test_the_firm_is_whole_and_consistent(firm: None) -> None:
         assert run.eligible == run.audience.size
     assert not count(
         "SELECT count(*) FROM batch JOIN LATERAL (SELECT count(*) FILTER (WHERE state = 'sent') AS sent, "
-        "count(*) FILTER (WHERE state = 'failed') AS failed, count(*) AS size FROM message WHERE batch_id = batch.id) AS rows ON true "
+        "count(*) FILTER (WHERE state = 'failed') AS failed, count(*) AS size "
+        "FROM message WHERE batch_id = batch.id) AS rows ON true "
         "WHERE (batch.sent, batch.failed, batch.size) <> (rows.sent, rows.failed, rows.size) OR batch.state <> 'done'"
     )
     assert db.session.scalar(select(func.count(Message.id))) == db.session.scalar(select(func.sum(Batch.size)))
