@@ -114,9 +114,9 @@ def test_new_choices_join_the_list(app: Flask) -> None:
 
 def test_contact_data_is_shown_to_some_and_for_a_reason_only(app: Flask) -> None:
     client = make_client(mobile="+8613812345678")
+    adviser, checker = make_user(role=Role.ADVISER), make_user(role=Role.COMPLIANCE)
     with pytest.raises(Forbidden), unit_of_work():
-        service.reveal_contact(client=client, reason="call back", actor=make_user(role=Role.ADVISER))
-    checker = make_user(role=Role.COMPLIANCE)
+        service.reveal_contact(client=client, reason="call back", actor=adviser)
     with pytest.raises(service.ReasonMissing), unit_of_work():
         service.reveal_contact(client=client, reason=" ", actor=checker)
     with unit_of_work():
