@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
@@ -95,7 +96,7 @@ def client_values(client: Client) -> dict[str, dict[str, object]]:
 def _presentable(value: object) -> object:
     """Numbers without a needless fraction, dates in ISO form; Liquid filters can format them further."""
     if isinstance(value, Decimal | float):
-        return int(value) if value == int(value) else float(value)
+        return int(value) if isfinite(value) and value == int(value) else float(value)
     if isinstance(value, date):
         return value.isoformat()
     return value

@@ -108,7 +108,7 @@ def adopt_running(var_dir: Path, environ: MutableMapping[str, str]) -> None:
     lock = var_dir / "postgres" / "postmaster.pid"
     if not environ.get("DATABASE_URL") and lock.exists():
         lines = lock.read_text().splitlines()
-        if len(lines) > 4 and _alive(int(lines[0])):
+        if len(lines) > 4 and lines[0].strip().isdecimal() and _alive(int(lines[0])):
             environ["DATABASE_URL"] = f"postgresql://postgres@/postgres?host={lines[4].strip()}&port={lines[3].strip()}"
     address = var_dir / "valkey" / _VALKEY_ADDRESS
     if not environ.get("BROKER_URL") and address.exists():
