@@ -172,7 +172,7 @@ def find_mailbox_message(message_id: int) -> MailboxMessage:
 
 
 def message_timeline(client_id: int, limit: int) -> list[TimelineEntry]:
-    """What the client did with messages."""
+    """What the client was sent and did with it."""
     rows = db.session.execute(
         select(Message, Campaign.name)
         .join(Campaign, Campaign.id == Message.campaign_id)
@@ -190,6 +190,7 @@ def message_timeline(client_id: int, limit: int) -> list[TimelineEntry]:
 
 def _acts(message: Message, campaign: str) -> list[tuple[datetime | None, str, str]]:
     return [
+        (message.sent_at, "sent", _("Was sent a message of %(campaign)s", campaign=campaign)),
         (message.opened_at, "opened", _("Opened a message of %(campaign)s", campaign=campaign)),
         (message.clicked_at, "clicked", _("Clicked a link of %(campaign)s", campaign=campaign)),
         (message.bounced_at, "bounced", _("A message of %(campaign)s was returned", campaign=campaign)),
