@@ -16,16 +16,12 @@ from app.users.passwords import check_password, verify_password
 from app.users.queries import find_user
 
 
-@pytest.fixture
-def firm(app: Flask) -> None:
-    build_firm(clients=1_500, seed=3)
-
-
 def count(query: str) -> int:
     return int(db.session.execute(text(query)).scalar_one())
 
 
-def test_the_firm_is_whole_and_consistent(firm: None) -> None:
+def test_the_firm_is_whole_and_consistent(app: Flask) -> None:
+    build_firm(clients=1_500, seed=3)
     assert db.session.scalar(select(func.count(Client.id))) == 1_500
     assert db.session.scalar(select(func.count(Branch.id))) == 17
     states = db.session.scalars(select(Campaign.state).order_by(Campaign.code)).all()
@@ -73,8 +69,7 @@ def test_the_firm_is_whole_and_consistent(firm: None) -> None:
     assert db.session.scalar(select(func.count(Suppression.id)))
     assert count("SELECT count(*) FROM attribution") > 0
 
-
-def test_its_reports_nest_and_differ_by_segment(firm: None) -> None:
+    # reports: figures nest, and the segments differ
     for campaign in db.session.scalars(select(Campaign).where(Campaign.state == State.COMPLETE)):
         response = campaign_response(campaign)
         assert response.total.opened > 0
@@ -84,7 +79,8 @@ def test_its_reports_nest_and_differ_by_segment(firm: None) -> None:
         assert len({row.rate(outcome).share for row in response.segments for outcome in DENOMINATORS}) > 5
 
 
-def test_every_role_can_sign_in(firm: None) -> None:
+def test_every_role_can_sign_in_and_it_is_never_built_beside_clients(app: Flask) -> None:
+    build_firm(clients=100)
     roles = set()
     for _label, email, password in demo_sign_ins():
         user = find_user(email)
@@ -95,12 +91,9 @@ def test_every_role_can_sign_in(firm: None) -> None:
     assert len(roles) == 6
     nobody = db.session.scalars(select(User).where(User.password_hash == "!").limit(1)).one()
     assert not verify_password(nobody.password_hash, "!")
-
-
-def test_it_is_never_built_beside_clients(firm: None) -> None:
     with pytest.raises(FirmExists):
         build_firm(clients=10)
-    assert db.session.scalar(select(func.count(Client.id))) == 1_500
+    assert db.session.scalar(select(func.count(Client.id))) == 100
 
 
 def test_the_same_seed_gives_the_same_clients(app: Flask) -> None:
