@@ -51,8 +51,8 @@ screenshots: ready ## Take the pictures of docs/screenshots
 	@$(BIN)/python docs/take_screenshots.py
 
 translations: ready ## Collect new texts into the catalogues
-	@$(BIN)/pybabel -q extract -F babel.cfg -k _l -k _n:1,2 -o /tmp/bellwether.pot --no-location --project Bellwether app
-	@$(BIN)/pybabel -q update -i /tmp/bellwether.pot -d app/translations --no-fuzzy-matching --ignore-obsolete
+	@$(BIN)/pybabel -q extract -F babel.cfg -k _l -k _n:1,2 -o var/messages.pot --no-location --sort-output --project Bellwether app
+	@$(BIN)/pybabel -q update -i var/messages.pot -d app/translations --no-fuzzy-matching --ignore-obsolete --no-wrap
 
 lock: $(STAMP) ## Resolve the dependencies again
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock --upgrade

@@ -57,6 +57,7 @@ class Config:
     firm_address: str
     market_profile: MarketProfile
     time_zone: str
+    proxy_hops: int
     machine_hit_seconds: float
     log_level: str
     log_format: Literal["json", "console"]
@@ -100,6 +101,7 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
         firm_address=_matching(env, "FIRM_ADDRESS", "1 Harbour Road, Example City", _LINE, "one line of text"),
         market_profile=cast(MarketProfile, _choice(env, "MARKET_PROFILE", "other", ("mainland_china", "other"))),
         time_zone=_time_zone(env),
+        proxy_hops=_integer(env, "PROXY_HOPS", 0, low=0, high=5),
         machine_hit_seconds=_number(env, "MACHINE_HIT_SECONDS", 2.0, low=0.0, high=3600.0),
         log_level=_choice(env, "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         log_format=cast(Literal["json", "console"], _choice(env, "LOG_FORMAT", "json", ("json", "console"))),

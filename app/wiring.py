@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.campaigns.service import refuse_segment_archive, refuse_segment_edit
 from app.config import Config
@@ -60,6 +61,9 @@ def wire(app: Flask, config: Config, *, web: bool) -> None:
         init_assets(app)
         # By name: a worker must not pay for the memory of pages and statistics.
         import_module("app.pages").register_pages(app)
+        if config.proxy_hops:  # outermost, so that hits see the client's address too
+            hops = config.proxy_hops
+            app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     connect_features()
 
 

@@ -3,8 +3,10 @@
 from flask import Flask
 
 from app.config import Config
+from app.core.web import health_notes
 from app.tracking.cli import tracking_cli
 from app.tracking.hits import install_hit_front
+from app.tracking.intake import Intake
 from app.tracking.views import mailbox, openings, public, replies, webhooks
 
 
@@ -12,6 +14,8 @@ def register(app: Flask) -> None:
     """Put the hits in front and register the pages; the mailbox only where mail stays here."""
     config: Config = app.extensions["bellwether_config"]
     install_hit_front(app)
+    intake: Intake = app.extensions["bellwether_intake"]
+    health_notes["events_unrecorded"] = lambda: str(intake.unrecorded)
     for blueprint in (public.bp, webhooks.bp, replies.bp, openings.bp):
         app.register_blueprint(blueprint)
     if config.email_channel == "mailbox":
