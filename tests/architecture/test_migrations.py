@@ -1,0 +1,95 @@
+"""The migrations: one line, both ways, and the same as the models."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from flask_migrate import check, downgrade, upgrade
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.engine import make_url
+
+from app import create_app
+from app.config import Config
+from app.core.extensions import db, migrate
+from app.core.queues import configure_celery
+
+NAME = "bellwether_migrations"
+
+
+@pytest.fixture
+def empty_app(app: Flask, config: Config) -> Iterator[Flask]:
+    """An app over a database of its own, without any table."""
+    engine = create_engine(config.database_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE IF EXISTS {NAME}"))
+        connection.execute(text(f"CREATE DATABASE {NAME} ENCODING 'UTF8' TEMPLATE template0"))
+        address = make_url(config.database_url).set(database=NAME).render_as_string(hide_password=False)
+        other = create_app(replace(config, database_url=address), web=False)
+        with other.app_context():
+            yield other
+            db.session.remove()
+            db.engine.dispose()
+        configure_celery(app, config)
+        connection.execute(text(f"DROP DATABASE {NAME}"))
+    engine.dispose()
+
+
+def shape(connection: Connection) -> dict[str, Any]:
+    """Tables with their columns, indexes and constraints; nothing that only counts."""
+    inspector = inspect(connection)
+    return {
+        table: {
+            "columns": [(column["name"], str(column["type"]), column["nullable"]) for column in columns],
+            "indexes": sorted(str(index["name"]) for index in inspector.get_indexes(table)),
+            "checks": sorted(str(check["name"]) for check in inspector.get_check_constraints(table)),
+            "foreign keys": sorted(str(key["name"]) for key in inspector.get_foreign_keys(table)),
+        }
+        for (_, table), columns in inspector.get_multi_columns().items()
+        if table != "alembic_version"
+    }
+
+
+def leftovers(connection: Connection) -> list[str]:
+    """Relations, functions, types and sequences that are still there, but for the version table."""
+    return list(
+        connection.scalars(
+            text(
+                """
+                SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+                    AND relname NOT LIKE 'alembic_version%'
+                UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+                    AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
+                UNION ALL SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace
+                    AND typtype IN ('e', 'd')
+                """
+            )
+        )
+    )
+
+
+def test_there_is_one_head(app: Flask) -> None:
+    assert len(ScriptDirectory(migrate.directory).get_heads()) == 1
+
+
+def test_up_down_and_up_again_ends_where_it_began(empty_app: Flask) -> None:
+    upgrade()
+    with db.engine.connect() as connection:
+        first = shape(connection)
+    assert "client" in first
+    downgrade(revision="base")
+    with db.engine.connect() as connection:
+        assert leftovers(connection) == []
+    upgrade()
+    with db.engine.connect() as connection:
+        assert shape(connection) == first
+        (head,) = ScriptDirectory(migrate.directory).get_heads()
+        assert MigrationContext.configure(connection).get_current_revision() == head
+
+
+def test_models_and_migrations_agree(empty_app: Flask) -> None:
+    upgrade()
+    check()  # ends the process where a migration is missing
