@@ -2,6 +2,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+TEXTS := .venv/.texts
 DATA ?=
 
 .DEFAULT_GOAL := help
@@ -17,11 +18,11 @@ $(STAMP): requirements.lock bootstrap.lock
 	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock bootstrap.lock
 	@touch $@
 
-app/translations/.compiled: $(STAMP) $(wildcard app/translations/*/LC_MESSAGES/messages.po)
+$(TEXTS): $(STAMP) $(wildcard app/translations/*/LC_MESSAGES/messages.po)
 	@if compgen -G "app/translations/*/LC_MESSAGES/messages.po" > /dev/null; then $(BIN)/pybabel -q compile -d app/translations; fi
-	@mkdir -p app/translations && touch $@
+	@touch $@
 
-ready: $(STAMP) app/translations/.compiled
+ready: $(STAMP) $(TEXTS)
 .PHONY: ready
 
 run: ready ## Start everything on this machine, with a demo firm on first start

@@ -5,10 +5,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from babel import Locale
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from flask.testing import FlaskClient
 
 from app.core.extensions import LANGUAGES
 
@@ -31,7 +33,8 @@ def used() -> set[str]:
 
 
 def catalogue(language: str) -> Catalog:
-    with (APP / "translations" / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
+    folder = str(Locale.parse(language))  # zh_CN is looked for as zh_Hans_CN
+    with (APP / "translations" / folder / "LC_MESSAGES" / "messages.po").open("rb") as file:
         return read_po(file, locale=language)
 
 
@@ -70,3 +73,10 @@ def test_the_catalogue_compiles(language: str) -> None:
     output = BytesIO()
     write_mo(output, catalogue(language))
     assert output.tell() > 1000
+
+
+def test_a_chinese_browser_reads_chinese(browser_client: FlaskClient) -> None:
+    """Needs the compiled catalogue, which `make test` and `make run` make."""
+    page = browser_client.get("/sign-in", headers={"Accept-Language": "zh-CN,zh;q=0.9"}).get_data(as_text=True)
+    assert "登录" in page
+    assert 'lang="zh-CN"' in page
