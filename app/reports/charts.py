@@ -1,9 +1,9 @@
 """ECharts options. Looks (colours, fonts, grid) are the front end's; here are data, words and what a chart is."""
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from flask_babel import format_date, format_datetime, format_decimal, format_percent
+from flask_babel import format_date, format_decimal, format_percent, format_time, get_locale
 from flask_babel import gettext as _
 
 from app.reports.queries import TIMED, Recent, Timeline
@@ -16,6 +16,15 @@ Option = dict[str, Any]
 FUNNEL = (Outcome.TARGETED, Outcome.SENT, Outcome.DELIVERED, Outcome.OPENED, Outcome.CLICKED)
 _SHADES = ("#1f5a85", "#33699a", "#4f80a9", "#7399bb", "#9db8cf")
 _OPENING = "#a35a6f"
+
+
+def _day(value: date | datetime) -> str:
+    """Day and month in the reader's order, short enough for an axis."""
+    return str(format_date(value, "M月d日" if str(get_locale()).startswith("zh") else "d MMM"))
+
+
+def _moment(value: datetime) -> str:
+    return f"{_day(value)} {format_time(value, 'HH:mm')}"
 
 
 def funnel(row: Row) -> Option:
@@ -51,16 +60,16 @@ def funnel(row: Row) -> Option:
 def response_over_time(timeline: Timeline) -> Option:
     """First opens, clicks, replies and account openings by hour or day since the launch."""
     step = timedelta(hours=1) if timeline.unit == "hour" else timedelta(days=1)
-    labels = [format_datetime(timeline.start + n * step, "d MMM HH:mm") for n in range(timeline.length)]
+    labels = [_moment(timeline.start + n * step) for n in range(timeline.length)]
     if timeline.unit == "day":
-        labels = [format_datetime(timeline.start + n * step, "d MMM") for n in range(timeline.length)]
+        labels = [_day(timeline.start + n * step) for n in range(timeline.length)]
     name = _("Clients by hour since launch") if timeline.unit == "hour" else _("Clients by day since launch")
     return _lines(labels, timeline.counts, name)
 
 
 def recent_days(recent: Recent) -> Option:
     """The last 30 days, all campaigns together."""
-    return _lines([format_date(day, "d MMM") for day in recent.days], recent.counts, _("Clients by day"))
+    return _lines([_day(day) for day in recent.days], recent.counts, _("Clients by day"))
 
 
 def _lines(labels: list[str], counts: dict[Outcome, list[int]], name: str) -> Option:
