@@ -73,6 +73,7 @@ def valkey(data_dir: Path) -> Iterator[str]:
     """Run Valkey on a free loopback port until the block ends; yields its address."""
     data_dir.mkdir(parents=True, exist_ok=True)
     server = ValkeyServer(
+        port=free_port(),  # the library's own search would have two that start at once find the same one
         data_dir=data_dir,
         persist=True,
         config={"maxmemory": "256mb", "maxmemory-policy": "noeviction", "save": "60 1"},
