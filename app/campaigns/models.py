@@ -46,6 +46,16 @@ STATE_LABELS = {
     State.COMPLETE: _l("Complete"),
     State.CANCELLED: _l("Cancelled"),
 }
+# How a state is coloured wherever it is shown; a draft is neutral.
+STATE_TONES = {
+    State.IN_REVIEW: "warning",
+    State.APPROVED: "info",
+    State.SCHEDULED: "info",
+    State.RUNNING: "info",
+    State.PAUSED: "warning",
+    State.COMPLETE: "success",
+    State.CANCELLED: "danger",
+}
 PURPOSES = ("marketing", "service", "statutory")
 PURPOSE_LABELS = {
     "marketing": _l("Marketing"),

@@ -17,7 +17,7 @@ from app.audiences.usage import Use
 from app.campaigns import queries, service
 from app.campaigns.forms import NewCampaignForm, ScheduleForm, SendBackForm, SetupForm, zone_name
 from app.campaigns.guide import next_action, steps
-from app.campaigns.models import PURPOSE_LABELS, SEGMENT_ROLES, STATE_LABELS, Campaign, State
+from app.campaigns.models import PURPOSE_LABELS, SEGMENT_ROLES, STATE_LABELS, STATE_TONES, Campaign, State
 from app.campaigns.preflight import preflight
 from app.clients.queries import find_client
 from app.content import starters
@@ -34,14 +34,6 @@ from app.users.models import User
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
 Page = str | AnyResponse | tuple[str, int]
 
-STATE_TONES = {
-    State.IN_REVIEW: "warning",
-    State.APPROVED: "info",
-    State.SCHEDULED: "info",
-    State.RUNNING: "success",
-    State.PAUSED: "warning",
-    State.CANCELLED: "danger",
-}
 ACTION_LABELS = {
     "campaign.created": _l("Created"),
     "campaign.copied": _l("Copied from another campaign"),

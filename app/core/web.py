@@ -1,7 +1,7 @@
 """What every web response shares: security headers, error pages, health, the split of hosts, page helpers."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import structlog
 from alembic.script import ScriptDirectory
 from flask import Blueprint, Flask, Response, g, jsonify, render_template, request
-from flask_babel import format_datetime, format_decimal, get_locale
+from flask_babel import format_date, format_datetime, format_decimal, get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -46,7 +46,7 @@ def init_web(app: Flask, config: Config) -> None:
     app.jinja_env.globals.update(
         languages=LANGUAGES, can=can, firm_name=config.firm_name, get_locale=get_locale, Permission=Permission
     )
-    app.jinja_env.filters.update(number=number, moment=moment)
+    app.jinja_env.filters.update(number=number, moment=moment, day=day)
 
     @app.before_request
     def keep_hosts_and_access_apart() -> None:
@@ -111,6 +111,13 @@ def moment(value: datetime | None, style: str = "medium") -> str:
     if str(get_locale()) == "en":
         style = _ENGLISH_MOMENTS.get(style, style)
     return str(format_datetime(value, style))
+
+
+def day(value: date | None) -> str:
+    """A date in the reader's language, in English with the day before the month's name; a dash where there is none."""
+    if value is None:
+        return "–"
+    return str(format_date(value, "d MMM y" if str(get_locale()) == "en" else "medium"))
 
 
 def _error(status: int, title: str, message: str) -> tuple[Any, int]:

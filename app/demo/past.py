@@ -112,9 +112,10 @@ DRAFT = Plan(
     report=("Under 35", "Uses the app"), tags=("welcome",),
 )  # fmt: skip
 IN_REVIEW = Plan(
-    code="DEMO-05", name="Wealth reviews, second round", days_ago=0, starter="event_invitation",
-    subject="An hour for your plans: book a review with your adviser", include="Assets of 200,000 and more",
-    report=("Age 60 and over", "Shanghai", "Guangdong"), tags=("review",), exclude=("No valid risk assessment",),
+    code="DEMO-05", name="Retirement evenings, second round", days_ago=0, starter="event_invitation",
+    subject="Your place at an evening on planning for retirement", include="Assets of 200,000 and more",
+    report=("Age 60 and over", "Shanghai", "Guangdong"), tags=("event", "retirement"),
+    exclude=("No valid risk assessment",),
 )  # fmt: skip
 
 
@@ -171,7 +172,7 @@ def write_open_campaigns(*, segments: dict[str, Segment], staff: Staff) -> None:
                 format="mjml",
                 subject=_marked(plan.subject),
                 preheader=words.preheader,
-                source=words.source,
+                source=_filled(words.source),
                 actor=staff.author,
             )
         set_seeds(campaign=campaign, emails=[staff.author.email], actor=staff.author)
@@ -183,6 +184,11 @@ def _marked(subject: str) -> str:
     """With the mark that the market asks of marketing mail, where it asks for one."""
     marks = MARKET_PROFILES[settings().market_profile].subject_marks
     return f"{marks[0]} {subject}" if marks else subject
+
+
+def _filled(source: str) -> str:
+    """A stock e-mail as an author leaves it: with a date and a place instead of the gaps."""
+    return source.replace(">MONTH<", ">DECEMBER<").replace(">00<", ">10<").replace(", street and number", ", 2nd floor")
 
 
 def _office_time(days_ago: int, random: Random) -> datetime:
@@ -201,7 +207,7 @@ def _campaign(plan: Plan, segments: dict[str, Segment], staff: Staff, launched_a
         format="mjml",
         subject=_marked(plan.subject),
         preheader=words.preheader,
-        source=words.source,
+        source=_filled(words.source),
         actor=staff.author,
     )
     created_at = launched_at - timedelta(days=6)
@@ -425,7 +431,8 @@ def _reply(plan: Plan, reader: _Reader, answers: _Answers, at: datetime, random:
 def _write_answers(plan: Plan, campaign: Campaign, answers: _Answers) -> None:
     """Write the raw events and openings, then let tracking say what they mean."""
     if answers.replies:
-        rows = [reply | {"campaign_id": campaign.id} for reply in answers.replies]
+        in_order = sorted(answers.replies, key=lambda reply: reply["received_at"])
+        rows = [reply | {"campaign_id": campaign.id} for reply in in_order]
         ids = db.session.scalars(insert(Reply).returning(Reply.id, sort_by_parameter_order=True), rows)
         for reply_id, row in zip(ids, rows, strict=True):
             at = row["received_at"]

@@ -8,7 +8,7 @@ from flask_babel import get_timezone
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from app.campaigns.models import STATE_LABELS, Campaign, State
+from app.campaigns.models import STATE_LABELS, STATE_TONES, Campaign, State
 from app.campaigns.queries import campaign_by_code
 from app.clients.masking import mask_email
 from app.core.permissions import Permission, requires, signed_in
@@ -44,13 +44,6 @@ from app.reports.words import OUTCOME_LABELS, definition, denominator, reason_la
 
 bp = Blueprint("reports", __name__)
 MOVING = (State.RUNNING, State.PAUSED, State.SCHEDULED)
-TONES = {
-    State.RUNNING: "info",
-    State.PAUSED: "warning",
-    State.SCHEDULED: "info",
-    State.COMPLETE: "success",
-    State.CANCELLED: "danger",
-}
 MIME = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
@@ -62,7 +55,7 @@ def words() -> dict[str, Any]:
         "State": State,
         "labels": OUTCOME_LABELS,
         "state_labels": STATE_LABELS,
-        "tones": TONES,
+        "tones": STATE_TONES,
         "denominators": DENOMINATORS,
         "denominator": denominator,
         "definition": definition,
