@@ -99,12 +99,35 @@ FIELDS: Mapping[str, object] = {
     "branch": _l("Branch"),
     "code": _l("Code"),
     "email": _l("E-mail address"),
+    "exclude": _l("But not to"),
+    "include": _l("Send to"),
     "name": _l("Name"),
     "parent": _l("Belongs to"),
+    "preheader": _l("Preheader"),
+    "purpose": _l("Purpose"),
+    "report": _l("Report by as well"),
     "roles": _l("Roles"),
+    "send_at": _l("Planned for"),
     "state": _l("State"),
+    "subject": _l("Subject"),
+    "tags": _l("Tags"),
+    "window_days": _l("Attribution window (days)"),
 }
-VALUES: Mapping[str, object] = {role.value: label for role, label in ROLE_LABELS.items()} | {"changed": _l("changed")}
+# field > its words as noted > as people read them; the same word means different things in different fields.
+VALUES: Mapping[str, Mapping[str, object]] = {
+    "roles": {role.value: label for role, label in ROLE_LABELS.items()},
+    "purpose": {"marketing": _l("Marketing"), "service": _l("Service"), "statutory": _l("Statutory notice")},
+    "state": {
+        "draft": _l("Draft"),
+        "in_review": _l("In review"),
+        "approved": _l("Approved"),
+        "scheduled": _l("Scheduled"),
+        "running": _l("Running"),
+        "paused": _l("Paused"),
+        "complete": _l("Complete"),
+        "cancelled": _l("Cancelled"),
+    },
+}
 
 
 def subject_words(subject: str) -> str:
@@ -124,19 +147,19 @@ def field_words(name: str) -> str:
     return str(FIELDS.get(name) or name.replace("_", " ").capitalize())
 
 
-def change_words(change: object) -> str:
-    """A change `[before, after]` as "before → after"; anything else as it was noted."""
+def change_words(change: object, name: str) -> str:
+    """A change `[before, after]` of a field as "before → after"; anything else as it was noted."""
     if isinstance(change, list) and len(change) == 2:
-        return f"{_value_words(change[0])} → {_value_words(change[1])}"
-    return _value_words(change)
+        return f"{_value_words(change[0], name)} → {_value_words(change[1], name)}"
+    return _value_words(change, name)
 
 
-def _value_words(value: object) -> str:
+def _value_words(value: object, name: str) -> str:
     if isinstance(value, bool):
         return str(_("yes") if value else _("no"))
     if value is None or value in ("", [], {}):
         return "–"
     if isinstance(value, list):
-        return ", ".join(map(_value_words, value))
+        return ", ".join(_value_words(one, name) for one in value)
     word = str(value)
-    return str(VALUES.get(word, word))
+    return str(_("changed")) if word == "changed" else str(VALUES.get(name, {}).get(word, word))
