@@ -28,17 +28,19 @@ WORDS = {"format": "html", "subject": "News", "preheader": "This week", "source"
 
 
 def make_template(name: str = "News", **changes: str) -> Template:
+    author = make_user()
     with unit_of_work():
-        return create_template(name=name, **(WORDS | changes), actor=make_user())
+        return create_template(name=name, **(WORDS | changes), actor=author)
 
 
 def edit(template: Template, *, seen: int | None = None, name: str = "News", **changes: str) -> None:
+    editor = make_user()
     with unit_of_work():
         update_template(
             template=template,
             name=name,
             **(WORDS | changes),
-            actor=make_user(),
+            actor=editor,
             seen_content_id=template.content_id if seen is None else seen,
         )
 
