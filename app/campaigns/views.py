@@ -287,11 +287,14 @@ def preview(code: str) -> Response:
 @requires(Permission.EDIT_CAMPAIGNS)
 def seeds(code: str) -> AnyResponse:
     campaign = _campaign(code)
-    with unit_of_work():
-        service.set_seeds(
-            campaign=campaign, emails=request.form.get("emails", "").replace(",", "\n").splitlines(), actor=_me()
-        )
-    flash(_("The seed list is saved."), "success")
+    emails = request.form.get("emails", "").replace(",", "\n").splitlines()
+    try:
+        with unit_of_work():
+            service.set_seeds(campaign=campaign, emails=emails, actor=_me())
+    except AppError as error:
+        flash(str(error), "error")
+    else:
+        flash(_("The seed list is saved."), "success")
     return redirect(url_for("campaigns.message", code=campaign.code))
 
 

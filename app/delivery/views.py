@@ -1,12 +1,13 @@
 """Progress and test sends, embedded in the campaign pages."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from flask_babel import gettext as _
+from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from app.campaigns.models import State
 from app.campaigns.queries import campaign_by_code
+from app.core.errors import AppError
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.delivery.queries import campaign_progress
@@ -39,12 +40,21 @@ def progress(code: str) -> str | Response:
 def test_send(code: str) -> Response:
     """Send the message to members of staff, filled with a client's values where a number is given."""
     campaign = campaign_by_code(code, viewer=current_user)
-    with unit_of_work():
-        count = request_test(
-            campaign=campaign,
-            addresses=request.form.get("addresses", "").split(","),
-            client_number=request.form.get("client_number", "").strip(),
-            actor=current_user,
+    try:
+        with unit_of_work():
+            count = request_test(
+                campaign=campaign,
+                addresses=request.form.get("addresses", "").split(","),
+                client_number=request.form.get("client_number", "").strip(),
+                actor=current_user,
+            )
+    except AppError as error:
+        flash(str(error), "error")
+    else:
+        flash(
+            ngettext(
+                "The test is on its way to %(num)s address.", "The test is on its way to %(num)s addresses.", count
+            ),
+            "success",
         )
-    flash(_("The test is on its way to %(count)s address(es).", count=count), "success")
-    return redirect(url_for("campaigns.show", code=campaign.code))
+    return redirect(url_for("campaigns.message", code=campaign.code))

@@ -163,6 +163,8 @@ def test_from_name_to_launch_in_the_browser(app: Flask, officer: FlaskClient, ch
     assert "stock:welcome" in page
     words = {"format": "html", "subject": "News", "preheader": "Now", "source": "<p>Hello</p>", "seen": "0"}
     assert officer.post("/campaigns/S-1/message", data=words).status_code == 302
+    refused = officer.post("/campaigns/S-1/seeds", data={"emails": "not an address"}, follow_redirects=True)
+    assert refused.request.path == "/campaigns/S-1/message"
     officer.post("/campaigns/S-1/seeds", data={"emails": "ann@example.com"})
     assert "Submit for approval" in text(officer, "/campaigns/S-1/review")
     officer.post("/campaigns/S-1/submit")
