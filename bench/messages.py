@@ -13,8 +13,9 @@ from sqlalchemy import select
 from app.campaigns.models import State
 from app.channels.base import Envelope, OutgoingEmail
 from app.channels.email.mime import MimeBuilder
+from app.content.liquid import HTML, TEXT
 from app.content.models import EmailContent
-from app.content.rendering import _HTML, _TEXT, MessageLinks, compile_email
+from app.content.rendering import MessageLinks, compile_email
 from app.content.starters import STARTERS
 from app.core.clock import now
 from app.core.extensions import db, links, settings
@@ -63,7 +64,7 @@ def measure_building(content: EmailContent, size: int) -> None:
 
     subject, html, text = (
         environment.from_string(source)
-        for environment, source in ((_TEXT, content.subject), (_HTML, content.html), (_TEXT, content.text))
+        for environment, source in ((TEXT, content.subject), (HTML, content.html), (TEXT, content.text))
     )
 
     def plain() -> None:

@@ -10,8 +10,8 @@ from flask_babel import lazy_gettext as _l
 
 from app.campaigns.market_profiles import MARKET_PROFILES, MarketProfile
 from app.campaigns.models import Campaign
+from app.content.compiling import compile_source
 from app.content.models import EmailContent
-from app.content.rendering import compile_source
 from app.core.extensions import settings
 
 SUBJECT_COLUMNS = 70  # about what a desktop inbox shows; a phone shows half

@@ -1,131 +1,38 @@
-"""From what staff write to what a channel sends.
+"""From what is kept to what a channel sends.
 
-    source (MJML or HTML, with Liquid) > compile_source > html + text, kept in `EmailContent`
     EmailContent > compile_email > static text and slots (once per process) > fill(recipient) > slot texts
 
-Liquid runs restricted: no file access, loops, filters and output bounded, every value HTML-escaped in the HTML
-part. Links are slots too, so that each recipient's link is signed. A slot that is a plain merge field, the usual
-case, is read without entering Liquid.
+Links are slots too, so that each recipient's link is signed. A slot that is a plain merge field, the usual case, is
+read without entering Liquid.
 """
 
 import html as html_entities
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, wraps
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
-import mrml
 from flask_babel import gettext as _
-from inscriptis import get_text
-from inscriptis.model.config import ParserConfig
-from liquid import Environment, RenderContext
+from liquid import RenderContext
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import FilteredExpression, Path, PositionalArgument, StringLiteral
 from liquid.builtin.output import OutputNode
-from liquid.exceptions import (
-    FilterArgumentError,
-    LiquidError,
-    LoopIterationLimitError,
-    OutputStreamLimitError,
-    UnknownFilterError,
-)
+from liquid.exceptions import LiquidError, OutputStreamLimitError
 from liquid.output import LimitedStringIO
 from liquid.template import BoundTemplate
 from markupsafe import escape
 
 from app.channels.base import EmailTemplate, Segments
+from app.content.links import AFTER_URL, HREF, URL_IN_TEXT, as_address, is_web, target_of
+from app.content.liquid import HTML, MAX_OUTPUT, TEXT, ContentInvalid, Context, parse
 from app.content.models import EmailContent
-from app.content.personalisation import URL_VARIABLES, merge_fields
-from app.core.errors import AppError
+from app.content.personalisation import URL_VARIABLES
 from app.core.tokens import MAX_TARGET_BYTES, Links
 
-MAX_SOURCE = 500_000
-MAX_OUTPUT = 200_000
-MAX_LOOP = 1_000
-MAX_ITERATIONS = 10_000
 Values = Mapping[str, Any]
-
-
-class ContentInvalid(AppError):
-    """The message cannot be read; the sentence says where."""
-
-    status = 422
-
-
-class _Restricted(Environment):
-    loop_iteration_limit = MAX_LOOP
-    output_stream_limit = MAX_OUTPUT
-    local_namespace_limit = 100_000
-    block_nesting_limit = 10
-
-
-def _environment(*, autoescape: bool) -> Environment:
-    environment = _Restricted(autoescape=autoescape, strict_filters=True)
-    for tag in ("include", "render", "liquid", "increment", "decrement"):
-        environment.tags.pop(tag)
-    environment.filters.pop("safe")
-    environment.filters.update({name: _bounded(name, apply) for name, apply in environment.filters.items()})
-    return environment
-
-
-def _bounded(name: str, apply: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter with its input and output bounded: the library bounds loops and output, not filters."""
-
-    @wraps(apply)
-    def bounded(left: Any, *args: Any, **kwargs: Any) -> Any:
-        if any(isinstance(value, range) and len(value) > MAX_LOOP for value in (left, *args)):
-            raise FilterArgumentError(f"{name}: the range is too long", token=None)
-        if _size_before(name, left, args) > MAX_OUTPUT:
-            raise FilterArgumentError(f"{name}: the result is too long", token=None)
-        result = apply(left, *args, **kwargs)
-        if isinstance(result, str | list) and len(result) > MAX_OUTPUT:
-            raise FilterArgumentError(f"{name}: the result is too long", token=None)
-        return result
-
-    return bounded
-
-
-def _size_before(name: str, left: Any, args: tuple[Any, ...]) -> int:
-    """About how long the result of a filter that multiplies will be; 0 for the others, which at most add up."""
-    if name == "replace" and len(args) == 2:
-        return str(left).count(str(args[0])) * len(str(args[1]))
-    if name == "join" and args and hasattr(left, "__len__"):
-        return len(left) * len(str(args[0]))
-    return 0
-
-
-class _Context(RenderContext):
-    """Counts the iterations of all loops: the library bounds each nest of loops by itself."""
-
-    iterations = 0
-
-    def raise_for_loop_limit(self, length: int = 1) -> None:
-        super().raise_for_loop_limit(length)
-        self.iterations += length
-        if self.iterations > MAX_ITERATIONS:
-            raise LoopIterationLimitError("too many iterations of loops", token=None)
-
-
-_HTML = _environment(autoescape=True)
-_TEXT = _environment(autoescape=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A finding about a message; an `error` must be mended before it can be sent."""
-
-    message: str
-    severity: str = "warning"
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledSource:
-    html: str
-    text: str
-    problems: list[Problem] = field(default_factory=list)
+_MARK = re.compile("\x02(\\w+)\x03")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,178 +40,6 @@ class Preview:
     subject: str
     html: str
     text: str
-
-
-def compile_source(*, format: str, subject: str, preheader: str, source: str) -> CompiledSource:
-    """Turn what was written into HTML and plain text and say what is doubtful about it.
-
-    Raises ContentInvalid where MJML or Liquid cannot be read. No remote font, script or include survives, nor a
-    control character: those mark the slots.
-    """
-    if len(source) > MAX_SOURCE:
-        raise ContentInvalid(_("The message is longer than %(size)s characters.", size=MAX_SOURCE))
-    subject, preheader, source = (_CONTROLS.sub("", part) for part in (subject, preheader, source))
-    _parse(_TEXT, preheader, _("preheader"))
-    body = _compile_mjml(source) if format == "mjml" else source
-    if "<body" not in body.lower():
-        body = f"<!doctype html><html><head><meta charset='utf-8'></head><body>{body}</body></html>"
-    body, removed = _without_remote_code(body)
-    if preheader:
-        body = _insert_preheader(body, preheader)
-    templates = [_parse(_TEXT, subject, _("subject")), _parse(_HTML, body, _("message"))]
-    text = _plain_text(body) or subject + "\n"
-    _parse(_TEXT, text, _("plain text"))
-    return CompiledSource(body, text, [*removed, *_problems(templates), *_markup_problems(body), *_link_problems(body)])
-
-
-def _compile_mjml(source: str) -> str:
-    try:
-        output = mrml.to_html(source, None, mrml.RenderOptions(disable_comments=True, fonts={}))
-    except OSError as error:
-        raise ContentInvalid(_("The MJML cannot be read: %(why)s.", why=str(error))) from error
-    return str(output.content)
-
-
-_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
-_REMOTE_CODE = re.compile(r"<script\b.*?(?:</script\s*>|$)|<link\b[^>]*>|@import\b[^;<]*;?", re.I | re.S)
-_LIQUID = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.S)
-
-
-def _without_remote_code(body: str) -> tuple[str, list[Problem]]:
-    """The body without scripts and remote styles, and a word about it; what only appears by removing goes too."""
-    kept, count = _REMOTE_CODE.subn("", body)
-    while count and _REMOTE_CODE.search(kept):
-        kept = _REMOTE_CODE.sub("", kept)
-    warning = Problem(_("Scripts and remote style sheets were removed: mail programs do not load them."))
-    return kept, [warning] if count else []
-
-
-def _insert_preheader(body: str, preheader: str) -> str:
-    words = "".join(
-        piece if index % 2 else html_entities.escape(piece, quote=False)
-        for index, piece in enumerate(re.split(f"({_LIQUID.pattern})", preheader, flags=re.S))
-    )
-    hidden = _PREHEADER + words + "&#847;&zwnj;&nbsp;" * 20 + "</div>"
-    return re.sub(r"(<body\b[^>]*>)", lambda match: match.group(1) + hidden, body, count=1, flags=re.I)
-
-
-_PREHEADER = '<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">'
-
-
-def _plain_text(body: str) -> str:
-    """The readable text with link addresses in brackets, or "" where there is none.
-
-    Liquid is set aside meanwhile, so that an HTML reader neither splits nor escapes it.
-    """
-    liquid: list[str] = []
-
-    def set_aside(match: re.Match[str]) -> str:
-        liquid.append(match[0])
-        return f"\ue000{len(liquid) - 1}\ue001"
-
-    without_preheader = re.sub(re.escape(_PREHEADER) + ".*?</div>", "", body, count=1, flags=re.S)
-    text = get_text(_LIQUID.sub(set_aside, without_preheader), ParserConfig(display_links=True))
-    text = re.sub("\ue000(\\d+)\ue001", lambda match: liquid[int(match[1])], text)
-    lines = (line.strip() for line in text.replace("\xa0", " ").splitlines())
-    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-    return text + "\n" if text else ""
-
-
-def _parse(environment: Environment, source: str, part: str) -> BoundTemplate:
-    try:
-        template = environment.from_string(source)
-        for name in template.analyze().filters:
-            if name not in environment.filters:
-                raise UnknownFilterError(f"unknown filter '{name}'", token=None)
-        return template
-    except LiquidError as error:
-        raise ContentInvalid(
-            _("The %(part)s has a merge field that cannot be read: %(why)s.", part=part, why=str(error.args[0]))
-        ) from error
-
-
-def _problems(templates: list[BoundTemplate]) -> Iterator[Problem]:
-    known = {merge.key for merge in merge_fields()}
-    seen: set[str] = set()
-    for template in templates:
-        for variables in template.analyze().globals.values():
-            for variable in variables:
-                key = ".".join(str(segment) for segment in variable.segments)
-                if key in seen or key in URL_VARIABLES:
-                    continue
-                seen.add(key)
-                if key not in known:
-                    yield Problem(_("“%(field)s” is not a merge field.", field=key), "error")
-                elif not re.search(r"\{\{-?\s*" + re.escape(key) + r"\s*\|\s*default", str(template)) and not re.search(
-                    r"\{%-?\s*(?:if|unless|case)[^%]*" + re.escape(key), str(template)
-                ):
-                    yield Problem(_("“%(field)s” has no default for clients without it.", field=key))
-
-
-_HANDLER = re.compile(r"<\w(?:[^<>\"']|\"[^\"]*\"|'[^']*'){0,2000}?[\s\"'/](on[a-z]+)\s*=", re.I)
-_UNSHOWN = re.compile(
-    r"<(iframe|object|embed|form|input|button|base|video|audio|meta(?=[^>]*http-equiv=.refresh))\b", re.I
-)
-
-
-def _markup_problems(body: str) -> Iterator[Problem]:
-    """What mail programs refuse to run or to show, and often take for an attack."""
-    for handler in sorted({match[1].lower() for match in _HANDLER.finditer(body)}):
-        yield Problem(_("The attribute %(name)s is a script. Remove it.", name=handler), "error")
-    for name in sorted({match[1].lower() for match in _UNSHOWN.finditer(body)}):
-        yield Problem(_("Mail programs do not show <%(name)s>. Remove it.", name=name), "error")
-
-
-def _link_problems(body: str) -> Iterator[Problem]:
-    for target in dict.fromkeys(_target(match) for match in _HREF.finditer(body)):
-        scheme = "".join(target.split()).partition(":")[0].lower()
-        if scheme in ("javascript", "vbscript", "data", "file") or (_is_web(target) and not _has_host(target)):
-            yield Problem(_("The link %(target)s does not lead to a page.", target=target[:80]), "error")
-        elif scheme == "http":
-            yield Problem(_("The link %(target)s is not https.", target=target[:80]))
-        elif len(target.encode()) > MAX_TARGET_BYTES:
-            yield Problem(_("The link %(target)s is too long to be counted.", target=target[:80]))
-        elif target.startswith("{{") and not any(name in target for name in URL_VARIABLES):
-            yield Problem(
-                _("The link %(target)s begins with a merge field, so its clicks are not counted.", target=target)
-            )
-    for image in re.findall(r"<img\b[^>]*>", body, flags=re.I):
-        if not re.search(r"\balt\s*=", image, flags=re.I):
-            yield Problem(_("An image has no alternative text."))
-
-
-# Quantifiers are possessive or bounded, so that no text, however odd, keeps the search busy.
-_FIELD = r"\{\{.{0,500}?\}\}"
-_HREF = re.compile(
-    r"(<(?:a|area)\b(?:[^<>\"']|\"[^\"]*\"|'[^']*'){0,1000}?(?<![\w-])href\s*=\s*)"
-    rf"(\"((?>{_FIELD}|[^\"])*+)\"|'((?>{_FIELD}|[^'])*+)'|((?>{_FIELD}|[^\s>\"'])++))",
-    re.I | re.S,
-)
-_URL_IN_TEXT = re.compile(rf"https?://(?>{_FIELD}|(?!{{%)[^\s()<>])++", re.S)
-_AFTER_URL = ".,;:!?'\"]。，；：！？」』”"
-_MARK = re.compile("\x02(\\w+)\x03")
-
-
-def _target(match: re.Match[str]) -> str:
-    """Where a link leads, as its reader would see it."""
-    target = html_entities.unescape(match[3] or match[4] or match[5] or "").strip()
-    return target if "{" in target else _as_address(target)
-
-
-def _as_address(text: str) -> str:
-    """As a browser reads it: without line ends and controls, a space written %20."""
-    return re.sub("[\x00-\x1f\x7f]", "", text.strip()).replace(" ", "%20")
-
-
-def _is_web(target: str) -> bool:
-    return target.lower().startswith(("http://", "https://"))
-
-
-def _has_host(target: str) -> bool:
-    try:
-        return bool(urlsplit(target).hostname)
-    except ValueError:
-        return False
 
 
 class MessageLinks:
@@ -345,7 +80,7 @@ class _Reader:
 
     @cached_property
     def context(self) -> RenderContext:
-        return _Context(self._template, globals=self.values)
+        return Context(self._template, globals=self.values)
 
     def render(self, node: Any) -> str:
         buffer = LimitedStringIO(limit=MAX_OUTPUT)
@@ -463,9 +198,9 @@ class CompiledEmail:
         html = self._mark_html(footer.add_to_html(content.html))
         text = self._mark_text(footer.add_to_text(content.text))
         self._parts = (
-            _Part(_parse(_TEXT, content.subject, "subject"), self._slot),
-            _Part(_parse(_HTML, html, "message"), self._slot),
-            _Part(_parse(_TEXT, text, "plain text"), self._slot),
+            _Part(parse(TEXT, content.subject, "subject"), self._slot),
+            _Part(parse(HTML, html, "message"), self._slot),
+            _Part(parse(TEXT, text, "plain text"), self._slot),
         )
         segments: list[Segments] = []
         slot = 0
@@ -513,20 +248,20 @@ class CompiledEmail:
 
     def _mark_html(self, body: str) -> str:
         def mark(match: re.Match[str]) -> str:
-            target = _target(match)
-            return f'{match[1]}"\x02link{self._position(target)}\x03"' if _is_web(target) else match[0]
+            target = target_of(match)
+            return f'{match[1]}"\x02link{self._position(target)}\x03"' if is_web(target) else match[0]
 
-        marked = _HREF.sub(mark, body)
+        marked = HREF.sub(mark, body)
         pixel = "\x02pixel\x03"
         head, body_end, tail = marked.rpartition("</body>")
         return head + pixel + body_end + tail if body_end else marked + pixel
 
     def _mark_text(self, text: str) -> str:
         def mark(match: re.Match[str]) -> str:
-            target = match[0].rstrip(_AFTER_URL)
+            target = match[0].rstrip(AFTER_URL)
             return f"\x02link{self._position(target)}\x03" + match[0][len(target) :]
 
-        return _URL_IN_TEXT.sub(mark, text)
+        return URL_IN_TEXT.sub(mark, text)
 
     def _slot(self, mark: str, escaped: bool) -> Slot:
         if mark == "pixel":
@@ -536,19 +271,19 @@ class CompiledEmail:
         quote: Callable[[str], str] = (lambda url: str(escape(url))) if escaped else str
         if "{" not in target:
             return lambda reader: quote(reader.links.click(position, target))
-        template = _parse(_TEXT, target, "link")
+        template = parse(TEXT, target, "link")
 
         def personal(reader: _Reader) -> str:
             inner = _Reader(template, reader.values, reader.links)
             filled = "".join(inner.render(node) for node in template.nodes)
-            return quote(reader.links.click(position, _as_address(filled)))
+            return quote(reader.links.click(position, as_address(filled)))
 
         return personal
 
     def _merge_keys(self) -> set[str]:
         keys = set()
         sources = [part.template for part in self._parts]
-        sources += [_parse(_TEXT, target, "link") for target in self._targets]
+        sources += [parse(TEXT, target, "link") for target in self._targets]
         for template in sources:
             for variables in template.analyze().globals.values():
                 keys |= {".".join(str(segment) for segment in variable.segments) for variable in variables}

@@ -4,8 +4,8 @@ from flask_babel import lazy_gettext as _l
 from sqlalchemy import func, select, update
 
 from app.audit.service import record
+from app.content.compiling import compile_source
 from app.content.models import EmailContent, Template
-from app.content.rendering import compile_source
 from app.core.clock import now
 from app.core.errors import AppError, Conflict
 from app.core.extensions import db

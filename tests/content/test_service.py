@@ -6,9 +6,10 @@ from sqlalchemy import func, select
 
 from app.audit.models import AuditEntry
 from app.content import starters
+from app.content.compiling import compile_source
+from app.content.liquid import ContentInvalid
 from app.content.models import EmailContent, Template
 from app.content.queries import template_library
-from app.content.rendering import ContentInvalid, compile_source
 from app.content.service import (
     ContentIncomplete,
     TemplateNameTaken,
