@@ -82,7 +82,7 @@ NAVIGATION = (
     NavigationEntry(_l("E-mail templates"), "content.index", "template", Permission.EDIT_CAMPAIGNS),
     NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES),
     NavigationEntry(_l("Account openings"), "openings.index", "building-bank", Permission.VIEW_REPORTS),
-    NavigationEntry(_l("Local mailbox"), "mailbox.index", "inbox"),
+    NavigationEntry(_l("Local mailbox"), "mailbox.index", "inbox", Permission.OPEN_MAILBOX),
     NavigationEntry(_l("Staff"), "staff.index", "user-cog", Permission.ADMINISTER),
     NavigationEntry(_l("Audit trail"), "audit.index", "history", Permission.VIEW_AUDIT),
 )

@@ -51,7 +51,8 @@ class Permission(StrEnum):
     VIEW_REPORTS = "view reports"
     EXPORT = "export"
     IMPORT_OPENINGS = "import account openings"
-    MANAGE_REPLIES = "read and answer replies"
+    MANAGE_REPLIES = "read replies"
+    OPEN_MAILBOX = "open the local mailbox"
     VIEW_AUDIT = "view the audit trail"
     ADMINISTER = "administer users, branches and settings"
 
@@ -70,6 +71,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.EXPORT,
         Permission.IMPORT_OPENINGS,
         Permission.MANAGE_REPLIES,
+        Permission.OPEN_MAILBOX,
     },
     Role.COMPLIANCE: _EVERY_ROLE_READS
     | {
@@ -108,6 +110,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.REVEAL_CONTACT,
         Permission.VIEW_AUDIT,
         Permission.ADMINISTER,
+        Permission.OPEN_MAILBOX,
     },
 }
 

@@ -125,7 +125,16 @@ def _error(status: int, title: str, message: str) -> tuple[Any, int]:
         return jsonify(error={"status": status, "message": message}), status
     if request.headers.get("HX-Request"):
         return Response(message, status=status, mimetype="text/plain"), status
-    return render_template("error.html", status=status, title=title, message=message), status
+    page = render_template("error.html", status=status, title=title, message=message, back=_page_before())
+    return page, status
+
+
+def _page_before() -> str | None:
+    """The page of ours that a refused form was sent from, to go back to."""
+    parts = urlsplit(request.referrer or "")
+    if request.method != "POST" or parts.netloc != request.host or parts.path == request.path:
+        return None
+    return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
 def _titles() -> dict[int, str]:

@@ -241,3 +241,17 @@ def test_what_clients_reach_from_messages_is_on_their_host(two_hosts: FlaskClien
 
 def test_one_host_serves_both_by_default(config: Config) -> None:
     assert not replace(config, public_url=config.base_url).separate_public_host
+
+
+def test_a_refused_form_leads_back_to_the_page_it_came_from(other_app: Callable[..., Flask]) -> None:
+    other = other_app()
+
+    def refuse() -> str:
+        raise Conflict
+
+    other.add_url_rule("/refuse", "refuse", public(refuse), methods=["POST"])
+    client = other.test_client()
+    page = client.post("/refuse", headers={"Referer": "http://localhost/campaigns/C1?step=2"})
+    assert (page.status_code, 'href="/campaigns/C1?step=2"' in page.text) == (409, True)
+    stranger = client.post("/refuse", headers={"Referer": "http://elsewhere.example/campaigns/C1"})
+    assert "/campaigns/C1" not in stranger.text

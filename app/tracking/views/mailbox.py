@@ -1,11 +1,14 @@
-"""The local mailbox: messages opened, clicked and answered as a client would. Only while no provider is set up."""
+"""The local mailbox: messages opened, clicked and answered as a client would.
+
+Only while no provider is set up, and only for those who try campaigns out: whole messages with addresses are shown.
+"""
 
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
-from app.core.permissions import signed_in
+from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.core.web import sandboxed
 from app.tracking import queries
@@ -18,7 +21,7 @@ bp = Blueprint("mailbox", __name__, url_prefix="/mailbox")
 
 
 @bp.get("")
-@signed_in
+@requires(Permission.OPEN_MAILBOX)
 def index() -> Any:
     recipient = request.args.get("recipient", "").strip()
     page = queries.mailbox_page(
@@ -30,7 +33,7 @@ def index() -> Any:
 
 
 @bp.get("/<int:message_id>")
-@signed_in
+@requires(Permission.OPEN_MAILBOX)
 def show(message_id: int) -> Any:
     message = queries.find_mailbox_message(message_id)
     part = request.args.get("part", "html")
@@ -40,7 +43,7 @@ def show(message_id: int) -> Any:
 
 
 @bp.get("/<int:message_id>/html")
-@signed_in
+@requires(Permission.OPEN_MAILBOX)
 def html(message_id: int) -> Response:
     """The HTML part for the sandboxed frame. Loading it loads its pictures, so the message counts as opened."""
     message = queries.find_mailbox_message(message_id)
@@ -48,7 +51,7 @@ def html(message_id: int) -> Response:
 
 
 @bp.post("/<int:message_id>/answer")
-@signed_in
+@requires(Permission.OPEN_MAILBOX)
 def answer(message_id: int) -> Any:
     message = queries.find_mailbox_message(message_id)
     form = AnswerForm()
