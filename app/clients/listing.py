@@ -28,7 +28,7 @@ from sqlalchemy import (
     union,
 )
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import selectinload
 
 from app.clients.importing.values import BadValue, parse_mobile
 from app.clients.models import Client
@@ -166,7 +166,8 @@ def _stretch(
 ) -> Select[Any]:
     first, tie = parts
     down = descending != backwards
-    query = select(Client).options(joinedload(Client.branch), joinedload(Client.adviser))
+    # The page is read from one index alone; a join here can tempt the planner to sort the whole book instead.
+    query = select(Client).options(selectinload(Client.branch), selectinload(Client.adviser))
     query = query.order_by(*(part.desc() if down else part for part in parts))
     if column in _NULLABLE:
         query = query.where(first.is_(None) if missing else first.is_not(None))
