@@ -37,8 +37,10 @@ def test_after_five_failures_the_right_password_does_not_help_either(page: Page)
 
 def test_signing_in_works_with_the_keyboard_alone(page: Page) -> None:
     page.goto("/sign-in")
+    expect(page.get_by_label("E-mail address")).to_be_focused()
     page.keyboard.type(CHECKER)
     page.keyboard.press("Tab")
+    expect(page.get_by_label("Password")).to_be_focused()
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=re.compile("Good day"))).to_be_visible()
