@@ -8,18 +8,18 @@ import os
 
 from celery.signals import setup_logging, worker_process_init
 
-from app import create_app
+from app import start
 from app.core.queues import celery_app, dispose_inherited_connections
 from app.wiring import load_tasks
 
-flask_app = create_app(web=False)
+flask_app = start(web=False)
 load_tasks(os.environ.get("WORKER_QUEUES"))
 celery = celery_app
 
 
 @setup_logging.connect
 def keep_our_logging(**_: object) -> None:
-    """Celery leaves logging alone: `create_app` has configured it."""
+    """Celery leaves logging alone: `start` has configured it."""
 
 
 @worker_process_init.connect

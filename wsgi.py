@@ -6,8 +6,8 @@ Where no addresses are set, the embedded servers of a running `make run` are use
 import os
 from pathlib import Path
 
-from app import create_app
+from app import start
 from app.core.embedded import adopt_running
 
 adopt_running(Path(os.environ.get("VAR_DIR", "var")).resolve(), os.environ)
-app = create_app()
+app = start()

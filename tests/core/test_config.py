@@ -1,6 +1,8 @@
 """Settings: what is malformed stops the start with a sentence that names the variable."""
 
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -137,3 +139,17 @@ def test_a_data_folder_that_cannot_be_made_stops_the_start(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"^VAR_DIR must be a folder"):
         loaded(tmp_path / "file" / "var")
+
+
+@pytest.mark.parametrize("module", ["wsgi", "worker"])
+def test_a_process_with_a_bad_setting_ends_with_the_sentence_alone(servers: dict[str, str], module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {module}"],
+        env=servers | {"EMAIL_CHANNEL": "pigeon"},
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip() == "Bellwether cannot start. EMAIL_CHANNEL must be one of mailbox, smtp, sendgrid."
