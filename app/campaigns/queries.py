@@ -23,6 +23,7 @@ from app.campaigns.models import Campaign, CampaignSegment, State
 from app.clients.queries import visible_clients
 from app.core.errors import NotFound
 from app.core.extensions import db
+from app.core.paging import newest_first
 from app.users.models import Branch, User
 
 PAGE = 50
@@ -68,24 +69,9 @@ def campaign_page(
     older_than: int | None = None,
 ) -> CampaignPage:
     """50 campaigns a page by falling id. `state`: one of State, "open" or all; `search` is for code and name."""
-    upwards = newer_than is not None
-    query = select(Campaign).options(joinedload(Campaign.owner)).where(_wanted(viewer, state, tag, search))
-    if newer_than is not None:
-        query = query.where(Campaign.id > newer_than).order_by(Campaign.id)
-    else:
-        query = query.order_by(Campaign.id.desc())
-        if older_than is not None:
-            query = query.where(Campaign.id < older_than)
-    found = list(db.session.scalars(query.limit(PAGE + 1)))
-    more = len(found) > PAGE
-    page = found[:PAGE]
-    if upwards:
-        page.reverse()
-    if not page:
-        return CampaignPage([], None, None)
-    has_newer = more if upwards else older_than is not None
-    has_older = True if upwards else more
-    return CampaignPage(page, page[0].id if has_newer else None, page[-1].id if has_older else None)
+    query = select(Campaign, Campaign.id).options(joinedload(Campaign.owner)).where(_wanted(viewer, state, tag, search))
+    page = newest_first(query, Campaign.id.expression, newer_than=newer_than, older_than=older_than, size=PAGE)
+    return CampaignPage([row[0] for row in page.rows], page.newer, page.older)
 
 
 def campaign_counts(*, viewer: User) -> dict[str, int]:

@@ -19,6 +19,7 @@ from app.clients.models import Client
 from app.clients.queries import visible_clients
 from app.core.clock import now
 from app.core.extensions import Timestamp, db
+from app.core.paging import newest_first
 from app.core.permissions import Permission, allows
 from app.delivery.models import Batch, Message, MessageState, Run
 from app.reports.response import Outcome, Row, campaign_runs, headlines, message_scope
@@ -192,30 +193,18 @@ def report_page(
     size: int = REPORTS_PAGE,
 ) -> ReportPage:
     """One page of the campaigns that were launched and that the viewer may see."""
-    upwards = newer_than is not None
-    query = select(Campaign).where(visible_to(viewer), Campaign.launched_at.is_not(None))
+    query = select(Campaign, Campaign.id).where(visible_to(viewer), Campaign.launched_at.is_not(None))
     for word in search.split():
         query = query.where(
             or_(Campaign.name.icontains(word, autoescape=True), Campaign.code.icontains(word, autoescape=True))
         )
-    if newer_than is not None:
-        query = query.where(Campaign.id > newer_than).order_by(Campaign.id)
-    else:
-        query = query.order_by(Campaign.id.desc())
-        if older_than is not None:
-            query = query.where(Campaign.id < older_than)
-    found = list(db.session.scalars(query.limit(size + 1)))
-    more = len(found) > size
-    page = found[:size]
-    if upwards:
-        page.reverse()
-    if not page:
-        return ReportPage([], None, None)
-    rows = headlines(page, viewer)
+    page = newest_first(query, Campaign.id.expression, newer_than=newer_than, older_than=older_than, size=size)
+    campaigns = [row[0] for row in page.rows]
+    rows = headlines(campaigns, viewer) if campaigns else {}
     return ReportPage(
-        lines=[(campaign, rows[campaign.id]) for campaign in page],
-        newer_than=page[0].id if (more if upwards else older_than is not None) else None,
-        older_than=page[-1].id if upwards or more else None,
+        lines=[(campaign, rows[campaign.id]) for campaign in campaigns],
+        newer_than=page.newer,
+        older_than=page.older,
     )
 
 

@@ -1,12 +1,10 @@
 """Reads of tracking: replies, account openings, the local mailbox, and what a client's time line shows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import Row, func, select
 
 from app.campaigns.models import Campaign
 from app.channels.email.models import MailboxMessage
@@ -15,43 +13,10 @@ from app.clients.queries import visible_clients
 from app.clients.timeline import TimelineEntry
 from app.core.errors import NotFound
 from app.core.extensions import db
+from app.core.paging import Page, newest_first
 from app.delivery.models import Message
 from app.tracking.models import AccountOpening, Attribution, OpeningImport, Reply
 from app.users.models import User
-
-PAGE = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a list read by id, newest first; `newer` and `older` are ids to go on from."""
-
-    rows: Sequence[Row[Any]]
-    newer: int | None
-    older: int | None
-
-
-def _page(
-    query: Select[*tuple[Any, ...]], key: ColumnElement[int], *, newer_than: int | None, older_than: int | None
-) -> Page:
-    """`query` must select `key` as a column named id."""
-    backwards = newer_than is not None
-    if newer_than is not None:
-        query = query.where(key > newer_than).order_by(key.asc())
-    else:
-        query = query.order_by(key.desc())
-        if older_than is not None:
-            query = query.where(key < older_than)
-    found = list(db.session.execute(query.limit(PAGE + 1)).all())
-    more, rows = len(found) > PAGE, found[:PAGE]
-    if backwards:
-        rows.reverse()
-    if not rows:
-        return Page([], None, None)
-    has_newer = more if backwards else older_than is not None
-    has_older = backwards or more
-    return Page(rows, rows[0].id if has_newer else None, rows[-1].id if has_older else None)
-
 
 # ---- Replies --------------------------------------------------------------------------------------------------------
 
@@ -73,7 +38,7 @@ def replies_page(*, user: User, kind: str, campaign_code: str, newer_than: int |
         query = query.where(Reply.kind == kind)
     if campaign_code:
         query = query.where(Campaign.code == campaign_code)
-    return _page(query, Reply.id.expression, newer_than=newer_than, older_than=older_than)
+    return newest_first(query, Reply.id.expression, newer_than=newer_than, older_than=older_than)
 
 
 def find_reply(reply_id: int, *, user: User) -> tuple[Reply, Client, Campaign, Message]:
@@ -133,7 +98,7 @@ def openings_page(*, user: User, state: str, newer_than: int | None, older_than:
         query = query.where(AccountOpening.client_id.is_(None))
     elif state == "waiting":
         query = query.where(AccountOpening.attributed_at.is_(None))
-    return _page(query, AccountOpening.id.expression, newer_than=newer_than, older_than=older_than)
+    return newest_first(query, AccountOpening.id.expression, newer_than=newer_than, older_than=older_than)
 
 
 def newest_imports() -> Sequence[OpeningImport]:
@@ -157,7 +122,7 @@ def mailbox_page(*, recipient: str, newer_than: int | None, older_than: int | No
     query = select(MailboxMessage.id, MailboxMessage.recipient, MailboxMessage.subject, MailboxMessage.received_at)
     if recipient:
         query = query.where(func.lower(MailboxMessage.recipient).startswith(recipient.lower(), autoescape=True))
-    return _page(query, MailboxMessage.id.expression, newer_than=newer_than, older_than=older_than)
+    return newest_first(query, MailboxMessage.id.expression, newer_than=newer_than, older_than=older_than)
 
 
 def find_mailbox_message(message_id: int) -> MailboxMessage:
