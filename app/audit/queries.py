@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Text, column, or_, select, table, true
+from sqlalchemy import BigInteger, ColumnElement, Text, column, or_, select, table
 
 from app.audit.models import AuditEntry
-from app.core.extensions import db
+from app.core.paging import newest_first
 
 PAGE = 50
 
@@ -23,7 +22,7 @@ _branch = table("branch", column("id", BigInteger), column("path", Text))
 class AuditPage:
     """Rows (entry, person's name or None for the system), newest first, and the ids to go on from."""
 
-    rows: Sequence[Row[tuple[AuditEntry, Any]]]
+    rows: Sequence[tuple[AuditEntry, str | None]]
     newer: int | None
     older: int | None
 
@@ -45,28 +44,13 @@ def audit_page(
     the name or e-mail address. `since` <= at < `until`. `newer_than` and `older_than` are entry ids at the page's
     edge; at most one of them is given.
     """
-    backwards = newer_than is not None
-    position: ColumnElement[bool] = true()
-    if newer_than is not None:
-        position = AuditEntry.id > newer_than
-    elif older_than is not None:
-        position = AuditEntry.id < older_than
     query = (
-        select(AuditEntry, _person.c.name)
+        select(AuditEntry, _person.c.name, AuditEntry.id)
         .outerjoin(_person, _person.c.id == AuditEntry.actor_id)
-        .where(position, *_conditions(scope_path, person, subject, subject_id, since, until))
-        .order_by(AuditEntry.id.asc() if backwards else AuditEntry.id.desc())
-        .limit(PAGE + 1)
+        .where(*_conditions(scope_path, person, subject, subject_id, since, until))
     )
-    found = db.session.execute(query).all()
-    more, rows = len(found) > PAGE, list(found[:PAGE])
-    if backwards:
-        rows.reverse()
-    if not rows:
-        return AuditPage([], None, None)
-    has_newer = more if backwards else older_than is not None
-    has_older = True if backwards else more
-    return AuditPage(rows, rows[0][0].id if has_newer else None, rows[-1][0].id if has_older else None)
+    page = newest_first(query, AuditEntry.id.expression, newer_than=newer_than, older_than=older_than, size=PAGE)
+    return AuditPage([(row[0], row[1]) for row in page.rows], page.newer, page.older)
 
 
 def _conditions(
