@@ -139,7 +139,8 @@ def prepare_campaign(page: Page) -> None:
 
     page.get_by_label("Subject").fill("A better rate for {{ client.name | default: 'you' }}")
     page.get_by_label("Written in").select_option(label="MJML")
-    editor = page.get_by_role("textbox", name="Body")
+    # Before its script has run the plain text area stands there, under the same name, and is then hidden.
+    editor = page.locator(".email-editor").get_by_role("textbox", name="Body")
     editor.click()
     page.keyboard.insert_text(BODY)
     preview = page.frame_locator("iframe[name^=preview]:not(.is-loading)")
