@@ -4,6 +4,10 @@ import app.audiences.models
 import app.audit.models
 import app.campaigns.models
 import app.channels.email.models
+import app.clients.classes.models
+import app.clients.engagement.models
+import app.clients.holdings.models
+import app.clients.metrics.models
 import app.clients.models
 import app.content.models
 import app.core.files

@@ -1,17 +1,21 @@
 """Runs migrations over the app's own engine, in one transaction each."""
 
+import re
+
 from alembic import context
 from flask import current_app
 
 import app.models  # noqa: F401  every table must be known
 from app.core.extensions import Base, db
 
+PARTITION = re.compile(r"(event|balance|transaction)_(\d{6}|default)$")
+
 
 def include_object(item, name, kind, reflected, compare_to):
-    """Leave the monthly partitions of `event` alone: they are made at run time, not by models."""
-    if kind == "table" and reflected and name.startswith("event_"):
+    """Leave the monthly partitions alone: they are made at run time, not by models."""
+    if kind == "table" and reflected and PARTITION.match(name):
         return False
-    return not (kind == "index" and reflected and item.table.name.startswith("event_"))
+    return not (kind == "index" and reflected and PARTITION.match(item.table.name))
 
 
 def run() -> None:

@@ -15,7 +15,8 @@ from sqlalchemy import ColumnElement, Date, Integer, cast, func, literal, select
 from sqlalchemy.orm import aliased
 
 from app.clients.contactability import exclusion_reason
-from app.clients.models import EXCLUDING_FLAGS, STATUSES, Account, Client, CustomField, Transaction
+from app.clients.holdings.models import Account, Transaction
+from app.clients.models import EXCLUDING_FLAGS, STATUSES, Client, CustomField
 from app.core.extensions import db
 from app.core.permissions import Role
 from app.users.models import Branch, User

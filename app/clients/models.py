@@ -30,7 +30,7 @@ CHANNELS = ("email", "sms", "call")
 
 # Custom fields live in preallocated typed columns of the client row ("slots"), mapped by their definition:
 # a filter on one is as fast as on a built-in field, and defining a field needs no change of the table.
-SLOTS = {"text": 24, "number": 24, "date": 12, "yesno": 12}
+SLOTS = {"text": 24, "number": 24, "date": 12, "yesno": 12, "list": 8}
 SLOT_KINDS = {
     "text": "text",
     "choice": "text",
@@ -38,8 +38,9 @@ SLOT_KINDS = {
     "money": "number",
     "date": "date",
     "yesno": "yesno",
+    "multichoice": "list",
 }
-_SLOT_TYPES: dict[str, Any] = {"text": Text, "number": Double, "date": Date, "yesno": Boolean}
+_SLOT_TYPES: dict[str, Any] = {"text": Text, "number": Double, "date": Date, "yesno": Boolean, "list": ARRAY(Text)}
 
 
 def slot_name(kind: str, position: int) -> str:
@@ -63,6 +64,11 @@ class Client(Model):
         Index("ix_client_mobile", "mobile"),
         Index("ix_client_branch_id", "branch_id", "id"),
         Index("ix_client_adviser_id", "adviser_id", "id"),
+        Index(
+            "ix_client_second_adviser_id", "second_adviser_id", postgresql_where=text("second_adviser_id IS NOT NULL")
+        ),
+        Index("ix_client_identity_number", "identity_number", postgresql_where=text("identity_number IS NOT NULL")),
+        Index("ix_client_merged_into_id", "merged_into_id", postgresql_where=text("merged_into_id IS NOT NULL")),
         Index("ix_client_name_order", "name", "id"),
         Index("ix_client_total_assets", "total_assets", "id"),
         Index("ix_client_opened_on", "opened_on", "id"),
@@ -84,11 +90,16 @@ class Client(Model):
     time_zone: Mapped[str | None]
     branch_id: Mapped[int] = mapped_column(ForeignKey("branch.id"))
     adviser_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    second_adviser_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    identity_number: Mapped[str | None]
+    merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("client.id"))
     status: Mapped[str] = mapped_column(default="client", server_default="client")
     source: Mapped[str | None]
     risk_level: Mapped[int | None] = mapped_column(SmallInteger)
     risk_assessed_on: Mapped[date | None] = mapped_column(Date)
     qualified_investor: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")
+    professional_investor: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")
+    referred_by_id: Mapped[int | None] = mapped_column(ForeignKey("client.id"))
     opened_on: Mapped[date | None] = mapped_column(Date)
     total_assets: Mapped[Decimal | None] = mapped_column(Numeric(18, 2))
     flags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
@@ -96,11 +107,15 @@ class Client(Model):
     email_consent: Mapped[bool | None] = mapped_column(Boolean)
     sms_consent: Mapped[bool | None] = mapped_column(Boolean)
     call_consent: Mapped[bool | None] = mapped_column(Boolean)
+    personalisation_refused: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")
+    email_problem: Mapped[str | None]
+    mobile_problem: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 
     branch: Mapped[Branch] = relationship()
-    adviser: Mapped[User | None] = relationship()
+    adviser: Mapped[User | None] = relationship(foreign_keys=[adviser_id])
+    second_adviser: Mapped[User | None] = relationship(foreign_keys=[second_adviser_id])
 
 
 for _kind, _count in SLOTS.items():
@@ -156,53 +171,6 @@ class Suppression(Model):
     reason: Mapped[str]
     source: Mapped[str]
     at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
-
-
-class Account(Model):
-    """An account a client holds with the firm (or, for custody, with a partner bank)."""
-
-    __tablename__ = "account"
-    __table_args__ = (Index("ix_account_client_id", "client_id"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    client_id: Mapped[int] = mapped_column(ForeignKey("client.id"))
-    number: Mapped[str] = mapped_column(unique=True)
-    kind: Mapped[str]
-    currency: Mapped[str] = mapped_column(default="CNY", server_default="CNY")
-    opened_on: Mapped[date | None] = mapped_column(Date)
-    closed_on: Mapped[date | None] = mapped_column(Date)
-    branch_id: Mapped[int | None] = mapped_column(ForeignKey("branch.id"))
-    partner_bank: Mapped[str | None]
-
-
-class Balance(Model):
-    """What an account held at the end of a day."""
-
-    __tablename__ = "balance"
-
-    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), primary_key=True)
-    on_date: Mapped[date] = mapped_column(Date, primary_key=True)
-    amount: Mapped[Decimal] = mapped_column(Numeric(18, 2))
-
-
-class Transaction(Model):
-    """Money or securities moving on an account; unique by source and the source's own id."""
-
-    __tablename__ = "transaction"
-    __table_args__ = (
-        UniqueConstraint("source", "external_id"),
-        Index("ix_transaction_account_id", "account_id", "on_date"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
-    source: Mapped[str]
-    external_id: Mapped[str]
-    on_date: Mapped[date] = mapped_column(Date)
-    kind: Mapped[str]
-    amount: Mapped[Decimal] = mapped_column(Numeric(18, 2))
-    fee: Mapped[Decimal] = mapped_column(Numeric(18, 2), default=Decimal(0), server_default="0")
-    order_channel: Mapped[str | None]
 
 
 class ClientImport(Model):

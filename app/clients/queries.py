@@ -11,11 +11,10 @@ from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import joinedload
 
+from app.clients.holdings.models import Account, Balance
 from app.clients.models import (
     SLOT_KINDS,
     SLOTS,
-    Account,
-    Balance,
     Client,
     ClientImport,
     Consent,

@@ -18,6 +18,7 @@ from sqlalchemy import text
 from app.clients.models import CustomField
 from app.core.clock import today
 from app.core.extensions import db
+from app.core.partitions import ensure_months
 from app.demo.names import DOMAINS, company, mobile, person
 
 CITIES = {
@@ -74,8 +75,10 @@ _CLIENT_COLUMNS = (
 )  # fmt: skip
 _CONSENT_COLUMNS = ("client_id", "channel", "purpose", "granted", "source", "wording", "at")
 _ACCOUNT_COLUMNS = ("id", "client_id", "number", "kind", "opened_on", "branch_id", "partner_bank")
-_BALANCE_COLUMNS = ("account_id", "on_date", "amount")
-_TRANSACTION_COLUMNS = ("account_id", "source", "external_id", "on_date", "kind", "amount", "fee", "order_channel")
+_BALANCE_COLUMNS = ("account_id", "client_id", "on_date", "amount")
+_TRANSACTION_COLUMNS = (
+    "account_id", "client_id", "source", "external_id", "on_date", "kind", "amount", "fee", "order_channel",
+)  # fmt: skip
 
 
 def write_book(*, count: int, outlets: Sequence[Outlet], custom: dict[str, CustomField], random: Random) -> None:
@@ -91,6 +94,9 @@ def write_book(*, count: int, outlets: Sequence[Outlet], custom: dict[str, Custo
     copy("client", (*_CLIENT_COLUMNS, *slots), rows.clients)
     copy("consent", _CONSENT_COLUMNS, rows.consents)
     copy("account", _ACCOUNT_COLUMNS, rows.accounts)
+    for table, place in (("balance", 2), ("transaction", 4)):
+        days = [row[place] for row in getattr(rows, f"{table}s")] or [today()]
+        ensure_months(table, min(days), max(days))
     copy("balance", _BALANCE_COLUMNS, rows.balances)
     copy("transaction", _TRANSACTION_COLUMNS, rows.transactions)
     for table in ("client", "account"):
@@ -297,12 +303,12 @@ class _Maker:
         for end in reversed(self.month_ends):
             if end < opened:
                 break
-            self.rows.balances.append((account_id, end, round(amount, 2)))
+            self.rows.balances.append((account_id, self.id, end, round(amount, 2)))
             amount /= 1 + drift + 0.14 * (self.random.random() - 0.5)
         else:
             return
         if opened > self.month_ends[-1]:  # too new for a month's end: what it holds now
-            self.rows.balances.append((account_id, self.today - timedelta(days=1), round(amount, 2)))
+            self.rows.balances.append((account_id, self.id, self.today - timedelta(days=1), round(amount, 2)))
 
     def _transactions(self, account_id: int, opened: date, kind: str, amount: float) -> None:
         """The last 90 days of those who trade; the last trade of the dormant lies longer back."""
@@ -326,7 +332,17 @@ class _Maker:
         fee = round(value * (0.0015 if kind == "fund" else 0.0003), 2)
         number = len(self.rows.transactions) + 1
         self.rows.transactions.append(
-            (account_id, "demo", f"T{number:07}", day, random.choice(verbs), value, fee, random.choice(ORDER_CHANNELS))
+            (
+                account_id,
+                self.id,
+                "demo",
+                f"T{number:07}",
+                day,
+                random.choice(verbs),
+                value,
+                fee,
+                random.choice(ORDER_CHANNELS),
+            )
         )
 
 

@@ -19,7 +19,8 @@ from app.audit.models import AuditEntry
 from app.campaigns.market_profiles import MARKET_PROFILES
 from app.campaigns.models import Campaign, CampaignSegment, Seed, State, Step
 from app.campaigns.service import create_campaign, set_content, set_seeds, set_segments, submit
-from app.clients.models import Account, Client
+from app.clients.holdings.models import Account
+from app.clients.models import Client
 from app.clients.service import withdraw_consent
 from app.content.service import create_content
 from app.content.starters import starter

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from flask_login import UserMixin
-from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, func, text
+from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, Integer, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import Text
@@ -29,8 +29,27 @@ class Branch(Model):
     parent: Mapped["Branch | None"] = relationship(remote_side=[id])
 
 
+class Team(Model):
+    """Advisers who work together, a tree of its own beside the branches. `path` is `/2/7/`, its own id last."""
+
+    __tablename__ = "team"
+    __table_args__ = (Index("ix_team_path", "path", postgresql_ops={"path": "text_pattern_ops"}),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("team.id"))
+    path: Mapped[str] = mapped_column(default="", server_default="")
+
+    parent: Mapped["Team | None"] = relationship(remote_side=[id])
+
+
 class User(Model, UserMixin):  # type: ignore[misc]
-    """A member of staff. `sign_in_version` rises with every password change and ends older sessions."""
+    """A member of staff. `sign_in_version` rises with every password change and ends older sessions.
+
+    `client_capacity` is how many clients an adviser may own (None: the firm's default); `marketing_post` is False for
+    counter, compliance and IT staff, who get no targets or tasks; `registration_number` is that of a registered
+    investment adviser; an account with `frozen_at` cannot sign in, while its clients wait for a successor.
+    """
 
     __tablename__ = "user_account"
     __table_args__ = (
@@ -45,6 +64,12 @@ class User(Model, UserMixin):  # type: ignore[misc]
     password_hash: Mapped[str]
     roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
     branch_id: Mapped[int] = mapped_column(ForeignKey("branch.id"))
+    team_id: Mapped[int | None] = mapped_column(ForeignKey("team.id"))
+    leads_team: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")
+    client_capacity: Mapped[int | None] = mapped_column(Integer)
+    marketing_post: Mapped[bool] = mapped_column(Boolean, default=True, server_default="true")
+    registration_number: Mapped[str | None]
+    frozen_at: Mapped[datetime | None] = mapped_column(Timestamp)
     locale: Mapped[str | None]
     active: Mapped[bool] = mapped_column(Boolean, default=True)
     failed_sign_ins: Mapped[int] = mapped_column(default=0)
@@ -55,6 +80,7 @@ class User(Model, UserMixin):  # type: ignore[misc]
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 
     branch: Mapped[Branch] = relationship()
+    team: Mapped[Team | None] = relationship()
 
     @property
     def is_active(self) -> bool:

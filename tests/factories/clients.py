@@ -8,8 +8,10 @@ from typing import Any
 
 from sqlalchemy import func, insert, select
 
-from app.clients.models import Account, Balance, Client, Consent, CustomField
+from app.clients.holdings.models import Account, Balance
+from app.clients.models import Client, Consent, CustomField
 from app.core.extensions import db
+from app.core.partitions import ensure_months
 from app.users.models import Branch
 
 _CHUNK = 5_000
@@ -85,6 +87,8 @@ def make_account(client: Client, *, balance: Decimal | None = None, **fields: An
     db.session.add(account)
     db.session.flush()
     if balance is not None:
-        db.session.add(Balance(account_id=account.id, on_date=date(2026, 1, 31), amount=balance))
+        on_date = date(2026, 1, 31)
+        ensure_months("balance", on_date, on_date)
+        db.session.add(Balance(account_id=account.id, client_id=client.id, on_date=on_date, amount=balance))
     db.session.commit()
     return account

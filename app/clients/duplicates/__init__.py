@@ -1,0 +1,1 @@
+"""Clients who are in the book twice: found, shown, merged."""

@@ -1,0 +1,1 @@
+"""Accounts, balances, transactions and positions from files of the core systems, again and again."""

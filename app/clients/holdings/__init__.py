@@ -1,0 +1,1 @@
+"""What clients hold: accounts, what lies on them, what moves on them, and the products bought."""
