@@ -18,7 +18,7 @@ OUTFLOWS = ("withdrawal", "transfer_out")
 
 
 def _of_account() -> ForeignKeyConstraint:
-    """A row belongs to an account and to the client of that account; if the account moves (a merge), so does the row."""
+    """A row belongs to an account and to that account's client; where the account moves (a merge), so does the row."""
     return ForeignKeyConstraint(["account_id", "client_id"], ["account.id", "account.client_id"], onupdate="CASCADE")
 
 
