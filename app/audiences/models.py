@@ -1,10 +1,10 @@
-"""Segments (rules with a name) and snapshots (an audience frozen as a set of client ids)."""
+"""Segments (rules with a name), snapshots (an audience frozen as a set of client ids), and the days of a segment."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pyroaring import BitMap64
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, func, text
+from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, LargeBinary, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -36,7 +36,11 @@ class Segment(Model):
 
 
 class Snapshot(Model):
-    """A frozen set of client ids as a serialised Roaring bitmap, with the rule it came from."""
+    """A frozen set of client ids as a serialised Roaring bitmap, with the rule it came from.
+
+    `exclusions` counts by reason those of the rule whom marketing by e-mail could not have reached at that moment;
+    None where the set itself is what remained after exclusions.
+    """
 
     __tablename__ = "snapshot"
     __table_args__ = (CheckConstraint("size >= 0", name="size"),)
@@ -48,8 +52,30 @@ class Snapshot(Model):
     sentence: Mapped[str | None]
     bitmap: Mapped[bytes] = mapped_column(LargeBinary)
     size: Mapped[int]
+    exclusions: Mapped[dict[str, int] | None] = mapped_column(JSONB)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+    created_by: Mapped[User | None] = relationship()
 
     @property
     def client_ids(self) -> BitMap64:
         return BitMap64.deserialize(self.bitmap)
+
+
+class SegmentDay(Model):
+    """Who was in a segment on a day. The size stays for good; the bitmap for some weeks, and of first days of months
+    for a year (see `history.py`). Both are None where the segment could not be counted that day."""
+
+    __tablename__ = "segment_day"
+
+    segment_id: Mapped[int] = mapped_column(ForeignKey("segment.id"), primary_key=True)
+    on_date: Mapped[date] = mapped_column(Date, primary_key=True)
+    version: Mapped[int]
+    size: Mapped[int | None]
+    bitmap: Mapped[bytes | None] = mapped_column(LargeBinary)
+    counted_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+    @property
+    def client_ids(self) -> BitMap64 | None:
+        return BitMap64.deserialize(self.bitmap) if self.bitmap is not None else None

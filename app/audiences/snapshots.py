@@ -10,13 +10,14 @@ from pyroaring import BitMap64
 from sqlalchemy import ColumnElement, Text, case, func, literal, or_, select, true
 
 from app.audiences.compiler import condition
-from app.audiences.fields import load_catalogue
+from app.audiences.fields import Catalogue, load_catalogue
 from app.audiences.models import Segment, Snapshot
 from app.audiences.rules import Rule, RuleJson
 from app.clients.contactability import REASON_LABELS as CONTACT_REASONS
 from app.clients.contactability import exclusion_reason
 from app.clients.models import Client
 from app.core.extensions import db
+from app.core.permissions import Actor
 
 EXCLUDED_SEGMENT = "excluded_segment"
 REASON_LABELS: dict[str, object] = {EXCLUDED_SEGMENT: _l("In an excluded segment"), **CONTACT_REASONS}
@@ -47,6 +48,11 @@ def client_ids(where: ColumnElement[bool]) -> BitMap64:
     return _bitmap(db.session.scalar(select(func.array_agg(Client.id)).where(where)))
 
 
+def rule_ids(rule: Rule, *, catalogue: Catalogue, today: date) -> BitMap64:
+    """The ids of the clients of a rule in the whole book, with relative dates as of a day."""
+    return client_ids(condition(rule, catalogue=catalogue, today=today))
+
+
 def freeze(
     *,
     name: str,
@@ -54,6 +60,8 @@ def freeze(
     segment: Segment | None = None,
     rule: RuleJson | None = None,
     sentence: str | None = None,
+    exclusions: dict[str, int] | None = None,
+    actor: Actor | None = None,
 ) -> Snapshot:
     """Keep a set of client ids for good, in the current transaction, with the rule it came from as evidence."""
     snapshot = Snapshot(
@@ -63,6 +71,8 @@ def freeze(
         sentence=sentence,
         bitmap=ids.serialize(),
         size=len(ids),
+        exclusions=exclusions,
+        created_by_id=actor.id if actor else None,
     )
     db.session.add(snapshot)
     db.session.flush()
@@ -147,3 +157,33 @@ def _bitmap(ids: Sequence[int] | None) -> BitMap64:
 
 def _in_order(counts: dict[Any, int]) -> dict[str, int]:
     return {reason: counts[reason] for reason in REASON_LABELS if reason in counts}
+
+
+# ---- Set algebra ----------------------------------------------------------------------------------------------------
+
+
+def overlap_matrix(sets: Sequence[BitMap64]) -> list[list[int]]:
+    """How many clients each pair of sets shares; the diagonal is the size of each."""
+    matrix = [[0] * len(sets) for _row in sets]
+    for row, one in enumerate(sets):
+        matrix[row][row] = len(one)
+        for column in range(row):
+            matrix[row][column] = matrix[column][row] = one.intersection_cardinality(sets[column])
+    return matrix
+
+
+def regions(sets: Sequence[BitMap64]) -> dict[tuple[int, ...], int]:
+    """How many clients are in exactly these sets (by position) and in no other: the fields of a Venn diagram.
+
+    Regions without clients are left out. For some few sets: there are 2**n - 1 of them.
+    """
+    found: dict[tuple[int, ...], int] = {}
+    for pattern in range(1, 1 << len(sets)):
+        inside = tuple(place for place in range(len(sets)) if pattern >> place & 1)
+        shared = BitMap64.intersection(*(sets[place] for place in inside))
+        for place, other in enumerate(sets):
+            if place not in inside:
+                shared -= other
+        if shared:
+            found[inside] = len(shared)
+    return found

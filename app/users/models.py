@@ -92,7 +92,11 @@ class User(Model, UserMixin):  # type: ignore[misc]
 
 
 class ApiKey(Model):
-    """A key for the HTTP interface. Only a SHA-256 of it is kept; `prefix` tells keys apart on screen."""
+    """A key for the HTTP interface. Only a SHA-256 of it is kept; `prefix` tells keys apart on screen.
+
+    `resources` are the parts of the interface it opens. What it reads of clients is limited as for the person who
+    made it, and ends with that person's account.
+    """
 
     __tablename__ = "api_key"
 
@@ -100,6 +104,7 @@ class ApiKey(Model):
     name: Mapped[str]
     prefix: Mapped[str]
     digest: Mapped[str] = mapped_column(unique=True)
+    resources: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{account-openings}")
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
     last_used_at: Mapped[datetime | None] = mapped_column(Timestamp)
