@@ -6,6 +6,7 @@ import app.campaigns.models
 import app.channels.email.models
 import app.clients.classes.models
 import app.clients.engagement.models
+import app.clients.feeds.models
 import app.clients.holdings.models
 import app.clients.metrics.models
 import app.clients.models

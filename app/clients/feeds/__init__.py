@@ -1,1 +1,1 @@
-"""Accounts, balances, transactions and positions from files of the core systems, again and again."""
+"""Files that arrive again and again: accounts, balances, transactions, positions and facts of clients."""
