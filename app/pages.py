@@ -7,6 +7,7 @@ from flask_babel import lazy_gettext as _l
 
 from app.api.v1 import bp as api_v1
 from app.audiences.cli import segments_cli
+from app.audiences.snapshot_views import snapshots
 from app.audiences.usage import register_usage
 from app.audiences.views import audiences
 from app.audit.views import audit
@@ -43,6 +44,7 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(audit)
     app.register_blueprint(clients)
     app.register_blueprint(audiences)
+    app.register_blueprint(snapshots)
     app.register_blueprint(content)
     app.register_blueprint(campaigns)
     register_usage(segment_uses)

@@ -18,7 +18,7 @@ from app.audiences.rules import Rule, RuleError, parse_rule
 from app.clients.contactability import exclusion_reason
 from app.clients.masking import mask_email
 from app.clients.models import Client
-from app.clients.queries import visible_clients
+from app.clients.queries import sees_whole_book, visible_clients
 from app.core.errors import AppError, NotFound
 from app.core.extensions import db
 from app.users.models import Branch, User
@@ -196,7 +196,10 @@ def preview(rule: Rule, *, user: User | None, time_limit_ms: int | None = None) 
 def count_whole_book(rule: Rule, *, time_limit_ms: int | None = None) -> int:
     """How many of all clients match. Raises TooSlow."""
     with time_limit(time_limit_ms):
-        return db.session.scalar(select(func.count(Client.id)).where(condition(rule))) or 0
+        return (
+            db.session.scalar(select(func.count()).select_from(Client).where(condition(rule), visible_clients(None)))
+            or 0
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +233,7 @@ def segment_counts(
                 .where(visible)
             ).one()
     except TooSlow:
-        return SegmentCounts(remembered if visible.compare(true()) else unknown, live=False)
+        return SegmentCounts(remembered if sees_whole_book(user) else unknown, live=False)
     return SegmentCounts(unknown | dict(zip(known, row, strict=True)), live=True)
 
 
@@ -287,3 +290,8 @@ def _sample(where: ColumnElement[bool], order: Any, limit: int) -> list[SampleCl
         .limit(limit)
     )
     return [SampleClient(**(row._asdict() | {"email": mask_email(row.email)})) for row in rows]
+
+
+def clients_with(ids: Sequence[int], *, user: User | None) -> list[SampleClient]:
+    """These clients, as far as the person may see them, in the order of their ids."""
+    return _sample(Client.id.in_(ids) & visible_clients(user), Client.id, len(ids)) if ids else []

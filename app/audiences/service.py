@@ -1,24 +1,32 @@
 """Verbs on segments."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from pyroaring import BitMap64
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from app.audiences.fields import load_catalogue
-from app.audiences.models import Segment
-from app.audiences.queries import count_whole_book
+from app.audiences.models import Segment, Snapshot
+from app.audiences.overlap import combine, combined_sentence
+from app.audiences.queries import count_whole_book, time_limit
 from app.audiences.rules import RuleJson, dump_rule, parse_rule
+from app.audiences.sentence import sentence
+from app.audiences.snapshots import exclusion_counts, freeze
 from app.audit.service import record
+from app.clients.queries import visible_clients
 from app.core import guards
 from app.core.clock import now
 from app.core.errors import AppError, Conflict
 from app.core.extensions import db
 from app.core.permissions import Actor
+from app.users.models import User
 
 MAX_NAME = 100
+FREEZE_LIMIT_MS = 20_000
 ARCHIVE = "archive segment"  # what `core.guards` is asked; campaigns answer
 EDIT = "edit segment"
 
@@ -37,6 +45,11 @@ class NameTaken(Conflict):
 
 class ChangedMeanwhile(Conflict):
     message = _l("Somebody else has changed this segment. Reload the page and make your change again.")
+
+
+class NothingChosen(AppError):
+    message = _l("Choose at least one segment or frozen audience.")
+    status = 422
 
 
 class Archived(Conflict):
@@ -125,6 +138,53 @@ def recount(*, segment: Segment) -> int:
     count = count_whole_book(parse_rule(segment.rule, load_catalogue()))
     segment.last_count, segment.last_counted_at = count, now()
     return count
+
+
+def freeze_segment(*, segment: Segment, actor: User | None) -> Snapshot:
+    """Keep who is in a segment now, among the clients the person may see, and why mail could not reach some of them.
+
+    Raises RuleError or TooSlow.
+    """
+    catalogue = load_catalogue()
+    rule = parse_rule(segment.rule, catalogue)
+    with time_limit(FREEZE_LIMIT_MS):
+        audience = exclusion_counts(
+            included=[rule], excluded=[], channel="email", purpose="marketing", visible=visible_clients(actor)
+        )
+    snapshot = freeze(
+        name=segment.name,
+        ids=audience.matched,
+        segment=segment,
+        rule=segment.rule,
+        sentence=sentence(rule, catalogue),
+        exclusions=audience.exclusions,
+        actor=actor,
+    )
+    _record_freeze(snapshot, actor)
+    return snapshot
+
+
+def freeze_combination(
+    *, sets: Sequence[BitMap64], names: Sequence[str], way: str, name: str, actor: User | None
+) -> Snapshot:
+    """Keep what several sets give together (see `overlap.WAYS`). Raises NameMissing, NameTooLong or NothingChosen."""
+    if not sets:
+        raise NothingChosen
+    snapshot = freeze(
+        name=_checked_name(name), ids=combine(sets, way), sentence=combined_sentence(names, way), actor=actor
+    )
+    _record_freeze(snapshot, actor)
+    return snapshot
+
+
+def _record_freeze(snapshot: Snapshot, actor: Actor | None) -> None:
+    record(
+        actor=actor,
+        action="snapshot.freeze",
+        subject="snapshot",
+        subject_id=snapshot.id,
+        changes={"clients": [None, snapshot.size]},
+    )
 
 
 def _lock(segment: Segment) -> None:

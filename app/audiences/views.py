@@ -69,7 +69,8 @@ def create() -> Any:
             return redirect(url_for("audiences.show", segment_id=segment.id))
     elif not form.is_submitted():
         ready = ready_segment(request.args.get("ready", ""))
-        form.rule.data = json.dumps(ready.rule if ready else EVERYONE)
+        # Pages that lead here with a rule of their own give it in the address.
+        form.rule.data = request.args.get("rule") or json.dumps(ready.rule if ready else EVERYONE)
         if ready:
             form.name.data, form.description.data = str(ready.name), str(ready.description)
     return _builder(form, None)

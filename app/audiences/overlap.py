@@ -1,0 +1,154 @@
+"""Segments and snapshots side by side: what they share, and what becomes of them together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from pyroaring import BitMap64
+
+from app.audiences.fields import load_catalogue
+from app.audiences.history import newest_day
+from app.audiences.models import Segment, Snapshot
+from app.audiences.queries import PAGE, ClientsPage, clients_with, find_segment, time_limit
+from app.audiences.rules import parse_rule
+from app.audiences.snapshots import client_ids, rule_ids
+from app.clients.queries import visible_clients
+from app.core.clock import now, today
+from app.core.errors import AppError, NotFound
+from app.core.extensions import db
+from app.users.models import User
+
+MAX_SETS = 12
+SEGMENT, SNAPSHOT = "segment", "snapshot"
+WAYS = {
+    "any": _l("In at least one of them"),
+    "all": _l("In all of them"),
+    "first": _l("In the first, but in none of the others"),
+}
+
+
+class TooMany(AppError):
+    message = _l("At most %(count)s can be compared at a time.", count=MAX_SETS)
+    status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenSet:
+    """A segment or a snapshot as a set of the clients that the reader may see, and when they were counted."""
+
+    kind: str
+    id: int
+    name: str
+    ids: BitMap64
+    as_of: datetime
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}-{self.id}"
+
+
+def visible_ids(user: User | None) -> BitMap64:
+    """The ids of all clients a person may see; None sees everyone of the book."""
+    return client_ids(visible_clients(user))
+
+
+def chosen_sets(keys: Sequence[str], *, user: User | None) -> list[ChosenSet]:
+    """The sets of keys such as "segment-7" and "snapshot-3", in their order, none twice.
+
+    Segments are taken from last night's count where their rule has not changed since, else counted now. Raises
+    NotFound for a key that names nothing, TooMany, TooSlow, or RuleError where a rule is no longer understood.
+    """
+    unique = list(dict.fromkeys(keys))
+    if len(unique) > MAX_SETS:
+        raise TooMany
+    if not unique:
+        return []
+    seen = visible_ids(user)
+    return [_chosen(key, seen) for key in unique]
+
+
+def _chosen(key: str, seen: BitMap64) -> ChosenSet:
+    kind, _dash, number = key.partition("-")
+    if not (number.isascii() and number.isdecimal() and len(number) < 19):
+        raise NotFound
+    if kind == SNAPSHOT:
+        snapshot = find_snapshot(int(number))
+        return ChosenSet(SNAPSHOT, snapshot.id, snapshot.name, snapshot.client_ids & seen, snapshot.created_at)
+    if kind != SEGMENT:
+        raise NotFound
+    segment = find_segment(int(number))
+    ids, as_of = members_of(segment)
+    return ChosenSet(SEGMENT, segment.id, segment.name, ids & seen, as_of)
+
+
+def members_of(segment: Segment) -> tuple[BitMap64, datetime]:
+    """Who is in a segment in the whole book, and as of when: today's count if there is one of this rule, else now."""
+    counted = newest_day(segment.id)
+    if counted is not None and counted.on_date == today() and counted.version == segment.version:
+        return counted.client_ids or BitMap64(), counted.counted_at
+    catalogue = load_catalogue()
+    rule = parse_rule(segment.rule, catalogue)
+    with time_limit(None):
+        return rule_ids(rule, catalogue=catalogue, today=today()), now()
+
+
+def find_snapshot(snapshot_id: int) -> Snapshot:
+    """The snapshot; else NotFound. Who looks at it sees of its clients only those they may see."""
+    found = db.session.get(Snapshot, snapshot_id)
+    if found is None:
+        raise NotFound
+    return found
+
+
+def combine(sets: Sequence[BitMap64], way: str) -> BitMap64:
+    """One set of several, as a key of WAYS says; of none it is empty."""
+    if not sets:
+        return BitMap64()
+    if way == "all":
+        return BitMap64.intersection(*sets)
+    if way == "first":
+        rest = BitMap64.union(*sets[1:]) if len(sets) > 1 else BitMap64()
+        return sets[0] - rest
+    return BitMap64.union(*sets)
+
+
+def combined_rule(segment_ids: Sequence[int], way: str) -> dict[str, Any]:
+    """The same as a rule over segments, which follows them as they change."""
+
+    def is_in(op: str, ids: Sequence[int]) -> dict[str, Any]:
+        return {"field": "segment", "op": op, "value": list(ids)}
+
+    if way == "all":
+        return {"all": [is_in("in", [one]) for one in segment_ids]}
+    if way == "first" and len(segment_ids) > 1:
+        return {"all": [is_in("in", segment_ids[:1]), is_in("not_in", segment_ids[1:])]}
+    return {"all": [is_in("in", segment_ids)]}
+
+
+def combined_sentence(names: Sequence[str], way: str) -> str:
+    """What a combination is, in words; `names` of the sets in their order."""
+    listed = ", ".join(names)
+    if way == "all":
+        return str(_("in all of: %(names)s", names=listed))
+    if way == "first":
+        return str(_("in %(name)s, but in none of: %(names)s", name=names[0], names=", ".join(names[1:])))
+    return str(_("in at least one of: %(names)s", names=listed))
+
+
+def page_of(ids: BitMap64, *, user: User | None, before: int | None = None, after: int | None = None) -> ClientsPage:
+    """Clients of a set that the person may see, 50 a page by client id; read from the set, not by a scan."""
+    if before is not None:
+        stop = ids.rank(max(0, before - 1)) if before > 0 else 0
+        start = max(0, stop - PAGE)
+    else:
+        start = ids.rank(after) if after is not None and after >= 0 else 0
+        stop = min(start + PAGE, len(ids))
+    shown = list(ids[start:stop])
+    return ClientsPage(
+        clients=clients_with(shown, user=user),
+        before=shown[0] if shown and start > 0 else None,
+        after=shown[-1] if shown and stop < len(ids) else None,
+    )
