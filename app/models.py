@@ -10,6 +10,7 @@ import app.clients.feeds.models
 import app.clients.holdings.models
 import app.clients.metrics.models
 import app.clients.models
+import app.clients.ownership.models
 import app.content.models
 import app.core.files
 import app.core.jobs

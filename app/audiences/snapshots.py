@@ -7,7 +7,7 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from pyroaring import BitMap64
-from sqlalchemy import ColumnElement, Text, case, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Text, case, func, literal, or_, select
 
 from app.audiences.compiler import condition
 from app.audiences.fields import Catalogue, load_catalogue
@@ -16,6 +16,7 @@ from app.audiences.rules import Rule, RuleJson
 from app.clients.contactability import REASON_LABELS as CONTACT_REASONS
 from app.clients.contactability import exclusion_reason
 from app.clients.models import Client
+from app.clients.queries import visible_clients
 from app.core.extensions import db
 from app.core.permissions import Actor
 
@@ -102,7 +103,8 @@ def exclusion_counts(
     """Who is in at least one of `included`, and why some of them are left out; one pass over clients.
 
     Being in one of `excluded` is checked first, then the reasons of `clients.contactability`. Only clients for
-    whom `visible` holds count at all. No included rule is nobody. Raises RuleError for a rule that is not one.
+    whom `visible` holds (None: who are in the book) count at all. No included rule is nobody. Raises RuleError for a
+    rule that is not one.
     """
     reason, where = _reason_and_scope(included, excluded, channel, purpose, visible, today)
     rows = db.session.execute(select(reason, func.array_agg(Client.id)).where(where).group_by(reason))
@@ -147,7 +149,7 @@ def _reason_and_scope(
     contact = exclusion_reason(channel=channel, purpose=purpose)
     in_excluded = in_any(excluded, today=today)
     reason = case((in_excluded, literal(EXCLUDED_SEGMENT, Text)), else_=contact).label("reason")
-    scope = in_any(included, today=today) & (true() if visible is None else visible)
+    scope = in_any(included, today=today) & (visible_clients(None) if visible is None else visible)
     return reason, scope
 
 

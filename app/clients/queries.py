@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, Select, func, or_, select, true
 from sqlalchemy.orm import joinedload
 
 from app.clients.holdings.models import Account, Balance
@@ -28,22 +28,48 @@ from app.core.extensions import db
 from app.core.jobs import Job
 from app.core.permissions import Role
 from app.users.models import Branch, User
-from app.users.queries import in_subtree
+from app.users.queries import in_subtree, team_subtree
+
+
+def sees_whole_book(user: User | None) -> bool:
+    """True for the system itself (None) and for staff of the head office, but not for somebody who only advises."""
+    return user is None or (user.branch.parent_id is None and set(user.roles) != {Role.ADVISER})
 
 
 def visible_clients(user: User | None) -> ColumnElement[bool]:
-    """For WHERE on client: those a person may see. None (the system itself) sees all.
+    """For WHERE on client: those a person may see. None (the system itself) sees everyone in the book.
 
-    An adviser sees the clients they look after; every other role sees the clients of the branch it works for
-    and of the branches below it, which for the head office is everyone.
+    Nobody sees a record that was merged into another: who is asked for is the client it was merged into. The rest
+    is `clients_in_scope`.
     """
-    if user is None:
+    in_the_book = Client.merged_into_id.is_(None)
+    return in_the_book if sees_whole_book(user) else in_the_book & clients_in_scope(user)
+
+
+def clients_in_scope(user: User | None) -> ColumnElement[bool]:
+    """For WHERE on client: `visible_clients`, and the records merged into others as well, for counts of the past.
+
+    An adviser sees the clients they look after, first or second; who leads a team, those of its advisers and of the
+    teams below it, whatever their branch; every other role the clients of the branch it works for and of the branches
+    below it, which for the head office is everyone.
+    """
+    if user is None or sees_whole_book(user):
         return true()
-    if set(user.roles) == {Role.ADVISER}:
-        return Client.adviser_id == user.id
-    if user.branch.parent_id is None:
-        return true()
-    return Client.branch_id.in_(select(Branch.id).where(Branch.path.startswith(user.branch.path, autoescape=True)))
+    # Arrays that PostgreSQL works out once, so that each part is read from its index, however large the book.
+    ways: list[ColumnElement[bool]] = []
+    if set(user.roles) != {Role.ADVISER}:
+        branches = select(Branch.id).where(Branch.path.startswith(user.branch.path, autoescape=True))
+        ways.append(Client.branch_id == _any_of(branches))
+    if Role.ADVISER in user.roles:
+        ways += [Client.adviser_id == user.id, Client.second_adviser_id == user.id]
+    if user.leads_team and user.team is not None:
+        team = _any_of(select(User.id).where(User.team_id.in_(team_subtree(user.team))))
+        ways += [Client.adviser_id == team, Client.second_adviser_id == team]
+    return or_(*ways)
+
+
+def _any_of(ids: Select[Any]) -> ColumnElement[Any]:
+    return func.any(func.array(ids.scalar_subquery()))
 
 
 def find_client(number: str, *, user: User) -> Client:

@@ -85,7 +85,7 @@ def freeze_run(*, campaign: Campaign) -> Run:
         excluded=[link.segment.rule for link in excluded],
         channel="email",
         purpose=campaign.purpose,
-        visible=visible_clients(campaign.owner) if campaign.owner else None,
+        visible=visible_clients(campaign.owner),
     )
     frozen = freeze(name=f"{campaign.code}: audience", ids=audience.eligible)
     run = Run(

@@ -22,7 +22,7 @@ from sqlalchemy.orm import joinedload
 from app.audiences.models import Snapshot
 from app.campaigns.models import Campaign
 from app.clients.models import Client
-from app.clients.queries import visible_clients
+from app.clients.queries import clients_in_scope, sees_whole_book
 from app.core.extensions import db
 from app.core.permissions import Role
 from app.delivery.models import Message, MessageState, Run, RunSegment
@@ -174,7 +174,7 @@ def campaign_response(campaign: Campaign, viewer: User | None = None) -> Respons
     """The response of a campaign over all its runs, as far as the viewer sees the clients (None: all of them)."""
     runs = campaign_runs(campaign)
     ledger = ledgers(runs, viewer=viewer).get(campaign.id, Ledger())
-    whole_firm = viewer is None or sees_everything(viewer)
+    whole_firm = viewer is None or sees_whole_book(viewer)
     exclusions: Counter[str] = Counter()
     for run in runs if whole_firm else ():
         exclusions.update(run.exclusions)
@@ -249,19 +249,18 @@ def segment_name(campaign: Campaign, segment_id: int) -> str | None:
     )
 
 
-def sees_everything(viewer: User) -> bool:
-    """True for staff of the head office, whose part of the firm is the firm - but not for an adviser there."""
-    return viewer.branch.parent_id is None and set(viewer.roles) != {Role.ADVISER}
-
-
 def message_scope(viewer: User | None) -> list[ColumnElement[bool]]:
-    """Conditions on Message for what the viewer may count: sent for their branches, to clients they may see."""
-    if viewer is None or sees_everything(viewer):
+    """Conditions on Message for what the viewer may count: sent to clients they may see.
+
+    Who works for a branch counts what was sent for it, also where clients have joined it since. The clients of an
+    adviser or a team belong to any branch.
+    """
+    if viewer is None or sees_whole_book(viewer):
         return []
-    return [
-        Message.branch_id.in_(subtree_ids(viewer.branch)),
-        Message.client_id.in_(select(Client.id).where(visible_clients(viewer))),
-    ]
+    scope: list[ColumnElement[bool]] = [Message.client_id.in_(select(Client.id).where(clients_in_scope(viewer)))]
+    if Role.ADVISER not in viewer.roles and not viewer.leads_team:
+        scope.append(Message.branch_id.in_(subtree_ids(viewer.branch)))
+    return scope
 
 
 _MARKS = (
@@ -318,7 +317,7 @@ def ledgers(runs: Sequence[Run], *, viewer: User | None) -> dict[int, Ledger]:
             found[group.campaign_id].receipts = True
     for group in groups:
         _add(found[group.campaign_id], group.state, group.reason, group.marks, BitMap64(group.clients))
-    if viewer is None or sees_everything(viewer):
+    if viewer is None or sees_whole_book(viewer):
         for run in runs:
             _add_unplanned(found[run.campaign_id], run)
     openings = db.session.execute(

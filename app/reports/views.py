@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from app.campaigns.models import STATE_LABELS, STATE_TONES, Campaign, State
 from app.campaigns.queries import campaign_by_code
 from app.clients.masking import mask_email
+from app.clients.queries import sees_whole_book
 from app.core.permissions import Permission, requires, signed_in
 from app.core.unit_of_work import unit_of_work
 from app.core.web import can
@@ -36,7 +37,6 @@ from app.reports.response import (
     Outcome,
     campaign_response,
     outcome_clients,
-    sees_everything,
     segment_name,
 )
 from app.reports.service import ROWS_WITHOUT_PURPOSE, note_list_export, note_report_export
@@ -113,7 +113,7 @@ def campaign(code: str) -> str:
         columns=COLUMNS,
         further=FURTHER,
         funnel=charts.funnel(response.total),
-        partial=not sees_everything(current_user),
+        partial=not sees_whole_book(current_user),
     )
 
 

@@ -84,11 +84,15 @@ class User(Model, UserMixin):  # type: ignore[misc]
 
     @property
     def is_active(self) -> bool:
-        return self.active
+        return self.active and self.frozen_at is None
 
     def get_id(self) -> str:
         """What the session keeps: the id and the version that a password change makes stale."""
         return f"{self.id}:{self.sign_in_version}"
+
+
+# The parts of the HTTP interface that a key may open. "contact-data" opens no address of its own: it unmasks.
+API_RESOURCES = ("account-openings", "clients", "contact-data", "segments")
 
 
 class ApiKey(Model):

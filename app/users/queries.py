@@ -3,15 +3,16 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, true, tuple_
-from sqlalchemy.orm import contains_eager
+from sqlalchemy import ColumnElement, Select, func, or_, select, true, tuple_
+from sqlalchemy.orm import contains_eager, joinedload
 
 from app.core.clock import now
 from app.core.errors import NotFound
 from app.core.extensions import db
 from app.core.permissions import Role
-from app.users.models import ApiKey, Branch, User
+from app.users.models import ApiKey, Branch, Team, User
 
 PAGE = 50
 
@@ -22,12 +23,12 @@ def find_user(email: str) -> User | None:
 
 
 def user_of_session(session_id: str) -> User | None:
-    """The person a session belongs to; None once the account is closed or the password has changed since."""
+    """The person a session belongs to; None once the account is closed or frozen, or the password has changed since."""
     user_id, _, version = session_id.partition(":")
     if not (user_id.isdecimal() and version.isdecimal()):
         return None
     user = db.session.get(User, int(user_id))
-    if user is None or not user.active or user.sign_in_version != int(version):
+    if user is None or not user.is_active or user.sign_in_version != int(version):
         return None
     return user
 
@@ -49,6 +50,58 @@ def subtree_ids(branch: Branch) -> list[int]:
 def in_subtree(branch: Branch) -> ColumnElement[bool]:
     """For WHERE on branch: the branch itself and everything below it."""
     return Branch.path.startswith(branch.path)
+
+
+def team_subtree(team: Team) -> Select[Any]:
+    """Ids of the team and of the teams below it, as a subquery."""
+    return select(Team.id).where(Team.path.startswith(team.path, autoescape=True))
+
+
+@dataclass(frozen=True, slots=True)
+class TeamLine:
+    """A line of the tree of teams: `depth` from 0 at the top, active members and leaders of this team alone."""
+
+    team: Team
+    depth: int
+    members: int
+    leaders: Sequence[str]
+
+
+def team_tree() -> list[TeamLine]:
+    """Every team, parents before children, siblings by name."""
+    children: dict[int | None, list[Team]] = defaultdict(list)
+    for team in db.session.scalars(select(Team).order_by(Team.name)):
+        children[team.parent_id].append(team)
+    members: dict[int | None, list[str | None]] = defaultdict(list)
+    found = select(User.team_id, User.name, User.leads_team).where(User.active, User.team_id.is_not(None))
+    for team_id, name, leads in db.session.execute(found.order_by(User.name)):
+        members[team_id].append(name if leads else None)
+    lines: list[TeamLine] = []
+    waiting = [(team, 0) for team in reversed(children[None])]
+    while waiting:
+        team, depth = waiting.pop()
+        people = members[team.id]
+        lines.append(TeamLine(team, depth, len(people), [name for name in people if name]))
+        waiting.extend((child, depth + 1) for child in reversed(children[team.id]))
+    return lines
+
+
+def find_team(team_id: int) -> Team:
+    """The team, or NotFound."""
+    team = db.session.get(Team, team_id)
+    if team is None:
+        raise NotFound
+    return team
+
+
+def possible_members() -> Sequence[User]:
+    """Everyone who may belong to a team: active advisers, and whoever is in one already; by name."""
+    return db.session.scalars(
+        select(User)
+        .where(User.active, User.roles.contains([Role.ADVISER.value]) | User.team_id.is_not(None))
+        .options(joinedload(User.branch), joinedload(User.team))
+        .order_by(func.lower(User.name), User.id)
+    ).all()
 
 
 def contains(branch: Branch, other: Branch) -> bool:
@@ -115,7 +168,7 @@ def staff_page(
     before: int | None = None,
     after: int | None = None,
 ) -> StaffPage:
-    """The staff of a branch and below, by name; 50 a page. `state`: "active", "inactive", "locked" or all.
+    """The staff of a branch and below, by name; 50 a page. `state`: "active", "inactive", "frozen", "locked" or all.
 
     `before` and `after` are ids of the person at the page's edge; at most one of them is given.
     """
@@ -160,9 +213,11 @@ def _staff_condition(*, scope: Branch, search: str, role: str, state: str) -> Co
     if role in set(Role):
         condition &= User.roles.contains([role])
     if state == "active":
-        condition &= User.active
+        condition &= User.active & User.frozen_at.is_(None)
     elif state == "inactive":
         condition &= ~User.active
+    elif state == "frozen":
+        condition &= User.active & User.frozen_at.is_not(None)
     elif state == "locked":
         condition &= User.locked_until > now()
     return condition

@@ -12,16 +12,20 @@ from sqlalchemy import case, func, literal, null, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from app.audit.service import record
+from app.core import guards
 from app.core.errors import AppError, Conflict, NotFound
 from app.core.extensions import LANGUAGES, db
 from app.core.permissions import Role
-from app.users.models import ApiKey, Branch, User
+from app.users.models import ApiKey, Branch, Team, User
 from app.users.passwords import check_password, generate_password, hash_password, is_outdated, verify_password
 from app.users.queries import contains
+from app.users.teams import LeaderWithoutTeam
 
 MAX_FAILURES = 5
 LOCKED_FOR = text("interval '15 minutes'")
+STOP_ADVISING = "stop advising"  # what `core.guards` is asked; clients answer
 KEY_PREFIX = "bw_"
+MAX_CAPACITY = 100_000
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +64,18 @@ class SamePassword(AppError):
     message = _l("The new password must differ from the present one.")
 
 
+class OwnAccount(Conflict):
+    message = _l("This is your own account. Ask somebody else to do this.")
+
+
+class FreezeReasonMissing(AppError):
+    message = _l("Please say why; it is kept in the audit trail.")
+
+
+class BadCapacity(AppError):
+    message = _l("A capacity is a whole number from 0 to %(most)s.", most=MAX_CAPACITY)
+
+
 class UnknownLanguage(AppError):
     message = _l("This language is not available.")
 
@@ -86,7 +102,7 @@ class HeadOfficeStays(Conflict):
 def count_attempt(*, email: str) -> User | None:
     """Count an attempt to sign in before the password is looked at; commit it, then verify.
 
-    None where nobody may try: unknown, inactive, or locked after five attempts without success in a row. The
+    None where nobody may try: unknown, inactive, frozen, or locked after five attempts without success in a row. The
     count and the comparison are one UPDATE by the database's clock, so that any number of parallel guesses gets
     five verifications in fifteen minutes and no more.
     """
@@ -96,6 +112,7 @@ def count_attempt(*, email: str) -> User | None:
         .where(
             func.lower(User.email) == email.strip().lower(),
             User.active,
+            User.frozen_at.is_(None),
             or_(User.locked_until.is_(None), User.locked_until <= func.now()),
         )
         .values(
@@ -173,9 +190,14 @@ def create_user(
 def edit_user(
     *, user: User, email: str, name: str, roles: Collection[str], branch: Branch, active: bool, actor: User | None
 ) -> None:
-    """Change who somebody is and what they may do. Closing an account ends its sessions at once."""
+    """Change who somebody is and what they may do. Closing an account ends its sessions at once.
+
+    Who leaves or advises no longer is asked about at `core.guards` first: their clients need somebody else.
+    """
     administrators = _administrators_of_the_firm()
     before = _facts(user)
+    if Role.ADVISER in user.roles and not (active and Role.ADVISER in roles):
+        guards.check(STOP_ADVISING, user.id)
     user.email, user.name = _checked_email(email), _checked_name(name)
     user.roles, user.branch = _checked_roles(roles), branch
     if user.active and not active:
@@ -236,6 +258,76 @@ def unlock_user(*, user: User, actor: User) -> None:
     record(actor=actor, action="user.unlock", subject="user", subject_id=user.id)
 
 
+def set_post(
+    *,
+    user: User,
+    team: Team | None,
+    leads_team: bool,
+    client_capacity: int | None,
+    marketing_post: bool,
+    registration_number: str,
+    actor: User | None,
+) -> None:
+    """Say what somebody's post is: their team, how many clients they may own (None: as the firm's default), whether
+    the post gets targets and tasks, and the registration of an investment adviser ("": not registered)."""
+    if leads_team and team is None:
+        raise LeaderWithoutTeam
+    if client_capacity is not None and not 0 <= client_capacity <= MAX_CAPACITY:
+        raise BadCapacity
+    before = _post(user)
+    user.team_id, user.leads_team = team.id if team else None, leads_team
+    user.client_capacity, user.marketing_post = client_capacity, marketing_post
+    user.registration_number = registration_number.replace("\x00", "").strip()[:100] or None
+    db.session.flush()
+    changes = {key: [before[key], value] for key, value in _post(user).items() if before[key] != value}
+    if changes:
+        record(actor=actor, action="user.edit", subject="user", subject_id=user.id, changes=changes)
+
+
+def _post(user: User) -> dict[str, Any]:
+    return {
+        "team": db.session.scalar(select(Team.name).where(Team.id == user.team_id)),
+        "leads_team": user.leads_team,
+        "client_capacity": user.client_capacity,
+        "marketing_post": user.marketing_post,
+        "registration_number": user.registration_number,
+    }
+
+
+def freeze_user(*, user: User, reason: str, actor: User) -> None:
+    """Shut somebody out at once, before it is settled who follows them: no sign-in, and their sessions end.
+
+    Raises OwnAccount, LastAdministrator, or FreezeReasonMissing.
+    """
+    if user.id == actor.id:
+        raise OwnAccount
+    if not reason.strip():
+        raise FreezeReasonMissing
+    if _administrators_of_the_firm() == {user.id}:
+        raise LastAdministrator
+    if user.frozen_at is None:
+        user.frozen_at = db.session.scalar(select(func.now()))
+        user.sign_in_version += 1
+        record(actor=actor, action="user.freeze", subject="user", subject_id=user.id, reason=reason.strip()[:500])
+        log.info("user_frozen", user=user.id)
+
+
+def unfreeze_user(*, user: User, actor: User) -> None:
+    """Let somebody in again; they sign in anew."""
+    if user.frozen_at is not None:
+        user.frozen_at = None
+        record(actor=actor, action="user.unfreeze", subject="user", subject_id=user.id)
+
+
+def close_account(*, user: User, actor: User) -> None:
+    """The last step of a leaver. Raises OwnAccount, LastAdministrator, or what the guards say against it."""
+    if user.id == actor.id:
+        raise OwnAccount
+    edit_user(
+        user=user, email=user.email, name=user.name, roles=user.roles, branch=user.branch, active=False, actor=actor
+    )
+
+
 def _replace_password(user: User, password: str, *, must_change: bool) -> None:
     user.password_hash = hash_password(password)
     user.sign_in_version += 1
@@ -253,7 +345,12 @@ def _administrators_of_the_firm() -> set[int]:
         db.session.scalars(
             select(User.id)
             .join(User.branch)
-            .where(User.active, User.roles.contains([Role.ADMINISTRATOR.value]), Branch.parent_id.is_(None))
+            .where(
+                User.active,
+                User.frozen_at.is_(None),
+                User.roles.contains([Role.ADMINISTRATOR.value]),
+                Branch.parent_id.is_(None),
+            )
             .order_by(User.id)
             .with_for_update(of=User)
         )

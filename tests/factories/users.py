@@ -7,10 +7,11 @@ from flask.testing import FlaskClient
 
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
-from app.users.models import Branch, User
+from app.users.models import Branch, Team, User
 from app.users.passwords import hash_password
 from app.users.queries import head_office
 from app.users.service import create_branch
+from app.users.teams import create_team
 
 PASSWORD = "correct horse battery staple"
 _numbers = count(1)
@@ -31,6 +32,12 @@ def make_branch(*, name: str | None = None, code: str | None = None, parent: Bra
         )
 
 
+def make_team(*, name: str | None = None, parent: Team | None = None) -> Team:
+    """A committed team, at the top unless told otherwise."""
+    with unit_of_work():
+        return create_team(name=name or f"Team {next(_numbers)}", parent=parent, actor=None)
+
+
 def make_user(
     *,
     role: str = Role.MARKETING,
@@ -40,6 +47,9 @@ def make_user(
     email: str | None = None,
     locale: str | None = None,
     active: bool = True,
+    team: Team | None = None,
+    leads_team: bool = False,
+    client_capacity: int | None = None,
 ) -> User:
     """A committed member of staff with one role (or `roles`) at the head office (or `branch`) and PASSWORD."""
     number = next(_numbers)
@@ -55,6 +65,9 @@ def make_user(
             failed_sign_ins=0,
             sign_in_version=1,
             must_change_password=False,
+            team_id=team.id if team else None,
+            leads_team=leads_team,
+            client_capacity=client_capacity,
         )
         session.add(user)
     return user

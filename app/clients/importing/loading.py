@@ -34,7 +34,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.sql.elements import True_
 
 from app.clients.importing.mapping import CONSENTS
 from app.clients.models import Client, ClientImport, Consent, ImportNumber, ImportRefusal
@@ -66,13 +65,13 @@ def load_chunk(
     rows: Sequence[Sequence[Any]],
     cells: dict[int, list[str]],
     default_branch_id: int,
-    visible: ColumnElement[bool],
+    visible: ColumnElement[bool] | None,
     numbers_unique: bool,
 ) -> Tally:
     """Load rows (row number first, then a value for each of `columns`) in the current transaction.
 
     `cells` are the words of each row, kept for those refused here: a number met before in the file, or that of a
-    client who is not `visible` to the importer.
+    client who is not `visible` to the importer (None: who sees the whole book).
     """
     if not rows:
         return Tally(0, 0, 0, 0, [])
@@ -80,7 +79,7 @@ def load_chunk(
     refused: list[Refused] = []
     if not numbers_unique:
         refused += _refuse_repeated(client_import.id, chunk, cells)
-    if not isinstance(visible, True_):
+    if visible is not None:
         refused += _refuse_invisible(chunk, visible, cells)
     consents = [name for name in CONSENTS if name in columns]
     kept = _record_consent_of_known(client_import, chunk, consents)

@@ -35,7 +35,7 @@ from app.clients.importing.mapping import (
 from app.clients.importing.reading import RowProblem, column_names, data_rows, detect
 from app.clients.importing.values import Parser
 from app.clients.models import Client, ClientImport, ImportMapping, ImportNumber
-from app.clients.queries import custom_fields, visible_clients
+from app.clients.queries import custom_fields, sees_whole_book, visible_clients
 from app.clients.service import add_choices, define_field
 from app.core.clock import now
 from app.core.errors import AppError, Conflict, Retryable
@@ -368,7 +368,7 @@ def _run(lease: Lease, client_import: ClientImport, actor: User | None) -> None:
                 rows=taken,
                 cells=dict(whole),
                 default_branch_id=actor.branch_id if actor else head_office().id,
-                visible=visible_clients(actor),
+                visible=None if sees_whole_book(actor) else visible_clients(actor),
                 numbers_unique=converter.numbers_unique,
             )
             choices.extend(taken)
