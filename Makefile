@@ -6,10 +6,10 @@ TEXTS := .venv/.texts
 DATA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench lock screenshots translations clean
+.PHONY: help run demo test lint format bench bench-audiences lock screenshots translations clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 $(STAMP): requirements.lock bootstrap.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Bellwether needs Python 3.11 or newer."; exit 1; }
@@ -47,6 +47,9 @@ format: ready ## Format the code
 
 bench: ready ## Measure the hot paths: one JSON line a measure
 	@$(BIN)/python -m bench
+
+bench-audiences: ready ## Measure a large client book (1M clients, 10M transactions): one JSON line a measure
+	@$(BIN)/python -m bench.audiences
 
 screenshots: ready ## Take the pictures of docs/screenshots
 	@$(BIN)/python docs/take_screenshots.py
