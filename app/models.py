@@ -5,12 +5,16 @@ import app.audit.models
 import app.campaigns.models
 import app.channels.email.models
 import app.clients.classes.models
+import app.clients.duplicates.models
+import app.clients.editing.models
 import app.clients.engagement.models
 import app.clients.feeds.models
 import app.clients.holdings.models
 import app.clients.metrics.models
 import app.clients.models
+import app.clients.notes.models
 import app.clients.ownership.models
+import app.clients.relations.models
 import app.content.models
 import app.core.files
 import app.core.jobs

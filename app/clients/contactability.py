@@ -5,11 +5,12 @@ moment before each message leaves.
 """
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal, null, or_, select
+from sqlalchemy import ColumnElement, String, case, cast, func, literal, not_, null, or_, select
 
 from app.clients.models import EXCLUDING_FLAGS, Client, Suppression
 
 REASON_LABELS = {
+    "merged": _l("Merged into another record"),
     "closed": _l("No longer a client"),
     "flagged": _l("Flagged: not to be contacted"),
     "no_address": _l("No usable address"),
@@ -25,6 +26,20 @@ def exclusion_reason(*, channel: str, purpose: str) -> ColumnElement[str | None]
     Consent is opt-in and counts for marketing only; flags and status do not stop a statutory notice.
     Reads `client` (and probes `suppression`), so it belongs into a query over clients.
     """
+    rules = _reasons(channel, purpose)
+    return case(*((condition, literal(reason)) for condition, reason in rules), else_=cast(null(), String))
+
+
+def contact_conditions(*, channel: str, purpose: str) -> list[ColumnElement[bool]]:
+    """What must all be true for the row's client to have no exclusion reason; none is ever NULL.
+
+    One by one, so that PostgreSQL can take each where it is cheapest and the suppression list as an anti-join.
+    """
+    return [not_(condition) for condition, _reason in _reasons(channel, purpose)]
+
+
+def _reasons(channel: str, purpose: str) -> list[tuple[ColumnElement[bool], str]]:
+    """Condition and reason, in the order they are told; the conditions are true or false, never NULL."""
     address = Client.email if channel == "email" else Client.mobile
     suppressed = (
         select(literal(1))
@@ -32,12 +47,13 @@ def exclusion_reason(*, channel: str, purpose: str) -> ColumnElement[str | None]
         .correlate(Client)
         .exists()
     )
-    rules: list[tuple[ColumnElement[bool], str]] = []
+    # Planned before the merge: whoever it is gets what the other record gets.
+    rules: list[tuple[ColumnElement[bool], str]] = [(Client.merged_into_id.is_not(None), "merged")]
     if purpose != "statutory":
         rules.append((Client.status == "closed", "closed"))
         rules.append((Client.flags.overlap(list(EXCLUDING_FLAGS)), "flagged"))
     rules.append((or_(address.is_(None), address == ""), "no_address"))
-    rules.append((and_(address.is_not(None), suppressed), "suppressed"))
+    rules.append((suppressed, "suppressed"))
     if purpose == "marketing":
         rules.append((_CONSENT[channel].is_not(True), "no_consent"))
-    return case(*((condition, literal(reason)) for condition, reason in rules), else_=cast(null(), String))
+    return rules

@@ -7,9 +7,18 @@ from wtforms import RadioField, SelectChoice, SelectField, StringField, TextArea
 from wtforms.validators import InputRequired, Length, Regexp
 
 CHANNEL_LABELS = {"email": _l("E-mail"), "sms": _l("SMS"), "call": _l("Calls")}
+# What a client's will may be about: marketing on a channel, or a matter beside the channels.
+MATTER_LABELS = {
+    "email": _l("Marketing by e-mail"),
+    "sms": _l("Marketing by SMS"),
+    "call": _l("Marketing calls"),
+    "personalisation": _l("Personalised marketing"),
+    "partner": _l("Data passed to a partner"),
+}
 TYPE_LABELS = {
     "text": _l("Text"),
     "choice": _l("Choice"),
+    "multichoice": _l("Several choices"),
     "number": _l("Number"),
     "money": _l("Amount"),
     "date": _l("Date"),
@@ -37,10 +46,10 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
 
 
 class ConsentForm(FlaskForm):  # type: ignore[misc]
-    channel = SelectField(_l("Channel"), choices=_choices(CHANNEL_LABELS))
+    matter = SelectField(_l("About"), choices=_choices(MATTER_LABELS))
     granted = RadioField(
         _l("The client"),
-        choices=_choices({"yes": _l("agrees to marketing on this channel"), "no": _l("wants none on this channel")}),
+        choices=_choices({"yes": _l("agrees"), "no": _l("does not want it")}),
         default="no",
         validators=[InputRequired(_l("Please choose one."))],
     )

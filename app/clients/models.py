@@ -69,6 +69,7 @@ class Client(Model):
         ),
         Index("ix_client_identity_number", "identity_number", postgresql_where=text("identity_number IS NOT NULL")),
         Index("ix_client_merged_into_id", "merged_into_id", postgresql_where=text("merged_into_id IS NOT NULL")),
+        Index("ix_client_referred_by_id", "referred_by_id", postgresql_where=text("referred_by_id IS NOT NULL")),
         Index("ix_client_name_order", "name", "id"),
         Index("ix_client_total_assets", "total_assets", "id"),
         Index("ix_client_opened_on", "opened_on", "id"),
@@ -124,13 +125,22 @@ for _kind, _count in SLOTS.items():
         setattr(Client, _slot, mapped_column(_slot, _SLOT_TYPES[_kind], nullable=True))
 
 
+# Who may fill a field of the firm by hand; "feeds": nobody, its values come in files only.
+EDITORS = ("staff", "managers", "feeds")
+
+
 class CustomField(Model):
-    """A field the firm defined. `slot` is the client column that holds its values."""
+    """A field the firm defined. `slot` is the client column that holds its values.
+
+    An archived field is nowhere to be seen and keeps its values; one that is `freeing_at` is being emptied by a job,
+    which then deletes the definition, so that the slot can be used anew.
+    """
 
     __tablename__ = "custom_field"
     __table_args__ = (
         CheckConstraint(f"type IN ({', '.join(repr(t) for t in SLOT_KINDS)})", name="type"),
         CheckConstraint("key ~ '^[a-z][a-z0-9_]{0,39}$'", name="key"),
+        CheckConstraint(f"edited_by IN ({', '.join(repr(one) for one in EDITORS)})", name="edited_by"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -139,6 +149,11 @@ class CustomField(Model):
     type: Mapped[str]
     slot: Mapped[str] = mapped_column(unique=True)
     choices: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    description: Mapped[str | None]
+    position: Mapped[int] = mapped_column(default=0, server_default="0")
+    edited_by: Mapped[str] = mapped_column(default="staff", server_default="staff")
+    archived_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    freeing_at: Mapped[datetime | None] = mapped_column(Timestamp)
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 
 

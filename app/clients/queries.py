@@ -9,7 +9,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, Select, func, or_, select, true
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import aliased, joinedload
 
 from app.clients.holdings.models import Account, Balance
 from app.clients.models import (
@@ -72,21 +72,41 @@ def _any_of(ids: Select[Any]) -> ColumnElement[Any]:
     return func.any(func.array(ids.scalar_subquery()))
 
 
-def find_client(number: str, *, user: User) -> Client:
-    """The client with this number, where the person may see them; else NotFound."""
+def find_client(number: str, *, user: User | None) -> Client:
+    """The client with this number, where the person may see them; else NotFound.
+
+    The number of a record that was merged away leads to the one that stayed.
+    """
+    named = aliased(Client)
     client = db.session.scalar(
         select(Client)
-        .options(joinedload(Client.branch), joinedload(Client.adviser))
-        .where(Client.number == number, visible_clients(user))
+        .join(named, Client.id == func.coalesce(named.merged_into_id, named.id))
+        .options(joinedload(Client.branch), joinedload(Client.adviser), joinedload(Client.second_adviser))
+        .where(named.number == number, visible_clients(user))
     )
     if client is None:
         raise NotFound
     return client
 
 
+def record_ids(client_id: int) -> list[int]:
+    """The client's own id and those of the records merged into it: whose history belongs to the client."""
+    merged = select(Client.id).where(Client.merged_into_id == client_id).order_by(Client.id)
+    return [client_id, *db.session.scalars(merged)]
+
+
 def custom_fields() -> Sequence[CustomField]:
-    """The firm's own fields, in the order they were defined."""
-    return db.session.scalars(select(CustomField).order_by(CustomField.id)).all()
+    """The firm's own fields that are in use, in the order the firm chose."""
+    return db.session.scalars(
+        select(CustomField).where(CustomField.archived_at.is_(None)).order_by(CustomField.position, CustomField.id)
+    ).all()
+
+
+def archived_fields() -> Sequence[CustomField]:
+    """Fields that are out of use, or being emptied; by name."""
+    return db.session.scalars(
+        select(CustomField).where(CustomField.archived_at.is_not(None)).order_by(CustomField.label, CustomField.id)
+    ).all()
 
 
 def custom_values(client: Client) -> list[tuple[CustomField, Any]]:
@@ -121,36 +141,45 @@ def accounts_of(client_id: int) -> list[AccountLine]:
     return [AccountLine(*row) for row in rows]
 
 
-def consent_statements(client_id: int, *, limit: int = 50) -> Sequence[Consent]:
+def consent_statements(client_ids: Sequence[int], *, limit: int = 50) -> Sequence[Consent]:
     """What the client said about being contacted, newest first."""
     return db.session.scalars(
         select(Consent)
-        .where(Consent.client_id == client_id)
+        .where(Consent.client_id.in_(client_ids))
         .order_by(Consent.at.desc(), Consent.id.desc())
         .limit(limit)
     ).all()
 
 
-def consent_timeline(client_id: int, limit: int) -> list[TimelineEntry]:
+def consent_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
     """Consent given and withdrawn, for the client's time line."""
     granted = {
         "email": _("Agreed to marketing by e-mail"),
         "sms": _("Agreed to marketing by SMS"),
         "call": _("Agreed to marketing calls"),
+        "personalisation": _("Agreed to personalised marketing"),
+        "partner": _("Agreed to data being passed to a partner"),
     }
     withdrawn = {
         "email": _("Opted out of marketing by e-mail"),
         "sms": _("Opted out of marketing by SMS"),
         "call": _("Opted out of marketing calls"),
+        "personalisation": _("Refused personalised marketing"),
+        "partner": _("Refused data being passed to a partner"),
     }
     return [
         TimelineEntry(
             at=statement.at,
             kind="consent" if statement.granted else "opt_out",
-            text=(granted if statement.granted else withdrawn).get(statement.channel, statement.channel),
+            text=(granted if statement.granted else withdrawn).get(consent_matter(statement), statement.channel),
         )
-        for statement in consent_statements(client_id, limit=limit)
+        for statement in consent_statements(client_ids, limit=limit)
     ]
+
+
+def consent_matter(statement: Consent) -> str:
+    """What a statement is about: a channel of marketing, or "personalisation" or "partner" on any channel."""
+    return statement.channel if statement.purpose == "marketing" else statement.purpose
 
 
 def adviser_names(user: User) -> list[tuple[int, str]]:
@@ -294,5 +323,5 @@ def find_field(field_id: int) -> CustomField:
 
 def free_slots() -> dict[str, int]:
     """How many more fields of each kind of slot can be defined."""
-    used = Counter(SLOT_KINDS[field.type] for field in custom_fields())
+    used = Counter(SLOT_KINDS[type_] for type_ in db.session.scalars(select(CustomField.type)))
     return {kind: total - used[kind] for kind, total in SLOTS.items()}

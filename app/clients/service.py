@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import BigInteger, ColumnElement, Text, and_, func, insert, literal, select, text, update
+from sqlalchemy import BigInteger, Text, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import aliased
 
 from app.audit.service import record
+from app.clients.holdings.models import Account
 from app.clients.models import (
     CHANNELS,
     SLOT_KINDS,
@@ -98,7 +101,11 @@ def _state_will(
 ) -> int:
     at = at or now()
     column = CONSENT_COLUMNS[channel]
-    chosen = Client.id == func.any(literal(sorted(set(client_ids)), ARRAY(BigInteger)))
+    named = aliased(Client)  # a record that was merged away speaks for the one that stayed
+    survivors = select(func.coalesce(named.merged_into_id, named.id)).where(
+        named.id == func.any(literal(sorted(set(client_ids)), ARRAY(BigInteger)))
+    )
+    chosen = Client.id.in_(survivors)
     said_already = _statement(channel=channel, granted=granted).where(Consent.at == at, Consent.source == source)
     db.session.execute(
         insert(Consent).from_select(
@@ -140,21 +147,43 @@ def _statement(*, channel: str, granted: bool) -> Any:
 
 
 def record_will(
-    *, client: Client, channel: str, granted: bool, source: str, wording: str, actor: Actor, at: datetime | None = None
+    *, client: Client, matter: str, granted: bool, source: str, wording: str, actor: Actor, at: datetime | None = None
 ) -> None:
-    """A member of staff notes what a client said, with the evidence; audited."""
-    if not wording.strip():
+    """A member of staff notes what a client said, with the evidence; audited.
+
+    `matter` is a channel (marketing on it), "personalisation" (marketing chosen for them by what is known of them)
+    or "partner" (client-level data passed to a partner that the wording names).
+    """
+    wording = wording.strip()
+    if not wording:
         raise ReasonMissing
-    before = getattr(client, CONSENT_COLUMNS[channel].key)
-    verb = grant_consent if granted else withdraw_consent
-    verb(client_ids=[client.id], channel=channel, source=source, wording=wording.strip(), at=at, actor=actor)
+    if matter in CONSENT_COLUMNS:
+        before = getattr(client, CONSENT_COLUMNS[matter].key)
+        verb = grant_consent if granted else withdraw_consent
+        verb(client_ids=[client.id], channel=matter, source=source, wording=wording, at=at, actor=actor)
+    else:
+        before = not client.personalisation_refused if matter == "personalisation" else None
+        db.session.add(
+            Consent(
+                client_id=client.id,
+                channel="all",
+                purpose=matter,
+                granted=granted,
+                source=source,
+                wording=wording,
+                at=at or now(),
+                actor_id=actor.id,
+            )
+        )
+        if matter == "personalisation":
+            client.personalisation_refused = not granted
     record(
         actor=actor,
         action="client.consent",
         subject="client",
         subject_id=client.id,
-        changes={f"{channel}_consent": [before, granted]},
-        reason=wording.strip(),
+        changes={f"{matter}_consent": [before, granted]},
+        reason=wording,
     )
 
 
@@ -216,7 +245,14 @@ def unsuppress(*, suppression: Suppression, reason: str, actor: Actor) -> None:
 
 
 def define_field(
-    *, key: str, label: str, type: str, choices: list[str] | None = None, actor: Actor | None = None
+    *,
+    key: str,
+    label: str,
+    type: str,
+    choices: list[str] | None = None,
+    description: str | None = None,
+    edited_by: str = "staff",
+    actor: Actor | None = None,
 ) -> CustomField:
     """Define a field of the firm's own; it takes a free typed column of the client row.
 
@@ -233,7 +269,16 @@ def define_field(
     slot = next((name for name in free if name not in taken), None)
     if slot is None:
         raise NoSlotLeft
-    field = CustomField(key=key, label=label.strip() or key, type=type, slot=slot, choices=choices)
+    field = CustomField(
+        key=key,
+        label=label.strip() or key,
+        type=type,
+        slot=slot,
+        choices=choices,
+        description=(description or "").strip() or None,
+        edited_by=edited_by,
+        position=(db.session.scalar(select(func.max(CustomField.position))) or 0) + 1,
+    )
     db.session.add(field)
     db.session.flush()
     record(
@@ -261,27 +306,36 @@ def rename_field(*, field: CustomField, label: str, actor: Actor) -> None:
 
 
 def add_choices(*, field_id: int, values: Collection[str]) -> None:
-    """Add values met in a file to the field's list of choices, in the current transaction."""
+    """Add values met in a file after the choices the field has, in the current transaction."""
     known = func.coalesce(CustomField.choices, literal([], ARRAY(Text)))
-    fresh = literal(sorted(set(values)), ARRAY(Text))
-    condition: ColumnElement[bool] = and_(CustomField.id == field_id, ~known.contains(fresh))
-    merged = (
-        select(func.array_agg(func.distinct(text("value")))).select_from(
-            func.unnest(known.concat(fresh)).alias("value")
-        )
-    ).scalar_subquery()
+    fresh = func.unnest(literal(sorted(set(values)), ARRAY(Text))).column_valued("value")
+    unknown = select(func.array_agg(fresh)).where(fresh != func.all(known)).scalar_subquery()
     db.session.execute(
-        update(CustomField).where(condition).values(choices=merged).execution_options(synchronize_session=False)
+        update(CustomField)
+        .where(CustomField.id == field_id, ~known.contains(literal(sorted(set(values)), ARRAY(Text))))
+        .values(choices=known.concat(unknown))
+        .execution_options(synchronize_session=False)
     )
 
 
 # ---- Contact data ---------------------------------------------------------------------------------------------------
 
 
-def reveal_contact(*, client: Client, reason: str, actor: Actor) -> dict[str, str | None]:
-    """The client's unmasked e-mail address and mobile number; who looked and why goes to the audit trail."""
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """A client's contact data and numbers in full; `accounts` maps the id of an account to its number."""
+
+    email: str | None
+    mobile: str | None
+    identity_number: str | None
+    accounts: dict[int, str]
+
+
+def reveal_contact(*, client: Client, reason: str, actor: Actor) -> Revealed:
+    """The client's addresses, identity and account numbers unmasked; who looked and why goes to the audit trail."""
     require(actor, Permission.REVEAL_CONTACT)
     if not reason.strip():
         raise ReasonMissing
     record(actor=actor, action="client.reveal_contact", subject="client", subject_id=client.id, reason=reason.strip())
-    return {"email": client.email, "mobile": client.mobile}
+    accounts = db.session.execute(select(Account.id, Account.number).where(Account.client_id == client.id))
+    return Revealed(client.email, client.mobile, client.identity_number, {row.id: row.number for row in accounts})

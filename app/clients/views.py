@@ -75,15 +75,16 @@ def show(number: str) -> Any:
     return _page(queries.find_client(number, user=_me()))
 
 
-def _page(client: Client, *, consent_form: ConsentForm | None = None, contact: dict[str, Any] | None = None) -> str:
+def _page(client: Client, *, consent_form: ConsentForm | None = None, contact: service.Revealed | None = None) -> str:
+    ids = queries.record_ids(client.id)
     return render_template(
         "clients/show.html",
         client=client,
         custom=queries.custom_values(client),
         accounts=queries.accounts_of(client.id),
-        statements=queries.consent_statements(client.id),
+        statements=queries.consent_statements(ids),
         suppressed=queries.suppressed_channels(client),
-        entries=timeline(client.id),
+        entries=timeline(ids),
         consent_form=consent_form or ConsentForm(),
         reason_form=ReasonForm(prefix="reveal"),
         contact=contact,
@@ -122,7 +123,7 @@ def consent(number: str) -> Any:
     with unit_of_work():
         service.record_will(
             client=client,
-            channel=form.channel.data,
+            matter=form.matter.data,
             granted=form.granted.data == "yes",
             source=form.source.data,
             wording=form.wording.data,

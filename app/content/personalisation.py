@@ -50,13 +50,16 @@ MERGE_FIELDS: tuple[MergeField, ...] = (
 )
 _EXAMPLES: Mapping[str, object] = {
     "text": "text", "choice": "choice", "number": 42, "money": 1250.5, "date": date(2026, 1, 31), "yesno": True,
+    "multichoice": "choice",
 }  # fmt: skip
 
 
 def merge_fields() -> list[MergeField]:
     """The built-in merge fields and one per custom field of the firm (`custom.<key>`)."""
     fields = list(MERGE_FIELDS)
-    for field in db.session.scalars(select(CustomField).order_by(CustomField.label)):
+    for field in db.session.scalars(
+        select(CustomField).where(CustomField.archived_at.is_(None)).order_by(CustomField.label)
+    ):
         column: ColumnElement[Any] = getattr(Client, field.slot).expression
         example = field.choices[0] if field.choices else _EXAMPLES[field.type]
         fields.append(MergeField(f"custom.{field.key}", field.label, example, column))
@@ -73,7 +76,7 @@ def nest(keys: Sequence[str], row: Sequence[object]) -> dict[str, dict[str, obje
     """{"client": {"first_name": ...}, ...} from a row in the order of the keys; missing values stay missing."""
     values: dict[str, dict[str, object]] = {"client": {}, "adviser": {}, "branch": {}, "custom": {}}
     for key, value in zip(keys, row, strict=True):
-        if value is None or value == "":
+        if value is None or value == "" or value == []:
             continue
         group, _, name = key.partition(".")
         values[group][name] = _presentable(value)
@@ -94,7 +97,9 @@ def client_values(client: Client) -> dict[str, dict[str, object]]:
 
 
 def _presentable(value: object) -> object:
-    """Numbers without a needless fraction, dates in ISO form; Liquid filters can format them further."""
+    """Numbers without a needless fraction, dates in ISO form, several choices divided by commas; filters format further."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     if isinstance(value, Decimal | float):
         return int(value) if isfinite(value) and value == int(value) else float(value)
     if isinstance(value, date):

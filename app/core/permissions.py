@@ -40,7 +40,12 @@ ROLE_LABELS = {
 
 class Permission(StrEnum):
     VIEW_CLIENTS = "view clients"
+    EDIT_CLIENTS = "create and edit clients"
+    CONFIRM_CLIENT_DATA = "confirm corrections and change guarded facts of clients"
+    MERGE_CLIENTS = "merge duplicate clients"
     IMPORT_CLIENTS = "import clients"
+    MANAGE_OWNERSHIP = "assign clients to advisers"
+    CLAIM_CLIENTS = "claim clients of the pool"
     REVEAL_CONTACT = "reveal contact data"
     EDIT_SEGMENTS = "edit segments"
     VIEW_SEGMENTS = "view segments"
@@ -61,6 +66,9 @@ _EVERY_ROLE_READS = {Permission.VIEW_CLIENTS}
 GRANTS: dict[Role, set[Permission]] = {
     Role.MARKETING: _EVERY_ROLE_READS
     | {
+        Permission.EDIT_CLIENTS,
+        Permission.CONFIRM_CLIENT_DATA,
+        Permission.MERGE_CLIENTS,
         Permission.IMPORT_CLIENTS,
         Permission.EDIT_SEGMENTS,
         Permission.VIEW_SEGMENTS,
@@ -83,9 +91,13 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.MANAGE_REPLIES,
         Permission.VIEW_AUDIT,
     },
-    Role.ADVISER: set(_EVERY_ROLE_READS),
+    Role.ADVISER: _EVERY_ROLE_READS | {Permission.EDIT_CLIENTS, Permission.CLAIM_CLIENTS},
     Role.BRANCH_MANAGER: _EVERY_ROLE_READS
     | {
+        Permission.MANAGE_OWNERSHIP,
+        Permission.EDIT_CLIENTS,
+        Permission.CONFIRM_CLIENT_DATA,
+        Permission.MERGE_CLIENTS,
         Permission.VIEW_SEGMENTS,
         Permission.VIEW_CAMPAIGNS,
         Permission.VIEW_REPORTS,
@@ -94,6 +106,10 @@ GRANTS: dict[Role, set[Permission]] = {
     },
     Role.HEAD_OFFICE: _EVERY_ROLE_READS
     | {
+        Permission.MANAGE_OWNERSHIP,
+        Permission.EDIT_CLIENTS,
+        Permission.CONFIRM_CLIENT_DATA,
+        Permission.MERGE_CLIENTS,
         Permission.VIEW_SEGMENTS,
         Permission.VIEW_CAMPAIGNS,
         Permission.VIEW_REPORTS,
@@ -102,6 +118,10 @@ GRANTS: dict[Role, set[Permission]] = {
     },
     Role.ADMINISTRATOR: _EVERY_ROLE_READS
     | {
+        Permission.MANAGE_OWNERSHIP,
+        Permission.EDIT_CLIENTS,
+        Permission.CONFIRM_CLIENT_DATA,
+        Permission.MERGE_CLIENTS,
         Permission.IMPORT_CLIENTS,
         Permission.VIEW_SEGMENTS,
         Permission.VIEW_CAMPAIGNS,

@@ -1,8 +1,8 @@
 """Account openings: taken once however often they are reported, matched to clients, credited to messages.
 
-An opening is credited to the last message that its client was sent before it, if it falls within the window of that
-message's campaign (both ends belong to it); the others are unprompted. Crediting is a pure function of messages
-and openings: it may be repeated at any time.
+An opening is credited to the last message that its client (or a record merged into theirs) was sent before it, if it
+falls within the window of that message's campaign (both ends belong to it); the others are unprompted. Crediting is a
+pure function of messages and openings: it may be repeated at any time.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,8 @@ _INSERT = text(
     """
     INSERT INTO account_opening
         (source, external_id, client_number, client_id, account_number, product, opened_at, amount)
-    SELECT :source, reported.external_id, reported.client_number, client.id, reported.account_number,
+    SELECT :source, reported.external_id, reported.client_number, coalesce(client.merged_into_id, client.id),
+           reported.account_number,
            reported.product, reported.opened_at, reported.amount
     FROM unnest(CAST(:external_ids AS text[]), CAST(:client_numbers AS text[]), CAST(:account_numbers AS text[]),
                 CAST(:products AS text[]), CAST(:times AS timestamptz[]), CAST(:amounts AS numeric[]))
@@ -46,7 +47,7 @@ _INSERT = text(
 
 _MATCH = text(
     """
-    UPDATE account_opening SET client_id = client.id, attributed_at = NULL
+    UPDATE account_opening SET client_id = coalesce(client.merged_into_id, client.id), attributed_at = NULL
     FROM client
     WHERE account_opening.client_id IS NULL AND client.number = account_opening.client_number
     """
@@ -63,7 +64,8 @@ _CREDIT = text(
         FROM pending CROSS JOIN LATERAL (
             SELECT message.id AS message_id, message.campaign_id
             FROM message JOIN campaign ON campaign.id = message.campaign_id
-            WHERE message.client_id = pending.client_id
+            WHERE message.client_id IN (SELECT pending.client_id UNION ALL
+                                        SELECT id FROM client WHERE merged_into_id = pending.client_id)
               AND message.state = 'sent'
               AND message.sent_at <= pending.opened_at
               AND pending.opened_at <= message.sent_at + make_interval(days => campaign.window_days::int)
@@ -126,12 +128,25 @@ def credit_pending() -> int:
             return done
 
 
+def join_openings(loser_id: int, survivor_id: int) -> int:
+    """After a merge: the openings of the one record are the other's, and all of theirs are credited anew."""
+    moved = db.session.execute(
+        text(
+            "WITH moved AS (UPDATE account_opening SET client_id = :survivor, attributed_at = NULL "
+            "WHERE client_id IN (:loser, :survivor) RETURNING 1) SELECT count(*) FROM moved"
+        ),
+        {"loser": loser_id, "survivor": survivor_id},
+    )
+    return int(moved.scalar_one())
+
+
 def credit_again(*, campaign_id: int | None) -> int:
     """Mark openings to be credited anew: those of clients in a campaign, or all. Returns how many."""
     marked = db.session.execute(
         text(
             "WITH marked AS (UPDATE account_opening SET attributed_at = NULL WHERE CAST(:campaign AS bigint) IS NULL "
-            "OR client_id IN (SELECT client_id FROM message WHERE campaign_id = :campaign) RETURNING 1) "
+            "OR client_id IN (SELECT coalesce(client.merged_into_id, client.id) FROM message "
+            "JOIN client ON client.id = message.client_id WHERE campaign_id = :campaign) RETURNING 1) "
             "SELECT count(*) FROM marked"
         ),
         {"campaign": campaign_id},

@@ -198,7 +198,8 @@ def _settle(message_ids: list[int], client_ids: list[int]) -> None:
     db.session.execute(
         text(
             "UPDATE account_opening SET attributed_at = NULL "
-            "WHERE client_id = ANY(:clients) AND opened_at > now() - interval '1 year'"
+            "WHERE opened_at > now() - interval '1 year' AND client_id IN "
+            "(SELECT coalesce(merged_into_id, id) FROM client WHERE id = ANY(:clients))"
         ),
         {"clients": client_ids},
     )

@@ -136,12 +136,12 @@ def find_mailbox_message(message_id: int) -> MailboxMessage:
 # ---- A client's time line -------------------------------------------------------------------------------------------
 
 
-def message_timeline(client_id: int, limit: int) -> list[TimelineEntry]:
+def message_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
     """What the client was sent and did with it."""
     rows = db.session.execute(
         select(Message, Campaign.name)
         .join(Campaign, Campaign.id == Message.campaign_id)
-        .where(Message.client_id == client_id)
+        .where(Message.client_id.in_(client_ids))
         .order_by(Message.id.desc())
         .limit(limit)
     )
@@ -164,12 +164,12 @@ def _acts(message: Message, campaign: str) -> list[tuple[datetime | None, str, s
     ]
 
 
-def reply_timeline(client_id: int, limit: int) -> list[TimelineEntry]:
+def reply_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
     """What the client wrote back."""
     rows = db.session.execute(
         select(Reply.received_at, Campaign.name)
         .join(Campaign, Campaign.id == Reply.campaign_id)
-        .where(Reply.client_id == client_id, Reply.kind == "reply")
+        .where(Reply.client_id.in_(client_ids), Reply.kind == "reply")
         .order_by(Reply.id.desc())
         .limit(limit)
     )
@@ -179,11 +179,11 @@ def reply_timeline(client_id: int, limit: int) -> list[TimelineEntry]:
     ]
 
 
-def opening_timeline(client_id: int, limit: int) -> list[TimelineEntry]:
+def opening_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
     """Accounts the client opened."""
     rows = db.session.execute(
         select(AccountOpening.opened_at, AccountOpening.product)
-        .where(AccountOpening.client_id == client_id)
+        .where(AccountOpening.client_id.in_(client_ids))
         .order_by(AccountOpening.opened_at.desc())
         .limit(limit)
     )

@@ -9,6 +9,7 @@ import structlog
 from flask import current_app
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import aliased
 
 from app.audit.service import record
 from app.campaigns.models import Campaign
@@ -64,9 +65,11 @@ def unsubscribe(
     False where the message is not in the ledger (a test message).
     """
     at = now()
+    recipient = aliased(Client)  # may have been merged into another record since
     message = db.session.execute(
-        select(Message.client_id, Message.unsubscribed_at, Client.email_consent)
-        .join(Client, Client.id == Message.client_id)
+        select(Client.id.label("client_id"), Message.unsubscribed_at, Client.email_consent)
+        .join(recipient, recipient.id == Message.client_id)
+        .join(Client, Client.id == func.coalesce(recipient.merged_into_id, recipient.id))
         .where(Message.id == message_id)
         .with_for_update(of=Message.__table__)
     ).one_or_none()
@@ -118,7 +121,9 @@ def receive_reply(*, raw: bytes, recipient: str) -> Reply | None:
         return None
     kind, message_id = meant
     message = db.session.execute(
-        select(Message.client_id, Message.campaign_id).where(Message.id == message_id)
+        select(func.coalesce(Client.merged_into_id, Client.id).label("client_id"), Message.campaign_id)
+        .join(Client, Client.id == Message.client_id)
+        .where(Message.id == message_id)
     ).one_or_none()
     if message is None:
         log.info("inbound_unknown_message", message=message_id)

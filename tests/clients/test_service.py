@@ -13,7 +13,7 @@ from app.core.errors import Forbidden
 from app.core.extensions import db
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
-from tests.factories.clients import make_client, make_clients
+from tests.factories.clients import make_account, make_client, make_clients
 from tests.factories.users import make_user
 
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,9 +51,9 @@ def test_the_later_statement_wins_whatever_the_order_of_arrival(app: Flask) -> N
 def test_staff_note_a_clients_will_with_its_wording(app: Flask) -> None:
     client, user = make_client(sms_consent=None), make_user()
     with pytest.raises(service.ReasonMissing), unit_of_work():
-        service.record_will(client=client, channel="sms", granted=True, source="branch", wording=" ", actor=user)
+        service.record_will(client=client, matter="sms", granted=True, source="branch", wording=" ", actor=user)
     with unit_of_work():
-        service.record_will(client=client, channel="sms", granted=True, source="branch", wording="form 7", actor=user)
+        service.record_will(client=client, matter="sms", granted=True, source="branch", wording="form 7", actor=user)
     assert client.sms_consent is True
     entry = db.session.scalars(select(AuditEntry)).one()
     assert (entry.actor_id, entry.changes, entry.reason) == (user.id, {"sms_consent": [None, True]}, "form 7")
@@ -109,11 +109,12 @@ def test_new_choices_join_the_list(app: Flask) -> None:
     with unit_of_work():
         field = service.define_field(key="job", label="Job", type="choice", choices=["b", "a"])
         service.add_choices(field_id=field.id, values={"c", "a"})
-    assert db.session.scalars(select(CustomField.choices)).one() == ["a", "b", "c"]
+    assert db.session.scalars(select(CustomField.choices)).one() == ["b", "a", "c"]
 
 
 def test_contact_data_is_shown_to_some_and_for_a_reason_only(app: Flask) -> None:
-    client = make_client(mobile="+8613812345678")
+    client = make_client(mobile="+8613812345678", identity_number="110101199003070000")
+    account = make_account(client, number="6222000011112222")
     adviser, checker = make_user(role=Role.ADVISER), make_user(role=Role.COMPLIANCE)
     with pytest.raises(Forbidden), unit_of_work():
         service.reveal_contact(client=client, reason="call back", actor=adviser)
@@ -121,6 +122,8 @@ def test_contact_data_is_shown_to_some_and_for_a_reason_only(app: Flask) -> None
         service.reveal_contact(client=client, reason=" ", actor=checker)
     with unit_of_work():
         shown = service.reveal_contact(client=client, reason="complaint 17", actor=checker)
-    assert shown == {"email": "c1@example.com", "mobile": "+8613812345678"}
+    assert (shown.email, shown.mobile, shown.identity_number, shown.accounts) == (
+        "c1@example.com", "+8613812345678", "110101199003070000", {account.id: "6222000011112222"}
+    )  # fmt: skip
     entry = db.session.scalars(select(AuditEntry)).one()
     assert (entry.action, entry.reason, entry.changes) == ("client.reveal_contact", "complaint 17", {})

@@ -86,7 +86,7 @@ def test_contact_data_is_shown_for_a_reason_that_is_kept(browser_client: FlaskCl
 
 def test_staff_record_an_opt_out_with_its_evidence(officer: FlaskClient) -> None:
     client = make_client(number="1")
-    form = {"channel": "email", "granted": "no", "source": "telephone", "wording": ""}
+    form = {"matter": "email", "granted": "no", "source": "telephone", "wording": ""}
     refused = officer.post("/clients/1/consent", data=form)
     assert refused.status_code == 422
     assert "write down what the client said" in refused.text

@@ -182,6 +182,7 @@ def _field_parser(kind: str, mapping: Mapping) -> Parser:
     parsers: dict[str, Parser] = {
         "text": values.parse_text,
         "choice": values.parse_text,
+        "multichoice": values.parse_choices,
         "number": partial(values.parse_number, mark=mapping.decimal_mark),
         "money": partial(values.parse_number, mark=mapping.decimal_mark),
         "date": partial(values.parse_date, order=mapping.date_order),

@@ -436,7 +436,7 @@ class _ChoiceWatch:
     """Adds words that a choice field meets for the first time to its list, up to 500."""
 
     def __init__(self, converter: RowConverter) -> None:
-        slots = {field.slot: field for field in custom_fields() if field.type == "choice"}
+        slots = {field.slot: field for field in custom_fields() if field.type in ("choice", "multichoice")}
         self._watched: list[tuple[int, int, set[str]]] = [
             (position + 1, slots[column].id, set(slots[column].choices or ()))
             for position, column in enumerate(converter.columns)
@@ -445,7 +445,10 @@ class _ChoiceWatch:
 
     def extend(self, rows: list[list[Any]]) -> None:
         for position, field_id, known in self._watched:
-            fresh = {row[position] for row in rows} - known - {None}
+            met: set[str | None] = set()
+            for row in rows:
+                met.update(row[position] if isinstance(row[position], list) else (row[position],))
+            fresh = {word for word in met - known if word is not None}
             if fresh and len(known) < MAX_CHOICES:
                 known |= fresh
                 add_choices(field_id=field_id, values=sorted(fresh)[:MAX_CHOICES])

@@ -353,6 +353,16 @@ def parse_tags(text: str) -> list[str]:
     return list(dict.fromkeys(word for word in _BETWEEN_WORDS.split(text.strip()) if word))
 
 
+_BETWEEN_CHOICES = re.compile(r"\s*[;；|｜]\s*")
+
+
+def parse_choices(text: str) -> list[str]:
+    """Several choices divided by semicolons or upright strokes, each once; a choice may hold a comma."""
+    if len(text) > MAX_TEXT:
+        raise BadValue(_TOO_LONG)
+    return list(dict.fromkeys(word for word in _BETWEEN_CHOICES.split(text.strip()) if word))
+
+
 def parse_flags(text: str) -> list[str]:
     """The flags that keep a client out of marketing, divided like tags."""
     flags = [word.casefold().replace(" ", "_") for word in parse_tags(text)]

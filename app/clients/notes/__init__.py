@@ -1,0 +1,1 @@
+"""What staff wrote down about a client."""
