@@ -11,7 +11,7 @@ from app.core.errors import AppError
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
 from app.users import queries, service
-from app.users.models import User
+from app.users.models import API_RESOURCES, User
 
 users_cli = AppGroup("users", help="Staff and keys of the HTTP interface.")
 
@@ -90,8 +90,12 @@ def set_password(email: str, password_stdin: bool) -> None:
 
 @users_cli.command("create-api-key")
 @click.argument("name")
-def create_api_key(name: str) -> None:
-    """Print a new key of the HTTP interface. It is shown this once only."""
+@click.option("--for", "resources", multiple=True, type=click.Choice(API_RESOURCES), default=("account-openings",))
+def create_api_key(name: str, resources: tuple[str, ...]) -> None:
+    """Print a new key of the HTTP interface. It is shown this once only.
+
+    --for may be given several times. A key made here reads the clients of the whole firm.
+    """
     with _sentences(), unit_of_work():
-        _key, secret = service.create_api_key(name=name, actor=None)
+        _key, secret = service.create_api_key(name=name, resources=resources, actor=None)
     click.echo(secret)

@@ -23,7 +23,7 @@ from app.core.errors import AppError
 from app.core.extensions import LANGUAGES
 from app.core.permissions import ROLE_LABELS
 from app.users import passwords, service
-from app.users.models import User
+from app.users.models import API_RESOURCES, User
 from app.users.queries import BranchLine
 
 # Which field a refusal of the service belongs to.
@@ -116,9 +116,32 @@ class BranchForm(FlaskForm):  # type: ignore[misc]
     parent = SelectField(_l("Belongs to"), coerce=int)
 
 
+API_RESOURCE_LABELS = dict(
+    zip(
+        API_RESOURCES,
+        (
+            _l("Report account openings"),
+            _l("Read clients, contact data masked"),
+            _l("Read contact data unmasked (with “Read clients”)"),
+            _l("Read, write and freeze segments"),
+        ),
+        strict=True,
+    )
+)
+
+
 class ApiKeyForm(FlaskForm):  # type: ignore[misc]
     name = StringField(
         _l("Name of the new key"),
         [InputRequired(_l("Enter a name.")), Length(max=100)],
         description=_l("The system that will use it, such as Core banking."),
+    )
+    resources = SelectMultipleField(
+        _l("What it is for"),
+        [InputRequired(_l("Choose what the key is for."))],
+        choices=list(API_RESOURCE_LABELS.items()),
+        default=["account-openings"],
+        option_widget=CheckboxInput(),
+        widget=ListWidget(prefix_label=False),
+        description=_l("It reads the clients that you may see, and ends when your own account does."),
     )

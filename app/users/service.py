@@ -16,7 +16,7 @@ from app.core import guards
 from app.core.errors import AppError, Conflict, NotFound
 from app.core.extensions import LANGUAGES, db
 from app.core.permissions import Role
-from app.users.models import ApiKey, Branch, Team, User
+from app.users.models import API_RESOURCES, ApiKey, Branch, Team, User
 from app.users.passwords import check_password, generate_password, hash_password, is_outdated, verify_password
 from app.users.queries import contains
 from app.users.teams import LeaderWithoutTeam
@@ -40,6 +40,10 @@ class EmailTaken(Conflict):
 
 class NameMissing(AppError):
     message = _l("A name is needed.")
+
+
+class NoResource(AppError):
+    message = _l("Choose what the key is for.")
 
 
 class NoRole(AppError):
@@ -474,19 +478,29 @@ def _checked_code_and_name(code: str, name: str) -> tuple[str, str]:
 # --- keys of the HTTP interface -----------------------------------------------------------------------------------
 
 
-def create_api_key(*, name: str, actor: User | None) -> tuple[ApiKey, str]:
-    """A new key and its secret, which is kept nowhere and can be shown this once only."""
+def create_api_key(
+    *, name: str, resources: Collection[str] = ("account-openings",), actor: User | None
+) -> tuple[ApiKey, str]:
+    """A new key for parts of the interface, and its secret, which is kept nowhere and can be shown this once only.
+
+    Raises NoResource unless at least one of API_RESOURCES is named and nothing else.
+    """
     name = _checked_name(name)
+    if not resources or set(resources) - set(API_RESOURCES):
+        raise NoResource
     secret = KEY_PREFIX + secrets.token_urlsafe(32)
     key = ApiKey(
         name=name,
         prefix=secret[: len(KEY_PREFIX) + 6],
         digest=_digest(secret),
+        resources=sorted(resources),
         created_by_id=actor.id if actor else None,
     )
     db.session.add(key)
     db.session.flush()
-    record(actor=actor, action="api_key.create", subject="api_key", subject_id=key.id, changes={"name": [None, name]})
+    record(actor=actor, action="api_key.create", subject="api_key", subject_id=key.id,
+        changes={"name": [None, name], "resources": [None, key.resources]},
+    )
     return key, secret
 
 

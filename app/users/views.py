@@ -13,6 +13,7 @@ from app.core.permissions import ROLE_LABELS, Permission, public, requires, sign
 from app.core.unit_of_work import unit_of_work
 from app.users import queries, service
 from app.users.forms import (
+    API_RESOURCE_LABELS,
     ApiKeyForm,
     BranchForm,
     PasswordForm,
@@ -310,10 +311,14 @@ def api_keys() -> Any:
     form, secret = ApiKeyForm(), None
     if form.validate_on_submit():
         with unit_of_work():
-            _key, secret = service.create_api_key(name=form.name.data, actor=_me())
+            _key, secret = service.create_api_key(
+                name=form.name.data, resources=form.resources.data or (), actor=_me()
+            )
         form = ApiKeyForm(formdata=None)
     return (
-        render_template("users/api_keys.html", form=form, secret=secret, keys=queries.api_keys()),
+        render_template(
+            "users/api_keys.html", form=form, secret=secret, keys=queries.api_keys(), resources=API_RESOURCE_LABELS
+        ),
         422 if form.errors else 200,
     )
 

@@ -7,9 +7,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from flask import Response, jsonify, request
-from werkzeug.exceptions import BadRequest
 
 from app.api.keys import with_api_key
+from app.api.v1.bodies import JSON, REFUSALS, Problems, answer, is_storable, read_json
 from app.core.clock import now
 from app.core.unit_of_work import unit_of_work
 from app.tracking.account_openings import Opening
@@ -26,27 +26,12 @@ _SOURCE = re.compile(r"[A-Za-z0-9_.:-]{1,60}")
 _FIELDS = {"external_id", "client_number", "opened_at", "account_number", "product", "amount"}
 
 
-class Problems(Exception):
-    """What is wrong with the request: a list of (JSON pointer, sentence)."""
-
-    def __init__(self, found: list[tuple[str, str]]) -> None:
-        super().__init__("refused")
-        self.found = found
-
-
-@with_api_key
+@with_api_key("account-openings")
 def create() -> tuple[Response, int]:
     """Take one opening, or up to 1,000; all or none. Repeats are known by source and external id."""
-    request.max_content_length = MAX_BODY
-    try:
-        body = request.get_json(force=True)
-    except BadRequest:
-        return _refused(400, [("", "The body must be JSON.")])
+    body = read_json(MAX_BODY)
     many = isinstance(body, dict) and "openings" in body
-    try:
-        source, openings = read_request(body, key=request.headers.get("Idempotency-Key"), received_at=now())
-    except Problems as problems:
-        return _refused(422, problems.found)
+    source, openings = read_request(body, key=request.headers.get("Idempotency-Key"), received_at=now())
     with unit_of_work():
         recorded = record_openings(source=source, openings=openings)
     results = [
@@ -117,14 +102,10 @@ def _text(
         value = str(value)  # numbers of clients and accounts come as JSON numbers too
     if value is None and not required:
         return None
-    if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT or not _is_storable(value):
+    if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT or not is_storable(value):
         problems.append((f"{path}/{name}", f"Must be a text of 1 to {MAX_TEXT} characters."))
         return None
     return value.strip()
-
-
-def _is_storable(value: str) -> bool:
-    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _time(row: Mapping[str, Any], path: str, received_at: datetime, problems: list[tuple[str, str]]) -> datetime | None:
@@ -158,15 +139,8 @@ def _amount(row: Mapping[str, Any], path: str, problems: list[tuple[str, str]]) 
     return amount
 
 
-def _refused(status: int, problems: list[tuple[str, str]]) -> tuple[Response, int]:
-    listed = [{"path": path, "message": message} for path, message in problems[:100]]
-    error = {"status": status, "message": "Nothing was taken: the request is not right.", "problems": listed}
-    return jsonify(error=error), status
-
-
 # ---- What machines read ---------------------------------------------------------------------------------------------
 
-_JSON = "application/json"
 _TEXT = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
 _RESULT = {
     "type": "object",
@@ -216,45 +190,41 @@ SCHEMAS: dict[str, Any] = {
 }
 
 
-def _answer(description: str, *schemas: str) -> dict[str, Any]:
-    references = [{"$ref": f"#/components/schemas/{schema}"} for schema in schemas]
-    schema = references[0] if len(references) == 1 else {"oneOf": references}
-    return {"description": description, "content": {_JSON: {"schema": schema}}}
-
-
-PATH: dict[str, Any] = {
-    "post": {
-        "operationId": "createAccountOpenings",
-        "summary": "Report one account opening, or up to 1,000",
-        "description": "All are taken or none. Reporting an opening again changes nothing.",
-        "parameters": [
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "schema": _TEXT,
-                "description": "Stands in for external_id where a single opening has none.",
-            }
-        ],
-        "requestBody": {
-            "required": True,
-            "content": {
-                _JSON: {
-                    "schema": {
-                        "oneOf": [
-                            {"$ref": "#/components/schemas/AccountOpening"},
-                            {"$ref": "#/components/schemas/AccountOpenings"},
-                        ]
-                    }
+PATHS: dict[str, Any] = {
+    "/account-openings": {
+        "post": {
+            "operationId": "createAccountOpenings",
+            "summary": "Report one account opening, or up to 1,000",
+            "description": "All are taken or none. Reporting an opening again changes nothing.",
+            "parameters": [
+                {
+                    "name": "Idempotency-Key",
+                    "in": "header",
+                    "schema": _TEXT,
+                    "description": "Stands in for external_id where a single opening has none.",
                 }
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {
+                    JSON: {
+                        "schema": {
+                            "oneOf": [
+                                {"$ref": "#/components/schemas/AccountOpening"},
+                                {"$ref": "#/components/schemas/AccountOpenings"},
+                            ]
+                        }
+                    }
+                },
             },
-        },
-        "responses": {
-            "201": _answer("Taken; at least one is new.", "AccountOpeningResult", "AccountOpeningResults"),
-            "200": _answer("All were known.", "AccountOpeningResult", "AccountOpeningResults"),
-            "400": _answer("Not JSON.", "Error"),
-            "401": _answer("No valid API key.", "Error"),
-            "422": _answer("Something is not right; nothing was taken.", "Error"),
-            "503": _answer("The database is away; send it again.", "Error"),
-        },
+            "responses": {
+                "201": answer("Taken; at least one is new.", "AccountOpeningResult", "AccountOpeningResults"),
+                "200": answer("All were known.", "AccountOpeningResult", "AccountOpeningResults"),
+                "400": answer("Not JSON.", "Error"),
+                **REFUSALS,
+                "422": answer("Something is not right; nothing was taken.", "Error"),
+                "503": answer("The database is away; send it again.", "Error"),
+            },
+        }
     }
 }

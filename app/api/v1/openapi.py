@@ -4,9 +4,11 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from app.api.v1 import account_openings
+from app.api.v1 import account_openings, clients, segments, snapshots
 from app.core.extensions import settings
 from app.core.permissions import public
+
+RESOURCES = (account_openings, clients, segments, snapshots)
 
 
 @public
@@ -22,10 +24,14 @@ def build(base_url: str) -> dict[str, Any]:
         "info": {"title": "Bellwether", "version": "1"},
         "servers": [{"url": base_url}],
         "security": [{"apiKey": []}],
-        "paths": {"/api/v1/account-openings": account_openings.PATH},
+        "paths": {f"/api/v1{path}": item for part in RESOURCES for path, item in part.PATHS.items()},
         "components": {
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "bw_..."}},
-            "schemas": account_openings.SCHEMAS | {"Error": ERROR},
+            "schemas": account_openings.SCHEMAS
+            | clients.SCHEMAS
+            | segments.schemas()
+            | snapshots.SCHEMAS
+            | {"Error": ERROR},
         },
     }
 
