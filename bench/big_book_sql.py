@@ -132,6 +132,7 @@ _ACCOUNT = (
     FROM generate_series(1, bench.accounts()) AS a,
         LATERAL (
             SELECT bench.client_of(a) AS client_id, bench.account_kind(a) AS kind, bench.opened_on(a) AS opened_on
+            OFFSET 0
         ) AS made
     """,
     "SELECT setval(pg_get_serial_sequence('account', 'id'), bench.accounts())",
@@ -139,7 +140,10 @@ _ACCOUNT = (
 
 
 def transactions(*, first: date, days: int, start: int, rows: int) -> str:
-    """A month's transactions, numbered from `start` + 1. An account that was not open yet gives way to an old one."""
+    """A month's transactions, numbered from `start` + 1. An account that was not open yet gives way to an old one.
+
+    OFFSET 0 keeps the steps apart: else each would be worked out anew wherever the next one names it.
+    """
     return f"""
     INSERT INTO PARTITION (source, external_id, on_date, account_id, client_id, kind, amount, fee, order_channel)
     SELECT 'core', 'T' || t, on_date, account_id, bench.client_of(account_id), kind, amount,
@@ -169,9 +173,13 @@ def transactions(*, first: date, days: int, start: int, rows: int) -> str:
                         bench.account_at(CASE WHEN bench.chance(t, 26) < 0.05 THEN 0.9 + 0.05 * bench.chance(t, 27)
                             ELSE 0.6 * power(bench.chance(t, 27), 3) END) AS likely
                     FROM generate_series({start + 1}, {start + rows}) AS t
+                    OFFSET 0
                 ) AS drawn
+                OFFSET 0
             ) AS placed
+            OFFSET 0
         ) AS known
+        OFFSET 0
     ) AS made
     """
 
@@ -257,6 +265,7 @@ _CLIENT = """
                 [1 + floor(bench.chance(c, 31) * 12)::int] AS first_name,
             (ARRAY['Wang', 'Li', 'Zhang', 'Liu', 'Chen', 'Yang', 'Zhao', 'Huang', 'Zhou', 'Wu', 'Xu', 'Sun', 'Hu',
                 'Zhu', 'Gao', 'Lin', 'He', 'Guo', 'Ma', 'Luo'])[1 + floor(bench.chance(c, 32) * 20)::int] AS last_name
+        OFFSET 0
     ) AS drawn
     ORDER BY c
 """
@@ -270,6 +279,7 @@ _POSITION = """
         round((worth * (0.7 + 0.55 * bench.chance(product + id, 81)))::numeric, 2), bench.today() - 1
     FROM account, generate_series(1, 3) AS place, LATERAL (
         SELECT floor(bench.chance(id * 4 + place, 80) * 400)::int AS product, bench.holding(id) * 0.4 / place AS worth
+        OFFSET 0
     ) AS drawn
     WHERE kind IN ('a_share_shanghai', 'a_share_shenzhen', 'fund', 'margin') AND closed_on IS NULL
         AND bench.chance(id, 82) * 3 < 3.8 - place AND bench.chance(id, 83) < 0.75
