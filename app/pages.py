@@ -6,7 +6,7 @@ from flask import Flask, current_app, request
 from flask_babel import lazy_gettext as _l
 
 from app.api.v1 import bp as api_v1
-from app.audiences.cli import segments_cli
+from app.audiences.cli import audiences_cli
 from app.audiences.snapshot_views import snapshots
 from app.audiences.usage import register_usage
 from app.audiences.views import audiences
@@ -51,7 +51,7 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(delivery)
     app.register_blueprint(reports)
     app.cli.add_command(reports_cli)
-    app.cli.add_command(segments_cli)
+    app.cli.add_command(audiences_cli)
     app.cli.add_command(campaigns_cli)
     app.cli.add_command(users_cli)
     app.cli.add_command(clients_cli)

@@ -1,4 +1,4 @@
-"""`flask segments`: list, count and save segments without a browser."""
+"""`flask audiences`: segments without a browser: list, count, explain, save, freeze."""
 
 import json
 from collections.abc import Iterator
@@ -9,14 +9,23 @@ import click
 from flask.cli import AppGroup
 
 from app.audiences import queries, service
-from app.audiences.fields import load_catalogue
-from app.audiences.rules import dump_rule, parse_rule_text
+from app.audiences.fields import Catalogue, load_catalogue
+from app.audiences.rules import Rule, dump_rule, parse_rule, parse_rule_text
 from app.audiences.schema import rule_schema
 from app.audiences.sentence import sentence
 from app.core.errors import AppError
+from app.core.extensions import db
+from app.core.plans import plan_lines
 from app.core.unit_of_work import unit_of_work
 
-segments_cli = AppGroup("segments", help="Segments: rules over the client book.")
+audiences_cli = AppGroup("audiences", help="Segments: rules over the client book.")
+
+_rule_file = click.option(
+    "--rule",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="A file with the rule as JSON (docs/rule.schema.json) in place of NAME; - is standard input.",
+)
 
 
 @contextmanager
@@ -28,7 +37,17 @@ def _sentences() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-@segments_cli.command("list")
+def _asked(name: str | None, file: Path | None, catalogue: Catalogue) -> Rule:
+    """The rule of a segment in use, or of a file."""
+    if (name is None) == (file is None):
+        raise click.UsageError("Give either the NAME of a segment or --rule FILE.")
+    if file is not None:
+        with click.open_file(str(file), encoding="utf-8") as stream:
+            return parse_rule_text(stream.read(), catalogue)
+    return parse_rule(queries.segment_named(name or "").rule, catalogue)
+
+
+@audiences_cli.command("list")
 def list_segments() -> None:
     """Each segment in use: its name, its last count and its rule in words, with tabs between."""
     catalogue = load_catalogue()
@@ -38,16 +57,50 @@ def list_segments() -> None:
         click.echo("\t".join((segment.name, "" if segment.last_count is None else str(segment.last_count), words)))
 
 
-@segments_cli.command("count")
-@click.argument("name")
-def count(name: str) -> None:
-    """How many of all clients are in the segment NAME now."""
+@audiences_cli.command("count")
+@click.argument("name", required=False)
+@_rule_file
+def count(name: str | None, file: Path | None) -> None:
+    """How many of all clients are in the segment NAME, or in a rule, now."""
     with _sentences(), unit_of_work():
-        found = service.recount(segment=queries.segment_named(name))
+        if name is not None and file is None:
+            found = service.recount(segment=queries.segment_named(name))
+        else:
+            found = queries.count_whole_book(_asked(name, file, load_catalogue()))
     click.echo(found)
 
 
-@segments_cli.command("save")
+@audiences_cli.command("explain")
+@click.argument("name", required=False)
+@_rule_file
+@click.option("--analyze", is_flag=True, help="Run it too, and tell how long each step took.")
+def explain(name: str | None, file: Path | None, analyze: bool) -> None:
+    """What the segment NAME, or a rule, asks: in words, as SQL with its parameters, and how PostgreSQL reads it."""
+    with _sentences(), unit_of_work():
+        catalogue = load_catalogue()
+        rule = _asked(name, file, catalogue)
+        statement = queries.count_statement(rule)
+        compiled = statement.compile(db.engine)
+        click.echo(f"{sentence(rule, catalogue)}\n\n{compiled}\n")
+        for key, value in compiled.params.items():
+            click.echo(f"{key} = {value!r}")
+        click.echo("")
+        for line in plan_lines(statement, analyze=analyze):
+            click.echo(line)
+
+
+@audiences_cli.command("freeze")
+@click.argument("name")
+def freeze(name: str) -> None:
+    """Keep who is in the segment NAME now, and say whom marketing by e-mail could not reach."""
+    with _sentences(), unit_of_work():
+        snapshot = service.freeze_segment(segment=queries.segment_named(name), actor=None)
+        click.echo(f"Frozen audience {snapshot.id}: {snapshot.size} clients; {snapshot.sentence}.")
+        for reason, left_out in (snapshot.exclusions or {}).items():
+            click.echo(f"{left_out}\t{reason}")
+
+
+@audiences_cli.command("save")
 @click.argument("name")
 @click.option(
     "--rule",
@@ -59,11 +112,9 @@ def count(name: str) -> None:
 @click.option("--description", help="What the segment is for.")
 def save(name: str, file: Path, description: str | None) -> None:
     """Make the segment NAME, or give the one that exists this rule."""
-    with click.open_file(str(file), encoding="utf-8") as stream:
-        text = stream.read()
     with _sentences(), unit_of_work():
         catalogue = load_catalogue()
-        rule = parse_rule_text(text, catalogue)
+        rule = _asked(None, file, catalogue)
         words = sentence(rule, catalogue)
         try:
             segment = queries.segment_named(name)
@@ -76,7 +127,7 @@ def save(name: str, file: Path, description: str | None) -> None:
     click.echo(f"{name}: {words}; {found} clients.")
 
 
-@segments_cli.command("schema")
+@audiences_cli.command("schema")
 def schema() -> None:
     """The grammar of rules as JSON Schema."""
     click.echo(json.dumps(rule_schema(), indent=1))

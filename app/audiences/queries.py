@@ -7,7 +7,7 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from psycopg.errors import QueryCanceled
-from sqlalchemy import ColumnElement, func, or_, select, text, true, tuple_
+from sqlalchemy import ColumnElement, Select, func, or_, select, text, true, tuple_
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import joinedload
 
@@ -15,7 +15,6 @@ from app.audiences.compiler import condition
 from app.audiences.fields import Catalogue, load_catalogue
 from app.audiences.models import Segment
 from app.audiences.rules import Rule, RuleError, parse_rule
-from app.clients.contactability import exclusion_reason
 from app.clients.masking import mask_email
 from app.clients.models import Client
 from app.clients.queries import sees_whole_book, visible_clients
@@ -169,37 +168,15 @@ class SampleClient:
     total_assets: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """How many of the `book` clients a person may see match, and how many of those marketing mail may reach."""
-
-    matched: int
-    book: int
-    reachable: int
-    sample: Sequence[SampleClient]
-
-
-def preview(rule: Rule, *, user: User | None, time_limit_ms: int | None = None) -> Preview:
-    """Count a rule among the clients the person may see (None: all). Raises TooSlow."""
-    visible = visible_clients(user)
-    where = condition(rule) & visible
-    reachable = exclusion_reason(channel="email", purpose="marketing").is_(None).label("reachable")
-    with time_limit(time_limit_ms):
-        book = db.session.scalar(select(func.count(Client.id)).where(visible)) or 0
-        rows = db.session.execute(select(reachable, func.count()).select_from(Client).where(where).group_by(reachable))
-        counts: dict[bool, int] = {row[0]: row[1] for row in rows}
-        # The newest: read backwards along the primary key, which ends early where many match.
-        sample = _sample(where, Client.id.desc(), SAMPLE) if counts else []
-    return Preview(matched=sum(counts.values()), book=book, reachable=counts.get(True, 0), sample=sample)
-
-
 def count_whole_book(rule: Rule, *, time_limit_ms: int | None = None) -> int:
     """How many of all clients match. Raises TooSlow."""
     with time_limit(time_limit_ms):
-        return (
-            db.session.scalar(select(func.count()).select_from(Client).where(condition(rule), visible_clients(None)))
-            or 0
-        )
+        return db.session.scalar(count_statement(rule)) or 0
+
+
+def count_statement(rule: Rule) -> Select[int]:
+    """The question how many of all clients match, as SQL."""
+    return select(func.count()).select_from(Client).where(condition(rule), visible_clients(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +247,11 @@ def clients_page(
         before=shown[0] if shown and earlier else None,
         after=shown[-1] if shown and later else None,
     )
+
+
+def sample_clients(ids: Sequence[int]) -> list[SampleClient]:
+    """The clients with these ids, newest record first. Whoever has the ids has asked for visible clients."""
+    return _sample(Client.id.in_(ids), Client.id.desc(), len(ids)) if ids else []
 
 
 def _sample(where: ColumnElement[bool], order: Any, limit: int) -> list[SampleClient]:
