@@ -1,5 +1,6 @@
 """Every table of the product, for migrations and tests."""
 
+import app.audiences.lists.models
 import app.audiences.models
 import app.audit.models
 import app.campaigns.models

@@ -1,130 +1,142 @@
-"""Rule > SQL: a condition over `client` with bound parameters only.
+"""Rule > SQL: a condition over `client` with bound parameters only, as fast as one written by hand.
 
-SQL knows true, false and NULL; a segment knows only in and out. Every condition compiled here is two-valued, so
-`not` is the exact complement over all clients:
+A segment knows only in and out, so `not` is the exact complement over all clients:
 
 - a missing value never matches a positive condition (is, contains, more than, before, is yes, is no, ...);
 - the negative comparisons (is not, does not contain, is none of, ne, do not include) are the exact complement of
   their positive ones, so they do match where the value is missing.
 
-Text is compared without regard to case. "In the last n days" runs from today - n to today, both included, so
-"longer ago than n days" is the rest of the past; "in the next n days" runs from today to today + n.
+How three-valued SQL is kept out of the way is told in `logic.py`. Rows elsewhere become semi-joins and anti-joins.
+
+"In the last n days" runs from today - n to today, both included, so "longer ago than n days" is the rest of the
+past; "in the next n days" runs from today to today + n.
 """
 
-from collections.abc import Callable, Mapping
-from datetime import date, timedelta
-from decimal import Decimal
+from datetime import date
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Date, Integer, Numeric, Text, and_, func, literal, not_, or_, true
+from sqlalchemy import BigInteger, ColumnElement, cast, func, literal, select, text
 
+from app.audiences import comparing
+from app.audiences.counting import rows_counted
+from app.audiences.field import Field
 from app.audiences.fields import Catalogue, load_catalogue
-from app.audiences.rules import Condition, Group, Not, Rule, RuleJson, parse_rule
+from app.audiences.logic import Test, all_of, any_of, comparison, exact, of_client, opposite, presence
+from app.audiences.operators import NEGATIVE
+from app.audiences.rules import Condition, Not, Related, Rule, RuleJson, Sample, Top, parse_rule
+from app.clients.models import Client
+from app.clients.queries import visible_clients
 from app.core import clock
+from app.core.extensions import db
 
-# A positive comparison of a column with a value as of a day; NULL where the column is.
-Comparison = Callable[[ColumnElement[Any], Any, date], ColumnElement[bool]]
+_GREATEST = 2**63 - 1
 
 
 def condition(
-    rule: RuleJson | Rule, *, today: date | None = None, catalogue: Catalogue | None = None
+    rule: RuleJson | Rule,
+    *,
+    today: date | None = None,
+    catalogue: Catalogue | None = None,
+    scope: ColumnElement[bool] | None = None,
 ) -> ColumnElement[bool]:
-    """True for the clients of the rule, false for all others, never NULL. For a query over `Client`.
+    """True for the clients of the rule, false or NULL for all others: for WHERE, FILTER or CASE WHEN of a query over
+    `Client`, but not to be negated there; use {"not": rule}.
 
-    Relative dates count from `today` (UTC today). Raises RuleError where a rule given as JSON data is not one.
+    Relative dates count from `today` (UTC today). A "take" chooses among the clients for whom `scope` holds (all in
+    the book); the condition itself says nothing of it. Raises RuleError where a rule given as JSON data is not one.
     """
-    parsed = rule if isinstance(rule, Condition | Group | Not) else parse_rule(rule, catalogue or load_catalogue())
-    return _compile(parsed, today or clock.today())
+    parsed = rule if isinstance(rule, Rule) else parse_rule(rule, catalogue or load_catalogue())
+    scope = visible_clients(None) if scope is None else scope
+    return of_client(_Compiler(today or clock.today(), scope).test(parsed)).holds
 
 
-def _compile(rule: Rule, today: date) -> ColumnElement[bool]:
-    if isinstance(rule, Not):
-        return not_(_compile(rule.rule, today))
-    if isinstance(rule, Group):
-        if not rule.rules:
-            return true()
-        parts = [_compile(one, today) for one in rule.rules]
-        return and_(*parts) if rule.every else or_(*parts)
-    if rule.op.key in _NEGATIVE:
-        return not_(_positive(rule, _NEGATIVE[rule.op.key], today))
-    return _positive(rule, rule.op.key, today)
+def tune_statements() -> None:
+    """Settings for the statements of audiences until the transaction ends.
+
+    Sets of client ids are hashed in memory: 64 MB sort a million of them, and eight times that may be hashed before
+    PostgreSQL falls back to looking them up one by one. Compiling to machine code takes longer than it saves.
+    """
+    db.session.execute(
+        text(
+            "SELECT set_config('work_mem', '64MB', true), set_config('hash_mem_multiplier', '8', true), "
+            "set_config('jit', 'off', true)"
+        )
+    )
 
 
-def _positive(rule: Condition, op: str, today: date) -> ColumnElement[bool]:
-    column = rule.field.column(today)
-    if op == "known":
-        return column.is_not(None)
-    if rule.field.matches is not None:
-        return rule.field.matches(rule.value if isinstance(rule.value, tuple) else (rule.value,))
-    return _COMPARISONS[rule.field.type][op](column, rule.value, today).is_(True)
+class _Compiler:
+    def __init__(self, today: date, scope: ColumnElement[bool]) -> None:
+        self._today = today
+        self._scope = scope
 
+    def test(self, rule: Rule) -> Test:
+        if isinstance(rule, Not):
+            return opposite(self.test(rule.rule))
+        if isinstance(rule, Related):
+            where = self.test(rule.where).holds
+            return rows_counted(
+                rule.kind.table, rule.op.key, rule.value, where=where, of=rule.of.column if rule.of else None
+            )
+        if isinstance(rule, Condition):
+            return self._condition(rule)
+        # Without any rule a group is everyone, also an "any".
+        join = all_of if rule.every or not rule.rules else any_of
+        members = join(map(self.test, rule.rules))
+        return self._taken(members, rule.take) if rule.take else members
 
-_NEGATIVE = {
-    "is_not": "is",
-    "not_contains": "contains",
-    "not_in": "in",
-    "ne": "eq",
-    "has_not": "has",
-    "missing": "known",
-}
+    def _condition(self, rule: Condition) -> Test:
+        if rule.members:
+            found = any_of(map(self.test, rule.members))
+            return opposite(found) if rule.op.key in NEGATIVE else found
+        op = rule.op.key
+        if op in NEGATIVE:
+            return opposite(self._positive(rule.field, NEGATIVE[op], rule.value))
+        return self._positive(rule.field, op, rule.value)
 
+    def _positive(self, field: Field, op: str, value: object) -> Test:
+        if field.compare is not None:
+            return field.compare(op, value, self._today)
+        if op == "known" and field.type != "tags":
+            return presence(field.column, table=field.table)
+        expression = self._compare(field, op, field.stored(value))
+        return comparison(expression, table=field.table, never_null=field.never_empty)
 
-def _amount(value: float) -> ColumnElement[Any]:
-    return literal(Decimal(repr(value)), Numeric)
+    def _compare(self, field: Field, op: str, value: Any) -> ColumnElement[bool]:
+        column = field.column
+        match field.type:
+            case "date":
+                return comparing.compare_date(column, op, value, self._today)
+            case "number" | "money":
+                return comparing.compare_number(column, op, value)
+            case "tags":
+                return comparing.compare_tags(column, op, value)
+            case "text" if not field.code:
+                return comparing.compare_text(column, op, value)
+            case "yesno":
+                yes: ColumnElement[bool] = column.is_(op == "is_yes")
+                return yes
+        return comparing.compare_exactly(column, op, value)
 
+    # ---- Some of those a group matches ----
 
-def _day(value: date) -> ColumnElement[Any]:
-    return literal(value, Date)
+    def _taken(self, test: Test, take: Top | Sample) -> Test:
+        if isinstance(take, Sample):
+            place = func.hashint8extended(Client.id, literal(take.seed, BigInteger))
+            if take.percent is not None:
+                limit = int(take.percent / 100 * _GREATEST)
+                chosen = exact(
+                    cast(place, BigInteger).op("&")(literal(_GREATEST, BigInteger)) <= literal(limit, BigInteger)
+                )
+                return all_of([of_client(test), chosen])
+            return self._first(test, take.count or 0, [place, Client.id])
+        column = take.by.column
+        order = [column.desc(), Client.id.desc()] if take.most else [column, Client.id]
+        return self._first(all_of([test, presence(column, table=take.by.table)]), take.count, order, take.by)
 
-
-def _lower_in(column: ColumnElement[Any], values: tuple[str, ...], today: date) -> ColumnElement[bool]:
-    return func.lower(column).in_([func.lower(literal(value, Text)) for value in values])
-
-
-def _anniversary(column: ColumnElement[Any], days: int, today: date) -> ColumnElement[bool]:
-    """The day and month come round from today to today + days; 29 February is kept on the 28th of a common year."""
-    coming = [today + timedelta(days=offset) for offset in range(min(days, 366) + 1)]
-    wanted = {100 * day.month + day.day for day in coming}
-    if any(day.month == 2 and day.day == 28 and (day + timedelta(days=1)).month == 3 for day in coming):
-        wanted.add(229)
-    month_and_day = 100 * func.date_part("month", column) + func.date_part("day", column)
-    return month_and_day == literal(sorted(wanted), ARRAY(Integer)).any_()
-
-
-_NUMBER: Mapping[str, Comparison] = {
-    "eq": lambda column, value, today: column == _amount(value),
-    "gt": lambda column, value, today: column > _amount(value),
-    "gte": lambda column, value, today: column >= _amount(value),
-    "lt": lambda column, value, today: column < _amount(value),
-    "lte": lambda column, value, today: column <= _amount(value),
-    "between": lambda column, value, today: column.between(_amount(value[0]), _amount(value[1])),
-}
-_COMPARISONS: Mapping[str, Mapping[str, Comparison]] = {
-    "text": {
-        "is": lambda column, value, today: func.lower(column) == func.lower(literal(value, Text)),
-        "contains": lambda column, value, today: column.icontains(value, autoescape=True),
-        "starts_with": lambda column, value, today: column.istartswith(value, autoescape=True),
-        "in": _lower_in,
-    },
-    "number": _NUMBER,
-    "money": _NUMBER,
-    "date": {
-        "on": lambda column, value, today: column == _day(value),
-        "before": lambda column, value, today: column < _day(value),
-        "after": lambda column, value, today: column > _day(value),
-        "between": lambda column, value, today: column.between(_day(value[0]), _day(value[1])),
-        "in_last_days": lambda column, value, today: column.between(_day(today - timedelta(days=value)), _day(today)),
-        "in_next_days": lambda column, value, today: column.between(_day(today), _day(today + timedelta(days=value))),
-        "more_than_days_ago": lambda column, value, today: column < _day(today - timedelta(days=value)),
-        "anniversary_in_next_days": _anniversary,
-    },
-    "yesno": {
-        "is_yes": lambda column, value, today: column.is_(True),
-        "is_no": lambda column, value, today: column.is_(False),
-    },
-    "choice": {
-        "is": lambda column, value, today: column == value,
-        "in": lambda column, value, today: column.in_(value),
-    },
-    "tags": {"has": lambda column, value, today: column.contains([value])},
-}
+    def _first(self, test: Test, count: int, order: list[Any], by: Field | None = None) -> Test:
+        """The first clients in scope by an order, as a set of ids."""
+        clients = select(Client.id)
+        if by is not None and by.table is not None:
+            clients = clients.join(by.table, by.table.c.client_id == Client.id)
+        chosen = clients.where(of_client(test).holds, self._scope).order_by(*order).limit(count).correlate(None)
+        return exact(Client.id.in_(chosen))

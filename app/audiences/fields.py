@@ -1,308 +1,206 @@
 """The catalogue: every field a segment may ask about, declared once.
 
-The builder, the validation, the compiler and the readable sentence all come from here. Built-in fields are the
-table BUILT_IN below; the firm's own fields join them under the key `custom.<key>`.
+The builder, the validation, the compiler, the readable sentence and the published schema all come from here. The
+built-in fields are the table `built_in`; the firm's own fields join them under the key `custom.<key>`. Rows that a
+client has elsewhere (transactions, accounts, ...) are in `related.py`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import ColumnElement, Date, Integer, cast, func, literal, select, text
+from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
-from app.clients.contactability import exclusion_reason
-from app.clients.holdings.models import Account, Transaction
-from app.clients.models import EXCLUDING_FLAGS, STATUSES, Client, CustomField
+from app.audiences import choices
+from app.audiences.choices import Value
+from app.audiences.counting import rows_counted
+from app.audiences.field import Field as Field
+from app.audiences.field import (
+    age,
+    assessment_expiry,
+    below_branches,
+    days_since,
+    last_of,
+    on_list,
+    open_account_of,
+    reachable,
+    truth,
+)
+from app.audiences.models import Segment
+from app.audiences.operators import OPERATORS as OPERATORS
+from app.audiences.operators import Operator
+from app.audiences.related import KINDS, RowKind
+from app.clients.classes.models import ClientClass
+from app.clients.holdings.models import Account
+from app.clients.labels import FLAG_LABELS, KIND_LABELS, STATUS_LABELS
+from app.clients.metrics.models import ClientMetrics
+from app.clients.models import Client, CustomField
+from app.clients.queries import custom_fields
+from app.clients.relations.models import HouseholdMember
 from app.core.extensions import db
-from app.core.permissions import Role
-from app.users.models import Branch, User
 
 CUSTOM = "custom"
-Value = str | int
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """A comparison. `value` says what it takes: none, text, number, date, days, list, range, daterange, choice(s)."""
-
-    key: str
-    label: object
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    value: Value
-    label: object
-
-
-def _operators(*rows: tuple[str, object, str]) -> dict[str, Operator]:
-    return {key: Operator(key, label, value) for key, label, value in rows}
-
-
-_PRESENCE = (("known", _l("is known"), "none"), ("missing", _l("is not known"), "none"))
-_NUMBER = _operators(
-    ("eq", _l("is"), "number"),
-    ("ne", _l("is not"), "number"),
-    ("gt", _l("is more than"), "number"),
-    ("gte", _l("is at least"), "number"),
-    ("lt", _l("is less than"), "number"),
-    ("lte", _l("is at most"), "number"),
-    ("between", _l("is between"), "range"),
-    *_PRESENCE,
-)
-OPERATORS: dict[str, dict[str, Operator]] = {
-    "text": _operators(
-        ("is", _l("is"), "text"),
-        ("is_not", _l("is not"), "text"),
-        ("contains", _l("contains"), "text"),
-        ("not_contains", _l("does not contain"), "text"),
-        ("starts_with", _l("starts with"), "text"),
-        ("in", _l("is one of"), "list"),
-        ("not_in", _l("is none of"), "list"),
-        *_PRESENCE,
-    ),
-    "number": _NUMBER,
-    "money": _NUMBER,
-    "date": _operators(
-        ("on", _l("is on"), "date"),
-        ("before", _l("is before"), "date"),
-        ("after", _l("is after"), "date"),
-        ("between", _l("is between"), "daterange"),
-        ("in_last_days", _l("is in the last"), "days"),
-        ("in_next_days", _l("is in the next"), "days"),
-        ("more_than_days_ago", _l("is longer ago than"), "days"),
-        ("anniversary_in_next_days", _l("anniversary in the next"), "days"),
-        *_PRESENCE,
-    ),
-    "yesno": _operators(("is_yes", _l("is yes"), "none"), ("is_no", _l("is no"), "none"), *_PRESENCE),
-    "choice": _operators(
-        ("is", _l("is"), "choice"),
-        ("is_not", _l("is not"), "choice"),
-        ("in", _l("is one of"), "choices"),
-        ("not_in", _l("is none of"), "choices"),
-        *_PRESENCE,
-    ),
-    "tags": _operators(("has", _l("include"), "choice"), ("has_not", _l("do not include"), "choice")),
-}
+MAX_TAKE = 10_000_000
 
 GROUPS = {
     "person": _l("Person"),
     "relationship": _l("Relationship"),
-    "holdings": _l("Holdings"),
+    "holdings": _l("Accounts, balances and trades"),
+    "classes": _l("Value classes"),
     "risk": _l("Risk and suitability"),
     "contact": _l("Contact and consent"),
+    "engagement": _l("Contacts and responses"),
     CUSTOM: _l("Fields of your firm"),
+    "members": _l("Segments and lists"),
 }
-_PRESENCE_KEYS = {"known", "missing"}
-_FREE = {"choice": "text", "choices": "list"}  # what a field without a closed list of choices takes instead
-
-
-@dataclass(frozen=True)
-class Field:
-    """One thing that is known of a client.
-
-    `column(today)` is its SQL value over `client`. `matches(values)`, where given, replaces equality for choices
-    and tags (a branch with everything below it, say). `choices` reads the allowed values; with `open_choices` they
-    are suggestions only. A field that is `never_empty` is not asked whether it is known; an `address` is asked
-    nothing else: counting clients whose e-mail contains a guess would read masked data letter by letter.
-    """
-
-    key: str
-    label: object
-    group: str
-    type: str
-    column: Callable[[date], ColumnElement[Any]]
-    choices: Callable[[], Sequence[Choice]] | None = None
-    open_choices: bool = False
-    matches: Callable[[Sequence[Value]], ColumnElement[bool]] | None = None
-    never_empty: bool = False
-    address: bool = False
-
-    @property
-    def operators(self) -> dict[str, Operator]:
-        kept = OPERATORS[self.type]
-        if self.never_empty:
-            kept = {key: one for key, one in kept.items() if key not in _PRESENCE_KEYS}
-        if self.address:
-            kept = {key: one for key, one in kept.items() if key in _PRESENCE_KEYS}
-        if self.takes_choices:
-            return kept
-        return {key: Operator(key, one.label, _FREE.get(one.value, one.value)) for key, one in kept.items()}
-
-    @property
-    def takes_choices(self) -> bool:
-        """True where a value must be one of the choices."""
-        return self.choices is not None and not self.open_choices
+TAKE_ORDERS = {"most": _l("the most"), "least": _l("the least")}
 
 
 class Catalogue:
-    """The fields one request works with; reads choices once, when first asked."""
+    """The fields one request works with; reads choices and segments once, when first asked."""
 
-    def __init__(self, fields: Sequence[Field]) -> None:
+    def __init__(self, fields: Sequence[Field], kinds: Sequence[RowKind] = KINDS) -> None:
         self.fields: Mapping[str, Field] = {field.key: field for field in fields}
-        self._choices: dict[str, dict[Value, object]] = {}
+        self.kinds: Mapping[str, RowKind] = {kind.key: kind for kind in kinds}
+        self._choices: dict[Field, dict[Value, object]] = {}
+        self._segments: dict[int, Segment | None] = {}
 
     def choices(self, field: Field) -> dict[Value, object]:
         """Value to label of a field's choices or suggestions; empty where it has none."""
-        if field.key not in self._choices:
+        if field not in self._choices:
             found = field.choices() if field.choices else ()
-            self._choices[field.key] = {choice.value: choice.label for choice in found}
-        return self._choices[field.key]
+            self._choices[field] = {choice.value: choice.label for choice in found}
+        return self._choices[field]
+
+    def segments(self, ids: Sequence[int]) -> list[Segment]:
+        """The segments with these ids, in their order; those that are gone are left out."""
+        unread = [number for number in ids if number not in self._segments]
+        if unread:
+            self._segments |= dict.fromkeys(unread)
+            for found in db.session.scalars(select(Segment).where(Segment.id.in_(unread))):
+                self._segments[found.id] = found
+        return [segment for number in ids if (segment := self._segments[number]) is not None]
 
     def for_builder(self) -> dict[str, Any]:
-        """The catalogue as the builder in the browser reads it, in the reader's language."""
+        """The catalogue as the builder in the browser reads it, in the reader's language.
+
+        {"groups": [{key, label}], "fields": [FIELD], "related": [KIND], "take": TAKE}, where
+
+        - FIELD is {key, label, group, type, choices: [{value, label}] | None, operators: [{key, label, value}]};
+          an operator's `value` is the kind of value it takes: none, text, number, date, days, list, range,
+          daterange, choice, choices. Where the kind is text or list, `choices` are suggestions. The segments and
+          the number lists are fields like others (type "member", operators "in" and "not_in", value [ids]).
+        - KIND is {key, label, fields: [FIELD], operators: [{key, label, value: "number" | "range"}],
+          sums: [{key, label}]}: rows of a client, for {"related": key, "where": rule over its fields,
+          "op": operator, "value": n or [a, b], "of": null or the key of a sum}. Their `where` may have groups and
+          "not", but no related rows, no take and no fields of the client.
+        - TAKE is {by: [{key, label}], orders: [{key: "most" | "least", label}], max}: the fields that
+          {"take": {"count": n, "by": key, "order": order}} on a group may name; the other form is
+          {"take": {"count": n, "random": seed}} or {"take": {"percent": p, "random": seed}}.
+        """
         used = {field.group for field in self.fields.values()}
+        ranking = [{"key": field.key, "label": str(field.label)} for field in self.fields.values() if field.ranks]
         return {
-            "groups": [{"key": key, "label": str(label)} for key, label in GROUPS.items() if key in used],
+            "groups": _labelled({key: label for key, label in GROUPS.items() if key in used}),
             "fields": [self._field_for_builder(field) for field in self.fields.values()],
+            "related": [self._kind_for_builder(kind) for kind in self.kinds.values()],
+            "take": {"by": ranking, "orders": _labelled(TAKE_ORDERS), "max": MAX_TAKE},
         }
 
     def _field_for_builder(self, field: Field) -> dict[str, Any]:
-        choices = [{"value": value, "label": str(label)} for value, label in self.choices(field).items()]
+        offered = [{"value": value, "label": str(label)} for value, label in self.choices(field).items()]
         return {
             "key": field.key,
             "label": str(field.label),
             "group": field.group,
             "type": field.type,
-            "choices": choices or None,
-            "operators": [{"key": o.key, "label": str(o.label), "value": o.value} for o in field.operators.values()],
+            "choices": offered or None,
+            "operators": _operators_for_builder(field.operators),
+        }
+
+    def _kind_for_builder(self, kind: RowKind) -> dict[str, Any]:
+        return {
+            "key": kind.key,
+            "label": str(kind.label),
+            "fields": [self._field_for_builder(field) for field in kind.fields.values()],
+            "operators": _operators_for_builder(kind.operators),
+            "sums": _labelled({field.key: field.label for field in kind.sums.values()}),
         }
 
 
-# ---- Choices ----
+def _labelled(rows: Mapping[str, object]) -> list[dict[str, str]]:
+    return [{"key": key, "label": str(label)} for key, label in rows.items()]
 
 
-def _fixed(rows: Mapping[Any, object]) -> Callable[[], Sequence[Choice]]:
-    choices = tuple(Choice(value, label) for value, label in rows.items())
-    return lambda: choices
-
-
-def _frequent(column: str, table: str = "client") -> Callable[[], Sequence[Choice]]:
-    """Suggestions: the frequent values, as the database's own statistics know them (so no pass over the table)."""
-    query = text(
-        "SELECT DISTINCT value FROM pg_stats, "
-        "unnest(coalesce(most_common_elems, most_common_vals)::text::text[]) AS value "
-        "WHERE schemaname = current_schema() AND tablename = :table AND attname = :column ORDER BY value"
-    )
-
-    def read() -> Sequence[Choice]:
-        found = db.session.scalars(query, {"table": table, "column": column})
-        return [Choice(value, value) for value in found]
-
-    return read
-
-
-def _branches() -> Sequence[Choice]:
-    rows = db.session.execute(select(Branch.code, Branch.name).order_by(Branch.path, Branch.code))
-    return [Choice(row.code, f"{row.name} ({row.code})") for row in rows]
-
-
-def _advisers() -> Sequence[Choice]:
-    rows = db.session.execute(
-        select(User.id, User.name).where(User.roles.contains([Role.ADVISER.value])).order_by(User.name, User.id)
-    )
-    return [Choice(row.id, row.name) for row in rows]
-
-
-# ---- SQL values ----
-
-
-def _column(column: Any) -> Callable[[date], ColumnElement[Any]]:
-    return lambda today: column
-
-
-def _age(today: date) -> ColumnElement[Any]:
-    """Completed years; who was born on 29 February grows older on 1 March of a common year."""
-    years = func.date_part("year", func.age(literal(today, Date), Client.birth_date))
-    return cast(years, Integer)
-
-
-def _tenure(today: date) -> ColumnElement[Any]:
-    return cast(literal(today, Date) - Client.opened_on, Integer)
-
-
-def _last_transaction(today: date) -> ColumnElement[Any]:
-    return (
-        select(func.max(Transaction.on_date))
-        .join(Account, Account.id == Transaction.account_id)
-        .where(Account.client_id == Client.id)
-        .correlate(Client)
-        .scalar_subquery()
-    )
-
-
-def _open_accounts(today: date) -> ColumnElement[Any]:
-    return (
-        select(func.count(Account.id))
-        .where(Account.client_id == Client.id, Account.closed_on.is_(None))
-        .correlate(Client)
-        .scalar_subquery()
-    )
-
-
-def _reachable(channel: str) -> ColumnElement[Any]:
-    return exclusion_reason(channel=channel, purpose="marketing").is_(None)
-
-
-def _below_branches(codes: Sequence[Value]) -> ColumnElement[bool]:
-    """The client's branch is one of these or lies below one of them."""
-    top = aliased(Branch)
-    ids = select(Branch.id).join(top, Branch.path.like(top.path.concat("%"))).where(top.code.in_(codes))
-    return Client.branch_id.in_(ids)
-
-
-def _open_account_of(kinds: Sequence[Value]) -> ColumnElement[bool]:
-    return (
-        select(literal(1))
-        .where(Account.client_id == Client.id, Account.closed_on.is_(None), Account.kind.in_(kinds))
-        .correlate(Client)
-        .exists()
-    )
+def _operators_for_builder(operators: Mapping[str, Operator]) -> list[dict[str, str]]:
+    return [{"key": one.key, "label": str(one.label), "value": one.value} for one in operators.values()]
 
 
 # ---- The fields ----
 
-_STATUSES = dict(zip(STATUSES, (_l("lead"), _l("prospect"), _l("client"), _l("dormant"), _l("closed")), strict=True))
-_FLAGS = dict(
-    zip(
-        EXCLUDING_FLAGS,
-        (_l("deceased"), _l("minor"), _l("frozen"), _l("vulnerable"), _l("open complaint")),
-        strict=True,
-    )
-)
-_KINDS = {"person": _l("person"), "company": _l("company")}
 _RISK_LEVELS = {level: f"C{level}" for level in range(1, 6)}
+
+
+def _suggested(key: str, label: object, group: str, column: Any) -> Field:
+    return Field(key, label, group, "text", column, choices.frequent(key), open_choices=True)
+
+
+def _yesno(key: str, label: object, group: str, *terms: Any) -> Field:
+    return Field(key, label, group, "yesno", compare=truth(*terms), never_empty=True)
+
+
+def _money(key: str, label: object) -> Field:
+    return Field(key, label, "holdings", "money", getattr(ClientMetrics, key))
+
+
+def _count(key: str, label: object) -> Field:
+    return Field(key, label, "holdings", "number", getattr(ClientMetrics, key))
+
+
+def _percent(key: str, label: object) -> Field:
+    return Field(key, label, "holdings", "number", getattr(ClientMetrics, key), scale=100)
+
+
+def _class(key: str, label: object) -> Field:
+    return Field(key, label, "classes", "choice", getattr(ClientClass, key), choices.classes(key))
 
 
 @cache
 def built_in() -> tuple[Field, ...]:
     """The fields every house has."""
-    added_on = cast(func.timezone("UTC", Client.created_at), Date)
+    open_accounts = lambda op, value, today: rows_counted(  # noqa: E731
+        Account.__table__, op, value, where=Account.closed_on.is_(None)
+    )
+    referred = aliased(Client)
+    has_referred = select(referred.id).where(referred.referred_by_id == Client.id).correlate(Client).exists()
+    in_household = select(HouseholdMember.client_id).where(HouseholdMember.client_id == Client.id)
     return (
-        Field("number", _l("Client number"), "person", "text", _column(Client.number), never_empty=True),
-        Field("name", _l("Name"), "person", "text", _column(Client.name)),
+        Field("number", _l("Client number"), "person", "text", Client.number, never_empty=True),
+        Field("name", _l("Name"), "person", "text", Client.name),
         Field(
-            "kind", _l("Person or company"), "person", "choice", _column(Client.kind), _fixed(_KINDS), never_empty=True
+            "kind",
+            _l("Person or company"),
+            "person",
+            "choice",
+            Client.kind,
+            choices.fixed(KIND_LABELS),
+            never_empty=True,
         ),
-        Field("gender", _l("Gender"), "person", "text", _column(Client.gender), _frequent("gender"), open_choices=True),
-        Field("birth_date", _l("Birth date"), "person", "date", _column(Client.birth_date)),
-        Field("age", _l("Age"), "person", "number", _age),
-        Field("city", _l("City"), "person", "text", _column(Client.city), _frequent("city"), open_choices=True),
-        Field(
-            "locale", _l("Language"), "person", "text", _column(Client.locale), _frequent("locale"), open_choices=True
-        ),
+        _suggested("gender", _l("Gender"), "person", Client.gender),
+        Field("birth_date", _l("Birth date"), "person", "date", Client.birth_date),
+        Field("age", _l("Age"), "person", "number", compare=age),
+        _suggested("city", _l("City"), "person", Client.city),
+        _suggested("locale", _l("Language"), "person", Client.locale),
+        # Relationship
         Field(
             "status",
             _l("Status"),
             "relationship",
             "choice",
-            _column(Client.status),
-            _fixed(_STATUSES),
+            Client.status,
+            choices.fixed(STATUS_LABELS),
             never_empty=True,
         ),
         Field(
@@ -310,87 +208,204 @@ def built_in() -> tuple[Field, ...]:
             _l("Branch (with those below it)"),
             "relationship",
             "choice",
-            _column(Client.branch_id),
-            _branches,
-            matches=_below_branches,
+            choices=choices.branches,
+            compare=below_branches,
             never_empty=True,
         ),
-        Field("adviser", _l("Adviser"), "relationship", "choice", _column(Client.adviser_id), _advisers),
+        Field("adviser", _l("Adviser"), "relationship", "choice", Client.adviser_id, choices.advisers),
         Field(
-            "source",
-            _l("Source"),
+            "second_adviser",
+            _l("Second adviser"),
             "relationship",
-            "text",
-            _column(Client.source),
-            _frequent("source"),
+            "choice",
+            Client.second_adviser_id,
+            choices.advisers,
+        ),
+        _yesno("in_pool", _l("In the pool, without an adviser"), "relationship", Client.adviser_id.is_(None)),
+        _yesno("in_household", _l("Belongs to a household"), "relationship", in_household.correlate(Client).exists()),
+        _yesno("referred", _l("Referred by a client"), "relationship", Client.referred_by_id.is_not(None)),
+        _yesno("has_referred", _l("Has referred a client"), "relationship", has_referred),
+        _suggested("source", _l("Source"), "relationship", Client.source),
+        Field("opened_on", _l("Client since"), "relationship", "date", Client.opened_on),
+        Field("tenure_days", _l("Days as a client"), "relationship", "number", compare=days_since(Client.opened_on)),
+        Field(
+            "added_on",
+            _l("Added to the client book"),
+            "relationship",
+            "date",
+            Client.created_at,
+            never_empty=True,
+        ),
+        Field(
+            "tags",
+            _l("Tags"),
+            "relationship",
+            "tags",
+            Client.tags,
+            choices.frequent("tags"),
             open_choices=True,
         ),
-        Field("opened_on", _l("Client since"), "relationship", "date", _column(Client.opened_on)),
-        Field("tenure_days", _l("Days as a client"), "relationship", "number", _tenure),
-        Field("added_on", _l("Added to the client book"), "relationship", "date", _column(added_on), never_empty=True),
-        Field("tags", _l("Tags"), "relationship", "tags", _column(Client.tags), _frequent("tags"), open_choices=True),
-        Field("total_assets", _l("Total assets"), "holdings", "money", _column(Client.total_assets)),
+        # Accounts, balances and trades
+        Field("total_assets", _l("Total assets"), "holdings", "money", Client.total_assets),
         Field(
             "account_kinds",
             _l("Open accounts"),
             "holdings",
             "tags",
-            _column(Client.id),
-            _frequent("kind", "account"),
+            choices=choices.frequent("kind", "account"),
             open_choices=True,
-            matches=_open_account_of,
+            compare=open_account_of,
         ),
-        Field("open_accounts", _l("Number of open accounts"), "holdings", "number", _open_accounts, never_empty=True),
-        Field("last_transaction_on", _l("Last transaction"), "holdings", "date", _last_transaction),
-        Field("risk_level", _l("Risk level"), "risk", "choice", _column(Client.risk_level), _fixed(_RISK_LEVELS)),
-        Field("risk_assessed_on", _l("Risk assessment"), "risk", "date", _column(Client.risk_assessed_on)),
         Field(
-            "qualified_investor",
-            _l("Qualified investor"),
+            "open_accounts",
+            _l("Number of open accounts"),
+            "holdings",
+            "number",
+            compare=open_accounts,
+            never_empty=True,
+        ),
+        Field(
+            "products",
+            _l("Kinds of products held"),
+            "holdings",
+            "tags",
+            ClientMetrics.product_kinds,
+            choices.frequent("product_kind", "position"),
+            open_choices=True,
+        ),
+        _count("product_kind_count", _l("Number of kinds of products")),
+        _money("average_balance_30", _l("Average daily balance, 30 days")),
+        _money("average_balance_90", _l("Average daily balance, 90 days")),
+        _money("average_balance_365", _l("Average daily balance, 365 days")),
+        _percent("assets_change_30", _l("Change of assets in 30 days, %")),
+        _percent("assets_change_90", _l("Change of assets in 90 days, %")),
+        _money("debt", _l("Debt")),
+        _money("average_debt_365", _l("Average daily debt, 365 days")),
+        _money("net_inflow_30", _l("Net inflow, 30 days")),
+        _money("net_inflow_90", _l("Net inflow, 90 days")),
+        _money("net_inflow_365", _l("Net inflow, 365 days")),
+        _count("trades_30", _l("Trades, 30 days")),
+        _count("trades_90", _l("Trades, 90 days")),
+        _count("trades_365", _l("Trades, 365 days")),
+        _money("traded_value_30", _l("Traded value, 30 days")),
+        _money("traded_value_90", _l("Traded value, 90 days")),
+        _money("traded_value_365", _l("Traded value, 365 days")),
+        _percent("turnover_rate_365", _l("Asset turnover, 365 days, %")),
+        _money("fees_30", _l("Fees, 30 days")),
+        _money("fees_90", _l("Fees, 90 days")),
+        _money("fees_365", _l("Fees, 365 days")),
+        Field("last_trade_on", _l("Last trade"), "holdings", "date", ClientMetrics.last_trade_on),
+        Field("last_transaction_on", _l("Last transaction"), "holdings", "date", ClientMetrics.last_transaction_on),
+        _count("active_months_365", _l("Months with transactions, 365 days")),
+        Field(
+            "order_channel",
+            _l("Preferred order channel"),
+            "holdings",
+            "text",
+            ClientMetrics.order_channel,
+            choices.frequent("order_channel", "client_metrics"),
+            open_choices=True,
+            code=True,
+        ),
+        _money("position_value", _l("Value of holdings")),
+        _percent("position_ratio", _l("Position ratio, %")),
+        _money("profit_loss", _l("Profit and loss")),
+        _percent("underwater_share", _l("Share of holdings at a loss, %")),
+        # Value classes
+        _class("aum_tier", _l("Asset tier")),
+        _class("contribution_turnover", _l("Contribution and turnover")),
+        _class("profit_stability", _l("Profit and stability")),
+        _class("life_cycle", _l("Life-cycle stage")),
+        _class("scorecard", _l("Scorecard grade")),
+        Field("contribution", _l("Contribution"), "classes", "money", ClientClass.contribution),
+        Field("stability", _l("Stability score"), "classes", "number", ClientClass.stability),
+        Field("score", _l("Scorecard points"), "classes", "number", ClientClass.score),
+        Field("potential", _l("Potential score"), "classes", "number", ClientClass.potential),
+        # Risk and suitability
+        Field("risk_level", _l("Risk level"), "risk", "choice", Client.risk_level, choices.fixed(_RISK_LEVELS)),
+        Field("risk_assessed_on", _l("Risk assessment"), "risk", "date", Client.risk_assessed_on),
+        Field("risk_expires_on", _l("Risk assessment expires"), "risk", "date", compare=assessment_expiry),
+        Field(
+            "suitability",
+            _l("Highest suitable product risk"),
             "risk",
-            "yesno",
-            _column(Client.qualified_investor),
-            never_empty=True,
+            "choice",
+            ClientClass.suitability,
+            choices.classes("suitability"),
         ),
-        Field("flags", _l("Flags"), "risk", "tags", _column(Client.flags), _fixed(_FLAGS)),
-        Field("email", _l("E-mail address"), "contact", "text", _column(Client.email), address=True),
-        Field("mobile", _l("Mobile number"), "contact", "text", _column(Client.mobile), address=True),
-        Field("email_consent", _l("Marketing consent by e-mail"), "contact", "yesno", _column(Client.email_consent)),
-        Field("sms_consent", _l("Marketing consent by SMS"), "contact", "yesno", _column(Client.sms_consent)),
-        Field("call_consent", _l("Marketing consent by call"), "contact", "yesno", _column(Client.call_consent)),
-        Field(
-            "reachable_by_email",
-            _l("Reachable by e-mail for marketing"),
+        _yesno("qualified_investor", _l("Qualified investor"), "risk", Client.qualified_investor),
+        _yesno("professional_investor", _l("Professional investor"), "risk", Client.professional_investor),
+        Field("flags", _l("Flags"), "risk", "tags", Client.flags, choices.fixed(FLAG_LABELS)),
+        # Contact and consent
+        Field("email", _l("E-mail address"), "contact", "text", Client.email, address=True),
+        Field("mobile", _l("Mobile number"), "contact", "text", Client.mobile, address=True),
+        Field("email_consent", _l("Marketing consent by e-mail"), "contact", "yesno", Client.email_consent),
+        Field("sms_consent", _l("Marketing consent by SMS"), "contact", "yesno", Client.sms_consent),
+        Field("call_consent", _l("Marketing consent by call"), "contact", "yesno", Client.call_consent),
+        _yesno(
+            "personalisation_refused",
+            _l("Refused personalised marketing"),
             "contact",
-            "yesno",
-            _column(_reachable("email")),
-            never_empty=True,
+            Client.personalisation_refused,
+        ),
+        *(
+            Field(f"reachable_by_{channel}", label, "contact", "yesno", compare=reachable(channel), never_empty=True)
+            for channel, label in (
+                ("email", _l("Reachable by e-mail for marketing")),
+                ("sms", _l("Reachable by SMS for marketing")),
+                ("call", _l("Reachable by call for marketing")),
+            )
         ),
         Field(
-            "reachable_by_sms",
-            _l("Reachable by SMS for marketing"),
+            "email_problem",
+            _l("Why e-mail does not arrive"),
             "contact",
-            "yesno",
-            _column(_reachable("sms")),
-            never_empty=True,
+            "text",
+            Client.email_problem,
+            choices.frequent("email_problem"),
+            open_choices=True,
+            code=True,
         ),
+        Field(
+            "mobile_problem",
+            _l("Why the mobile is not reached"),
+            "contact",
+            "text",
+            Client.mobile_problem,
+            choices.frequent("mobile_problem"),
+            open_choices=True,
+            code=True,
+        ),
+        # Contacts and responses; which campaign it was is asked of the related rows
+        *(
+            Field(f"last_{kind}_on", label, "engagement", "date", compare=last_of(kind))
+            for kind, label in (
+                ("contacted", _l("Last contact")),
+                ("opened", _l("Last opened a message")),
+                ("clicked", _l("Last clicked a link")),
+                ("replied", _l("Last reply")),
+            )
+        ),
+        # Segments and lists
+        Field("segment", _l("Segment"), "members", "member", choices=choices.segments),
+        Field("number_list", _l("List of numbers"), "members", "member", choices=choices.number_lists, compare=on_list),
     )
 
 
 def custom_field(row: CustomField) -> Field:
     """A field the firm defined, over its slot of the client row."""
-    listed = row.type == "choice" and bool(row.choices)
+    listed = row.type in ("choice", "multichoice") and bool(row.choices)
+    kinds = {"choice": "choice" if listed else "text", "multichoice": "tags"}
     return Field(
         key=f"{CUSTOM}.{row.key}",
         label=row.label,
         group=CUSTOM,
-        type="text" if row.type == "choice" and not listed else row.type,
-        column=_column(Client.__table__.c[row.slot]),
-        choices=_fixed({value: value for value in row.choices or ()}) if listed else None,
+        type=kinds.get(row.type, row.type),
+        column=Client.__table__.c[row.slot],
+        choices=choices.fixed({value: value for value in row.choices or ()}) if listed else None,
     )
 
 
 def load_catalogue() -> Catalogue:
     """The built-in fields and the firm's own, as they are now."""
-    own = db.session.scalars(select(CustomField).order_by(CustomField.label, CustomField.id))
-    return Catalogue([*built_in(), *map(custom_field, own)])
+    return Catalogue([*built_in(), *map(custom_field, custom_fields())])

@@ -1,8 +1,7 @@
-"""rule lists"""
+"""Lists of client numbers for segments."""
 
-import sqlalchemy as sa  # noqa: F401
-from alembic import op  # noqa: F401
-from sqlalchemy.dialects import postgresql  # noqa: F401
+import sqlalchemy as sa
+from alembic import op
 
 revision = '0008'
 down_revision = '0007'
@@ -11,8 +10,23 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.create_table('number_list',
+    sa.Column('id', sa.BigInteger(), nullable=False),
+    sa.Column('name', sa.Text(), nullable=False),
+    sa.Column('size', sa.BigInteger(), nullable=False),
+    sa.Column('owner_id', sa.BigInteger(), nullable=True),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.ForeignKeyConstraint(['owner_id'], ['user_account.id'], name=op.f('fk_number_list_owner_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_number_list'))
+    )
+    op.create_table('listed_number',
+    sa.Column('list_id', sa.BigInteger(), nullable=False),
+    sa.Column('number', sa.Text(), nullable=False),
+    sa.ForeignKeyConstraint(['list_id'], ['number_list.id'], name=op.f('fk_listed_number_list_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('list_id', 'number', name=op.f('pk_listed_number'))
+    )
 
 
 def downgrade() -> None:
-    pass
+    op.drop_table('listed_number')
+    op.drop_table('number_list')

@@ -1,0 +1,1 @@
+"""Lists of client numbers that people paste or upload, to be used in segments."""
