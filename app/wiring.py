@@ -24,7 +24,7 @@ TASK_MODULES = {
     SEND_EMAIL: ("app.delivery.tasks",),
     DEFAULT: ("app.core.jobs", "app.campaigns.tasks", "app.delivery.tasks"),
     TRACK: ("app.core.jobs", "app.tracking.tasks"),
-    AUDIENCE: ("app.core.jobs", "app.clients.tasks", "app.audiences.tasks"),
+    AUDIENCE: ("app.core.jobs", "app.clients.tasks", "app.clients.feeds.tasks", "app.audiences.tasks", "app.clients.classes.tasks"),
     REPORT: ("app.core.jobs",),
 }
 

@@ -49,6 +49,8 @@ class Permission(StrEnum):
     REVEAL_CONTACT = "reveal contact data"
     EDIT_SEGMENTS = "edit segments"
     VIEW_SEGMENTS = "view segments"
+    MANAGE_MODELS = "change value models"
+    OVERRIDE_CLASSES = "override the class of a client"
     VIEW_CAMPAIGNS = "view campaigns"
     EDIT_CAMPAIGNS = "edit campaigns"
     APPROVE_CAMPAIGNS = "approve campaigns"
@@ -94,6 +96,7 @@ GRANTS: dict[Role, set[Permission]] = {
     Role.ADVISER: _EVERY_ROLE_READS | {Permission.EDIT_CLIENTS, Permission.CLAIM_CLIENTS},
     Role.BRANCH_MANAGER: _EVERY_ROLE_READS
     | {
+        Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,
         Permission.EDIT_CLIENTS,
         Permission.CONFIRM_CLIENT_DATA,
@@ -106,6 +109,8 @@ GRANTS: dict[Role, set[Permission]] = {
     },
     Role.HEAD_OFFICE: _EVERY_ROLE_READS
     | {
+        Permission.MANAGE_MODELS,
+        Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,
         Permission.EDIT_CLIENTS,
         Permission.CONFIRM_CLIENT_DATA,
@@ -118,6 +123,8 @@ GRANTS: dict[Role, set[Permission]] = {
     },
     Role.ADMINISTRATOR: _EVERY_ROLE_READS
     | {
+        Permission.MANAGE_MODELS,
+        Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,
         Permission.EDIT_CLIENTS,
         Permission.CONFIRM_CLIENT_DATA,

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import ColumnElement, func, literal, select
+from sqlalchemy import ColumnElement, Text, cast, func, literal, null, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.clients.metrics.models import ClientMetrics
 from app.clients.models import Client, CustomField
@@ -69,3 +70,10 @@ class Measures:
         """The client's amount, 0 where it is not known."""
         column = self.column(key)
         return literal(0) if column is None else func.coalesce(column, 0)
+
+    def list_column(self, key: str) -> ColumnElement[Any]:
+        """The words of a field of several choices, NULL where they are not known (or the field is gone)."""
+        if key in self._slots:
+            column: ColumnElement[Any] = Client.__table__.c[self._slots[key]]
+            return column
+        return cast(null(), ARRAY(Text))

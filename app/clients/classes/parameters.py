@@ -319,7 +319,7 @@ class Suitability(Parameters):
     level_3: Annotated[int, _level(3)]
     level_4: Annotated[int, _level(4)]
     level_5: Annotated[int, _level(5)]
-    senior_age: Annotated[int, _setting("whole", _l("Second check over the age of"), low=50, high=65, group=_SENIOR)]
+    senior_age: Annotated[int, _setting("whole", _l("Second check from the age of"), low=50, high=65, group=_SENIOR)]
     senior_risk: Annotated[int, _setting("whole", _l("for products from R"), low=1, high=4, group=_SENIOR)]
     term_from: Annotated[
         str | None, _setting("measure", _l("Longest term in months the client accepts"), optional=True, group=_MORE)
