@@ -15,7 +15,7 @@ past; "in the next n days" runs from today to today + n.
 from datetime import date
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, cast, func, literal, select, text
+from sqlalchemy import BigInteger, ColumnElement, Connection, cast, func, literal, select, text
 
 from app.audiences import comparing
 from app.audiences.counting import rows_counted
@@ -50,13 +50,13 @@ def condition(
     return of_client(_Compiler(today or clock.today(), scope).test(parsed)).holds
 
 
-def tune_statements() -> None:
-    """Settings for the statements of audiences until the transaction ends.
+def tune_statements(connection: Connection | None = None) -> None:
+    """Settings for the statements of audiences until the transaction (the session's, unless told) ends.
 
     Sets of client ids are hashed in memory: 64 MB sort a million of them, and eight times that may be hashed before
     PostgreSQL falls back to looking them up one by one. Compiling to machine code takes longer than it saves.
     """
-    db.session.execute(
+    (connection or db.session).execute(
         text(
             "SELECT set_config('work_mem', '64MB', true), set_config('hash_mem_multiplier', '8', true), "
             "set_config('jit', 'off', true)"

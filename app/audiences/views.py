@@ -1,13 +1,17 @@
 """Pages of segments."""
 
 import json
+import re
 from typing import Any, cast
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
+from app.audiences import preview as previews
 from app.audiences import queries, service
+from app.audiences.builder import builder_catalogue
 from app.audiences.fields import Catalogue, load_catalogue
 from app.audiences.forms import SegmentForm
 from app.audiences.gallery import GALLERY, ready_segment
@@ -15,6 +19,8 @@ from app.audiences.models import Segment
 from app.audiences.rules import EVERYONE, Rule, RuleError, dump_rule, parse_rule, parse_rule_text
 from app.audiences.sentence import sentence
 from app.audiences.usage import uses_of
+from app.clients.classes.queries import class_choices
+from app.clients.contactability import REASON_LABELS
 from app.core.errors import AppError, Conflict
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
@@ -94,11 +100,24 @@ def edit(segment_id: int) -> Any:
 def preview() -> Any:
     """What the builder shows beside the rule after each edit."""
     catalogue = load_catalogue()
+    segment_id = request.form.get("segment", type=int)
     try:
-        rule = parse_rule_text(request.form.get("rule", ""), catalogue)
-        return _preview_of(rule, catalogue)
-    except (RuleError, queries.TooSlow) as error:
+        rule = parse_rule_text(
+            request.form.get("rule", ""), catalogue, within=queries.find_segment(segment_id) if segment_id else None
+        )
+    except RuleError as error:
         return render_template("audiences/_problem.html", error=error), 422
+    return _preview_of(rule, catalogue, asker=_asker())
+
+
+@audiences.post("/preview/end")
+@requires(Permission.EDIT_SEGMENTS)
+def end_preview() -> Any:
+    """The builder was left while something was being counted for it."""
+    asker = _asker()
+    if asker:
+        previews.end_questions(user_id=asker.user_id, builder=asker.builder)
+    return "", 204
 
 
 @audiences.get("/<int:segment_id>")
@@ -117,9 +136,10 @@ def figures(segment_id: int) -> Any:
     """The numbers and the sample of a saved segment, loaded after its page is shown."""
     segment, catalogue = queries.find_segment(segment_id), load_catalogue()
     try:
-        return _preview_of(parse_rule(segment.rule, catalogue), catalogue, segment)
-    except (RuleError, queries.TooSlow) as error:
+        rule = parse_rule(segment.rule, catalogue)
+    except RuleError as error:
         return render_template("audiences/_problem.html", error=error), 422
+    return _preview_of(rule, catalogue, segment=segment)
 
 
 @audiences.get("/<int:segment_id>/clients")
@@ -210,18 +230,44 @@ def _builder(form: SegmentForm, segment: Segment | None) -> Any:
         "audiences/edit.html",
         form=form,
         segment=segment,
-        catalogue=catalogue.for_builder(),
+        catalogue=builder_catalogue(catalogue, user=_me(), segment=segment),
         gallery=() if segment or form.is_submitted() else GALLERY,
     )
     return page, 422 if form.errors else 200
 
 
-def _preview_of(rule: Rule, catalogue: Catalogue, segment: Segment | None = None) -> str:
+_CHANNELS = {"email": _l("E-mail"), "sms": _l("SMS"), "call": _l("Call")}
+_BUILDER = re.compile(r"[a-z0-9]{1,24}")
+_LAST_EDIT = 10**9
+
+
+def _asker() -> previews.Asker | None:
+    """Which page asks, so that its next question ends this one; None where it does not say."""
+    builder, edit = request.form.get("builder", ""), request.form.get("edit", 0, type=int)
+    if not _BUILDER.fullmatch(builder):
+        return None
+    return previews.Asker(_me().id, builder, min(max(edit, 0), _LAST_EDIT))
+
+
+def _preview_of(
+    rule: Rule, catalogue: Catalogue, *, segment: Segment | None = None, asker: previews.Asker | None = None
+) -> Any:
+    words = sentence(rule, catalogue)
+    try:
+        found = previews.preview(rule, user=_me(), asker=asker)
+    except queries.TooSlow as error:
+        return render_template("audiences/_problem.html", error=error, words=None if segment else words), 422
+    except previews.Superseded:
+        return "", 204
+    tiers: dict[str | None, object] = dict(class_choices("aum_tier"))
     return render_template(
         "audiences/_preview.html",
-        preview=queries.preview(rule, user=_me()),
-        words=sentence(rule, catalogue),
+        preview=found,
+        tiers=[(tiers.get(code, code) or _("In no tier"), clients) for code, clients in found.tiers],
+        words=words,
         segment=segment,
+        channel_labels=_CHANNELS,
+        reason_labels=REASON_LABELS,
     )
 
 

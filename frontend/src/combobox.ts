@@ -1,7 +1,11 @@
 /** A text field that filters a grouped list (the "combobox with list autocomplete" pattern of WAI-ARIA). */
 import { element } from "./page";
 
-export interface Option<T> { value: T; label: string; group?: string; hint?: string }
+/** `hint` is searched but not shown; `note` (a count, say) is shown but not searched. */
+export interface Option<T> { value: T; label: string; group?: string; hint?: string; note?: string | null }
+
+/** More than the eye goes through; typing finds the others. */
+const SHOWN = 100;
 
 interface Settings<T> {
   options: Option<T>[];
@@ -9,6 +13,8 @@ interface Settings<T> {
   label: string;
   placeholder: string;
   nothing: string;
+  /** Said below a list that is cut off. */
+  more?: string;
   focusKey?: string;
   /** Empty the field after each choice: for adding to a list. */
   clears?: boolean;
@@ -53,7 +59,8 @@ export function combobox<T>(settings: Settings<T>): HTMLElement {
     shown = [];
     const sections = new Map<string, HTMLElement>();
     list.replaceChildren();
-    for (const option of matching()) {
+    const found = matching();
+    for (const option of found.slice(0, SHOWN)) {
       const name = option.group ?? "";
       let section = sections.get(name);
       if (!section) {
@@ -67,10 +74,13 @@ export function combobox<T>(settings: Settings<T>): HTMLElement {
         "div",
         { id: `${id}-${shown.length}`, class: "combobox-option", role: "option", "aria-selected": String(selected) },
         option.label,
+        ...(option.note ? [element("span", { class: "combobox-note" }, option.note)] : []),
       );
       section.append(node);
       shown.push({ node, option });
     }
+    const rest = found.length > SHOWN ? settings.more : undefined;
+    if (rest) list.append(element("div", { class: "combobox-nothing", role: "presentation" }, rest));
     if (!shown.length) list.append(element("div", { class: "combobox-nothing", role: "presentation" }, settings.nothing));
     list.hidden = false;
     input.setAttribute("aria-expanded", "true");

@@ -35,3 +35,17 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   made.append(...children);
   return made;
 }
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** A drawing from the sprite; its names are in frontend/icons.txt. */
+export function icon(name: string): SVGElement {
+  const sprite = document.querySelector<HTMLMetaElement>('meta[name="icons"]')?.content ?? "";
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `${sprite}#${name}`);
+  svg.append(use);
+  return svg;
+}

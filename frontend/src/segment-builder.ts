@@ -1,389 +1,236 @@
 /**
- * The builder of a segment's rule. The page gives a catalogue of fields, the words, a hidden input that holds the rule as
- * JSON, and an address that answers a rule with a few lines of HTML ("12,480 clients match").
+ * The builder of a segment's rule. The page gives a catalogue of fields, the words, a text area that holds the rule as
+ * JSON (what is worked with where no script runs, and what experts may open), and an address that answers a rule with
+ * what it finds.
  */
-import { combobox } from "./combobox";
-import { csrfToken, debounce, element, readJson } from "./page";
+import { debounce, element, icon, readJson } from "./page";
+import { Drawing, type Desk } from "./rule-drawing";
+import { History } from "./rule-history";
+import { readRule, ruleAt, writeRule, type Paths } from "./rule-json";
+import { Preview, type Problem } from "./rule-preview";
 import {
-  chooseField, chooseOperator, conditionsOf, contains, duplicate, fieldOf, isComplete, move, newCondition, newGroup,
-  operatorOf, parentOf, parseRule, place, remove, writeRule,
-  type Catalogue, type Condition, type Group, type Rule,
+  find, groupsOf, isComplete, leavesOf, move, newGroup, relatedKind, takeIsComplete,
+  type Catalogue, type Group, type Rule, type Way,
 } from "./rule-tree";
-import { valueEditor, type Labels } from "./value-editors";
+import type { Labels } from "./value-editors";
 
-const ENGLISH: Labels = {
-  match_all: "all of these",
-  match_any: "any of these",
-  clients_who: "Clients who match",
-  clients_who_not: "Clients who do not match",
-  and: "and",
-  or: "or",
-  not: "not",
-  negate: "Turn into its opposite",
-  add_condition: "Add condition",
-  add_group: "Add group",
-  remove: "Remove",
-  duplicate: "Duplicate",
-  move_up: "Move up",
-  move_down: "Move down",
-  drag: "Drag to another place",
-  moved: "Moved",
-  removed: "Removed",
-  field: "Field",
-  choose_field: "Type to find a field",
-  operator: "Comparison",
-  value: "value",
-  choose: "Choose",
-  add_value: "Add a choice",
-  add_values: "Add values, comma between",
-  nothing_found: "Nothing found",
-  from: "from",
-  to: "to",
-  until: "to",
-  days: "days",
-  incomplete: "incomplete, not counted yet",
-  unknown_field: "this field no longer exists",
-  finish_first: "Finish or remove the incomplete conditions first; otherwise more clients would be chosen than you mean.",
-  empty: "No conditions yet, so every client matches. Add the first condition.",
-  empty_group: "This group is empty and is not counted.",
-  preview_failed: "The clients could not be counted. Please try again in a moment.",
-};
+const WAYS: Record<string, Way> = { ArrowUp: "up", ArrowDown: "down", ArrowLeft: "out", ArrowRight: "in" };
+const QUIET_MS = 300;
 
-class SegmentBuilder {
-  private readonly catalogue: Catalogue;
-  private readonly labels: Labels;
-  private readonly input: HTMLInputElement;
-  private readonly target: HTMLElement | null;
-  private readonly status = element("div", { class: "visually-hidden", role: "status", "aria-live": "polite" });
-  private readonly tree = element("div", { class: "rule-tree" });
-  private readonly root: Group;
-  private readonly previewSoon = debounce(() => void this.preview(), 250);
-  private request: AbortController | undefined;
-  private lastSent: string | undefined;
-  private dragged: Rule | undefined;
+class SegmentBuilder implements Desk {
+  readonly catalogue: Catalogue;
+  readonly labels: Labels;
+  readonly uploadUrl: string | undefined;
+  readonly tree = element("div", { class: "rule-tree" });
+  root: Group = newGroup();
+  private readonly input: HTMLTextAreaElement;
+  private readonly text: HTMLElement | null;
+  private readonly said = element("div", { class: "visually-hidden", role: "status", "aria-live": "polite" });
+  private readonly count = element("span", { class: "rule-count", "aria-live": "polite" });
+  private readonly size = element("span", { class: "rule-size" });
+  private readonly undoButton: HTMLButtonElement;
+  private readonly redoButton: HTMLButtonElement;
+  private readonly drawing: Drawing;
+  private readonly history: History;
+  private readonly preview: Preview | undefined;
+  private readonly askSoon = debounce(() => void this.preview?.ask(this.input.value), QUIET_MS);
+  private paths: Paths = new Map();
+  private problem: Problem | undefined;
 
-  constructor(private readonly mount: HTMLElement) {
-    const { catalogue, labels, input, previewTarget } = mount.dataset;
-    this.catalogue = readJson<Catalogue>(catalogue, { groups: [], fields: [] });
-    this.labels = { ...ENGLISH, ...readJson<Labels>(labels, {}) };
-    this.input = document.querySelector<HTMLInputElement>(input ?? "")!;
-    this.target = previewTarget ? document.querySelector<HTMLElement>(previewTarget) : null;
-    this.target?.setAttribute("aria-live", "polite");
-    this.root = parseRule(this.input.value);
-    mount.replaceChildren(this.tree, this.status);
+  constructor(mount: HTMLElement) {
+    const { catalogue, labels, input, previewTarget, previewUrl, endUrl, uploadUrl, segment } = mount.dataset;
+    this.catalogue = readJson<Catalogue>(catalogue, NO_CATALOGUE);
+    this.labels = readJson<Labels>(labels, {});
+    this.uploadUrl = uploadUrl;
+    this.input = document.querySelector<HTMLTextAreaElement>(input ?? "")!;
+    this.text = this.input.closest<HTMLElement>("[data-rule-text]");
+    this.undoButton = this.button("arrow-back-up", "undo", () => this.goTo(this.history.undo(), "undone"));
+    this.redoButton = this.button("arrow-forward-up", "redo", () => this.goTo(this.history.redo(), "redone"));
+    this.drawing = new Drawing(this);
+    const readable = this.readText();
+    this.history = new History(this.root);
+    const target = document.querySelector<HTMLElement>(previewTarget ?? "");
+    if (previewUrl && target) {
+      const answered = (said: string, problem: Problem | undefined) => {
+        this.count.textContent = said;
+        this.problem = problem;
+        this.mark();
+      };
+      this.preview = new Preview({ url: previewUrl, endUrl, segment, target, labels: this.labels, answered });
+    }
+    mount.replaceChildren(this.toolbar(!readable), this.tree, this.said);
+    mount.addEventListener("keydown", (event) => this.onKey(event));
+    this.input.addEventListener("input", () => this.typed());
     this.input.form?.addEventListener("submit", (event) => this.refuseUnfinished(event), true);
-    this.draw();
-    this.changed();
+    this.drawing.draw();
+    this.mark();
+    void this.preview?.ask(this.input.value);
   }
 
   // ---- What happens on an edit ----
 
-  private changed(): void {
-    const rule = writeRule(this.root, this.catalogue) ?? { all: [] };
-    this.input.value = JSON.stringify(rule);
-    this.input.dispatchEvent(new Event("change"));
-    for (const condition of conditionsOf(this.root)) this.mark(condition);
-    if (this.input.value !== this.lastSent) this.previewSoon();
+  edited(key: string): void {
+    this.changed(key);
   }
 
-  private async preview(): Promise<void> {
-    const url = this.mount.dataset.previewUrl;
-    if (!url || !this.target || this.input.value === this.lastSent) return;
-    this.request?.abort();
-    const request = new AbortController();
-    this.request = request;
-    this.lastSent = this.input.value;
-    this.target.setAttribute("aria-busy", "true");
-    try {
-      const response = await fetch(url, {
-        method: "POST",
-        body: new URLSearchParams({ rule: this.input.value }),
-        headers: { "X-CSRFToken": csrfToken(), "HX-Request": "true" },
-        signal: request.signal,
-      });
-      const text = await response.text();
-      const html = response.headers.get("Content-Type")?.startsWith("text/html");
-      if (html && (response.ok || response.status === 422)) this.target.innerHTML = text;
-      else this.say(!html && text.length < 500 ? text : undefined);
-    } catch (error) {
-      if ((error as Error).name === "AbortError") return;
-      this.say();
+  reshaped(focusKey?: string, said?: string): void {
+    this.drawing.draw();
+    if (focusKey) this.focus(focusKey);
+    if (said) this.said.textContent = said;
+    this.changed();
+  }
+
+  shift(rule: Rule, way: Way, focusKey: string): void {
+    const moved = move(this.root, rule, way, this.catalogue.limits.depth);
+    if (moved) this.reshaped(focusKey, this.drawing.whereIs(rule));
+    else this.said.textContent = this.labels.cannot_move ?? "";
+  }
+
+  private changed(key?: string): void {
+    const { json, paths } = writeRule(this.root, this.catalogue);
+    this.input.value = JSON.stringify(json ?? { all: [] }, null, 2);
+    this.paths = paths;
+    this.problem = undefined;
+    this.history.keep(this.root, key);
+    this.mark();
+    this.askSoon();
+  }
+
+  /** The text itself is edited: the tree follows as soon as it is a rule, the server says what is wrong with it. */
+  private typed(): void {
+    this.problem = undefined;
+    if (this.readText()) {
+      this.history.keep(this.root, "text");
+      this.drawing.draw();
     }
-    if (this.request === request) this.target.removeAttribute("aria-busy");
+    this.mark();
+    this.askSoon();
   }
 
-  /** A failed count may be asked for again by the next edit, whatever it is. */
-  private say(sentence = this.labels.preview_failed ?? ""): void {
-    this.lastSent = undefined;
-    this.target?.replaceChildren(element("p", { class: "text-danger" }, sentence));
+  private readText(): boolean {
+    try {
+      const { root, paths } = readRule(this.input.value);
+      [this.root, this.paths] = [root, paths];
+      return true;
+    } catch {
+      this.paths = new Map();
+      return false;
+    }
+  }
+
+  private goTo(root: Group | undefined, said: string): void {
+    if (!root) return;
+    this.root = root;
+    this.reshaped(undefined, this.labels[said]);
+    // The button may have become useless under the finger.
+    const button = said === "undone" ? this.undoButton : this.redoButton;
+    if (button.disabled) (said === "undone" ? this.redoButton : this.undoButton).focus();
+  }
+
+  private onKey(event: KeyboardEvent): void {
+    const { key, target } = event;
+    const typing = target instanceof HTMLTextAreaElement || (target instanceof HTMLInputElement && target.type !== "file");
+    if ((event.ctrlKey || event.metaKey) && !typing && (key.toLowerCase() === "z" || key.toLowerCase() === "y")) {
+      event.preventDefault();
+      const forth = event.shiftKey || key.toLowerCase() === "y";
+      if (forth) this.goTo(this.history.redo(), "redone");
+      else this.goTo(this.history.undo(), "undone");
+      return;
+    }
+    const way = WAYS[key];
+    const focused = target instanceof HTMLElement ? target : undefined;
+    if (!way || !focused || !(event.altKey || focused.classList.contains("rule-grip"))) return;
+    const rule = find(this.root, Number(focused.closest<HTMLElement>("[data-rule]")?.dataset.rule));
+    if (!rule || !focused.dataset.focus) return;
+    event.preventDefault();
+    this.shift(rule, way, focused.dataset.focus);
   }
 
   private refuseUnfinished(event: SubmitEvent): void {
-    const unfinished = [...conditionsOf(this.root)].find((condition) => !isComplete(condition, this.catalogue));
-    if (!unfinished) return;
+    const key = this.unfinished();
+    if (!key) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    const sentence = this.labels.finish_first ?? "";
-    document.dispatchEvent(new CustomEvent("toast", { detail: { text: sentence, tone: "warning" } }));
-    this.focus(`${unfinished.id}:${unfinished.field ? "value" : "field"}`);
+    document.dispatchEvent(new CustomEvent("toast", { detail: { text: this.labels.finish_first ?? "", tone: "warning" } }));
+    this.focus(key);
   }
 
-  /** The shape of the tree has changed: draw it anew and put the focus where the person is working. */
-  private redraw(focusKey?: string, said?: string): void {
-    this.draw();
-    if (focusKey) this.focus(focusKey);
-    if (said) this.status.textContent = said;
-    this.changed();
+  private unfinished(): string | undefined {
+    for (const { rule, fields } of leavesOf(this.root, this.catalogue)) {
+      if (isComplete(rule, fields, this.catalogue)) continue;
+      return `${rule.id}:${rule.kind === "related" || rule.field ? "value" : "field"}`;
+    }
+    for (const { id, take } of groupsOf(this.root)) if (take && !takeIsComplete(take)) return `${id}:take-amount`;
+    return undefined;
   }
 
   private focus(key: string): void {
     this.tree.querySelector<HTMLElement>(`[data-focus="${key}"]`)?.focus();
   }
 
-  private mark(condition: Condition): void {
-    const note = this.tree.querySelector<HTMLElement>(`[data-rule="${condition.id}"] .rule-note`);
-    if (!note) return;
-    const known = !condition.field || fieldOf(condition, this.catalogue);
-    const words = known ? this.labels.incomplete : this.labels.unknown_field;
-    note.textContent = known && isComplete(condition, this.catalogue) ? "" : (words ?? "");
-  }
+  // ---- What is said beside the parts ----
 
-  // ---- Drawing ----
-
-  private draw(): void {
-    this.tree.replaceChildren(this.drawGroup(this.root, true));
-  }
-
-  private drawGroup(group: Group, isRoot: boolean): HTMLElement {
-    const mode = (key: "all" | "any") => {
-      const button = this.toggle(this.labels[`match_${key}`] ?? "", group.mode === key, `${group.id}:${key}`);
-      button.addEventListener("click", () => {
-        group.mode = key;
-        this.redraw(`${group.id}:${key}`);
-      });
-      return button;
+  private mark(): void {
+    const note = (id: number, text: string, part = "") => {
+      const place = this.tree.querySelector<HTMLElement>(`[data-rule="${id}"] > ${part} .rule-note`);
+      if (place) place.textContent = text;
     };
-    const lead = this.labels[group.negated ? "clients_who_not" : "clients_who"] ?? "";
-    const head = element(
-      "div",
-      { class: "rule-head" },
-      ...(isRoot ? [] : [this.handle(group)]),
-      element("span", { class: "rule-lead" }, lead),
-      element("span", { class: "btn-group", role: "group", "aria-label": lead }, mode("all"), mode("any")),
-      this.negator(group),
-      ...(isRoot ? [] : [this.tools(group)]),
-    );
-    const items: HTMLElement[] = [];
-    for (const item of group.items) {
-      if (items.length) {
-        const word = this.labels[group.mode === "all" ? "and" : "or"] ?? "";
-        items.push(element("div", { class: "rule-between", "aria-hidden": "true" }, word));
-      }
-      items.push(item.kind === "group" ? this.drawGroup(item, false) : this.drawCondition(item));
+    let conditions = 0;
+    for (const { rule, fields } of leavesOf(this.root, this.catalogue)) {
+      conditions += 1;
+      const known = rule.kind === "related" ? relatedKind(rule, this.catalogue) : !rule.field || fields.some(({ key }) => key === rule.field);
+      const words = known ? this.labels.incomplete : this.labels.unknown_field;
+      note(rule.id, known && isComplete(rule, fields, this.catalogue) ? "" : (words ?? ""), ".rule-line");
     }
-    if (!items.length) {
-      const words = this.labels[isRoot ? "empty" : "empty_group"] ?? "";
-      items.push(element("p", { class: "rule-empty" }, words));
+    for (const { id, take } of groupsOf(this.root)) {
+      if (take) note(id, takeIsComplete(take) ? "" : (this.labels.incomplete ?? ""), ".rule-take");
     }
-    const box = element(
-      "div",
-      { class: isRoot ? "rule-group is-root" : "rule-group", role: "group", "aria-label": lead, "data-rule": group.id },
-      head,
-      ...items,
-      element("div", { class: "rule-add" }, this.adder(group, "condition"), this.adder(group, "group")),
-    );
-    if (!isRoot) this.acceptDrop(box, group);
-    return box;
+    const { limits } = this.catalogue;
+    const near = conditions > limits.conditions / 2;
+    this.size.textContent = near ? fill(this.labels.size ?? "", { count: conditions, most: limits.conditions }) : "";
+    this.undoButton.disabled = !this.history.canUndo;
+    this.redoButton.disabled = !this.history.canRedo;
+    this.showProblem();
   }
 
-  private drawCondition(condition: Condition): HTMLElement {
-    const field = fieldOf(condition, this.catalogue);
-    const parts = element("div", { class: "rule-parts" }, this.fieldChooser(condition));
-    if (field) {
-      parts.append(this.negator(condition), this.operatorChooser(condition));
-      const operator = operatorOf(condition, this.catalogue);
-      const editor = operator && valueEditor({
-        kind: operator.value,
-        field,
-        value: condition.value,
-        labels: this.labels,
-        focusKey: `${condition.id}:value`,
-        change: (value) => {
-          condition.value = value;
-          this.changed();
-        },
-      });
-      if (editor) parts.append(element("div", { class: "rule-value" }, editor));
-    }
-    parts.append(element("span", { class: "rule-note" }));
-    const line = element("div", { class: "rule-line" }, this.handle(condition), parts, this.tools(condition));
-    const name = field?.label ?? this.labels.add_condition;
-    const box = element("div", { class: "rule-condition", role: "group", "aria-label": name, "data-rule": condition.id }, line);
-    this.acceptDrop(box, condition);
-    return box;
+  private showProblem(): void {
+    for (const box of this.tree.querySelectorAll<HTMLElement>(".has-problem")) box.classList.remove("has-problem");
+    for (const said of this.tree.querySelectorAll<HTMLElement>(".rule-problem")) if (said.textContent) said.textContent = "";
+    const id = this.problem && ruleAt(this.problem.path, this.paths);
+    const box = id === undefined ? null : this.tree.querySelector<HTMLElement>(`[data-rule="${id}"]`);
+    const said = box?.querySelector<HTMLElement>(":scope > .rule-problem");
+    if (!box || !said || !this.problem) return;
+    box.classList.add("has-problem");
+    said.textContent = this.problem.text;
   }
 
-  private fieldChooser(condition: Condition): HTMLElement {
-    const groups = new Map(this.catalogue.groups.map((group) => [group.key, group.label]));
-    const order = [...groups.keys()];
-    const options = this.catalogue.fields
-      .map((field) => ({ value: field.key, label: field.label, group: groups.get(field.group), hint: field.key, at: field.group }))
-      .sort((one, other) => order.indexOf(one.at) - order.indexOf(other.at));
-    if (condition.field && !fieldOf(condition, this.catalogue)) {
-      options.push({ value: condition.field, label: condition.field, group: undefined, hint: "", at: "" });
-    }
-    return combobox<string>({
-      options,
-      chosen: condition.field || undefined,
-      label: this.labels.field ?? "",
-      placeholder: this.labels.choose_field ?? "",
-      nothing: this.labels.nothing_found ?? "",
-      focusKey: `${condition.id}:field`,
-      choose: (key) => {
-        chooseField(condition, key, this.catalogue);
-        this.redraw(`${condition.id}:op`);
-      },
-    });
-  }
+  // ---- The line above the tree ----
 
-  private operatorChooser(condition: Condition): HTMLElement {
-    const operators = fieldOf(condition, this.catalogue)?.operators ?? [];
-    const select = element(
-      "select",
-      { class: "form-select rule-operator", "aria-label": this.labels.operator, "data-focus": `${condition.id}:op` },
-      ...operators.map((operator) => element("option", { value: operator.key }, operator.label)),
-    );
-    if (!operatorOf(condition, this.catalogue)) select.prepend(element("option", { value: "" }, this.labels.choose ?? ""));
-    select.value = condition.op;
-    select.addEventListener("change", () => {
-      chooseOperator(condition, select.value, this.catalogue);
-      this.redraw(`${condition.id}:op`);
-    });
-    return select;
-  }
-
-  private negator(rule: Rule): HTMLElement {
-    const negate = this.toggle(this.labels.not ?? "", rule.negated, `${rule.id}:not`);
-    negate.title = this.labels.negate ?? "";
-    negate.classList.add("rule-not");
-    negate.addEventListener("click", () => {
-      rule.negated = !rule.negated;
-      this.redraw(`${rule.id}:not`);
-    });
-    return negate;
-  }
-
-  private tools(rule: Rule): HTMLElement {
-    const shift = (step: -1 | 1, key: string) => () => {
-      if (move(this.root, rule, step)) this.redraw(`${rule.id}:${key}`, this.labels.moved);
+  private toolbar(textOpen: boolean): HTMLElement {
+    const toggle = this.button("code", "as_json", () => open(Boolean(this.text?.hidden)));
+    toggle.append(this.labels.as_json ?? "");
+    const open = (shown: boolean) => {
+      if (this.text) this.text.hidden = !shown;
+      toggle.setAttribute("aria-expanded", String(shown));
+      toggle.classList.toggle("is-on", shown);
     };
-    return element(
-      "span",
-      { class: "rule-tools" },
-      this.tool("arrow-up", "move_up", `${rule.id}:up`, shift(-1, "up")),
-      this.tool("arrow-down", "move_down", `${rule.id}:down`, shift(1, "down")),
-      this.tool("copy", "duplicate", `${rule.id}:copy`, () => {
-        const made = duplicate(this.root, rule);
-        this.redraw(made.kind === "condition" ? `${made.id}:field` : `${made.id}:all`);
-      }),
-      this.tool("trash", "remove", `${rule.id}:remove`, () => {
-        const parent = parentOf(this.root, rule.id) ?? this.root;
-        remove(this.root, rule);
-        this.redraw(`${parent.id}:add-condition`, this.labels.removed);
-      }),
-    );
+    toggle.setAttribute("aria-controls", this.text?.id ?? "");
+    open(textOpen);
+    return element("div", { class: "rule-toolbar" }, this.count, this.size, element("span", { class: "rule-tools" }, this.undoButton, this.redoButton, toggle));
   }
 
-  private adder(group: Group, kind: "condition" | "group"): HTMLElement {
-    const button = element(
-      "button",
-      { type: "button", class: "btn btn-sm", "data-focus": `${group.id}:add-${kind}` },
-      icon(kind === "condition" ? "plus" : "folder"),
-      this.labels[`add_${kind}`] ?? "",
-    );
-    button.addEventListener("click", () => {
-      const first = newCondition();
-      group.items.push(kind === "condition" ? first : { ...newGroup([first]), mode: group.mode === "all" ? "any" : "all" });
-      this.redraw(`${first.id}:field`);
-    });
-    return button;
-  }
-
-  private toggle(text: string, on: boolean, focusKey: string): HTMLButtonElement {
-    return element(
-      "button",
-      { type: "button", class: on ? "btn btn-sm is-on" : "btn btn-sm", "aria-pressed": String(on), "data-focus": focusKey },
-      text,
-    );
-  }
-
-  private tool(drawing: string, label: string, focusKey: string, act: () => void): HTMLElement {
+  private button(drawing: string, label: string, act: () => void): HTMLButtonElement {
     const words = this.labels[label] ?? "";
-    const button = element(
-      "button",
-      { type: "button", class: "btn btn-sm btn-icon btn-ghost", "aria-label": words, title: words, "data-focus": focusKey },
-      icon(drawing),
-    );
+    const button = element("button", { type: "button", class: "btn btn-sm", "aria-label": words, title: this.labels[`${label}_title`] ?? words }, icon(drawing));
     button.addEventListener("click", act);
     return button;
   }
-
-  // ---- Dragging (the buttons do the same from the keyboard) ----
-
-  private handle(rule: Rule): HTMLElement {
-    const grip = element("span", { class: "rule-grip", draggable: "true", title: this.labels.drag, "aria-hidden": "true" });
-    grip.append(icon("grip-vertical"));
-    grip.addEventListener("dragstart", (event) => {
-      this.dragged = rule;
-      const box = grip.closest<HTMLElement>("[data-rule]");
-      event.dataTransfer?.setData("text/plain", String(rule.id));
-      if (box) event.dataTransfer?.setDragImage(box, 10, 10);
-    });
-    grip.addEventListener("dragend", () => {
-      this.dragged = undefined;
-      this.clearDropMarks();
-    });
-    return grip;
-  }
-
-  private acceptDrop(box: HTMLElement, rule: Rule): void {
-    const below = (event: DragEvent) => {
-      const { top, height } = box.getBoundingClientRect();
-      return event.clientY > top + height / 2;
-    };
-    box.addEventListener("dragover", (event) => {
-      if (!this.dragged || contains(this.dragged, rule.id)) return;
-      event.preventDefault();
-      event.stopPropagation();
-      this.clearDropMarks();
-      box.classList.add(below(event) ? "drop-after" : "drop-before");
-    });
-    box.addEventListener("drop", (event) => {
-      event.preventDefault();
-      event.stopPropagation();
-      const { dragged } = this;
-      if (dragged && place(this.root, dragged, rule, below(event))) this.redraw(undefined, this.labels.moved);
-    });
-  }
-
-  private clearDropMarks(): void {
-    for (const marked of this.tree.querySelectorAll(".drop-before, .drop-after")) {
-      marked.classList.remove("drop-before", "drop-after");
-    }
-  }
 }
 
-const SVG = "http://www.w3.org/2000/svg";
-const sprite = document.querySelector<HTMLMetaElement>('meta[name="icons"]')?.content ?? "";
+const NO_CATALOGUE: Catalogue = { groups: [], fields: [], related: [], take: { by: [], max: 0 }, limits: { depth: 8, conditions: 200 } };
 
-function icon(name: string): SVGElement {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `${sprite}#${name}`);
-  svg.append(use);
-  return svg;
+function fill(text: string, values: Record<string, number>): string {
+  return text.replace(/\{(\w+)\}/g, (_whole, name: string) => String(values[name] ?? ""));
 }
 
 const mounted = new WeakSet<HTMLElement>();

@@ -1,16 +1,22 @@
 /** The control for a condition's value, by what its operator takes. */
 import { combobox } from "./combobox";
+import { numberListUpload } from "./number-lists";
 import { element } from "./page";
-import type { Choice, Field, Scalar, Value, ValueKind } from "./rule-tree";
+import type { Choice, Scalar, Value, ValueKind } from "./rule-tree";
+import { valueList } from "./value-list";
 
 export type Labels = Record<string, string>;
 
-interface Settings {
+/** What is asked about: a field of the catalogue, or a number of related rows. */
+export interface Asked { key: string; label: string; type: string; choices: Choice[] | null }
+export interface Settings {
   kind: ValueKind;
-  field: Field;
+  field: Asked;
   value: Value;
   labels: Labels;
   focusKey: string;
+  /** Where a file of client numbers is sent to; there are no such lists without it. */
+  uploadUrl?: string;
   change: (value: Value) => void;
 }
 
@@ -21,7 +27,7 @@ export function valueEditor(settings: Settings): HTMLElement | null {
     case "none":
       return null;
     case "number":
-      return input("number", name, value, focusKey, (text) => change(numeric(text)));
+      return numberInput(name, value, focusKey, change);
     case "days":
       return element(
         "span",
@@ -37,9 +43,9 @@ export function valueEditor(settings: Settings): HTMLElement | null {
     case "choice":
       return field.choices && field.choices.length > 8 ? manyChoices(settings, name) : fewChoices(settings, name);
     case "choices":
-      return chips(settings, name, field.choices ?? []);
+      return choices(settings, name);
     case "list":
-      return chips(settings, name, null);
+      return valueList(settings, name);
     default:
       return text(settings, name);
   }
@@ -68,18 +74,36 @@ function input(
   });
   if (value !== undefined && value !== null) made.value = String(value);
   made.addEventListener("input", () => change(made.value));
+  made.addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
   return made;
+}
+
+const LONG_NUMBER = 10_000;
+
+/** A number; a long one is said again with its thousands apart, because 1000000 and 10000000 look alike. */
+export function numberInput(name: string, value: Value, focusKey: string, change: (value: number | undefined) => void): HTMLElement {
+  const said = element("span", { class: "value-said", "aria-hidden": "true" });
+  const say = (number: number | undefined) => {
+    said.textContent =
+      number !== undefined && Math.abs(number) >= LONG_NUMBER ? number.toLocaleString(document.documentElement.lang || undefined) : "";
+  };
+  const made = input("number", name, value, focusKey, (typed) => {
+    const number = numeric(typed);
+    say(number);
+    change(number);
+  });
+  say(typeof value === "number" ? value : undefined);
+  return element("span", { class: "value-number-said" }, made, said);
 }
 
 function text({ field, value, focusKey, change }: Settings, name: string): HTMLElement {
   const made = input("text", name, value, focusKey, change);
-  made.addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
   const offered = suggestions(made, field, focusKey);
   return offered ? element("span", { class: "value-with-unit" }, made, offered) : made;
 }
 
 /** Frequent values to pick from while typing; any other may be typed as well. */
-function suggestions(typed: HTMLInputElement, field: Field, focusKey: string): HTMLElement | null {
+export function suggestions(typed: HTMLInputElement, field: Asked, focusKey: string): HTMLElement | null {
   if (!field.choices?.length) return null;
   const id = `choices-${field.key.replace(/\W/g, "-")}-${focusKey.replace(/\W/g, "-")}`;
   typed.setAttribute("list", id);
@@ -89,48 +113,56 @@ function suggestions(typed: HTMLInputElement, field: Field, focusKey: string): H
 
 function range({ kind, value, labels, focusKey, change }: Settings, name: string): HTMLElement {
   const ends: (Scalar | undefined)[] = Array.isArray(value) ? [value[0], value[1]] : [undefined, undefined];
-  const type = kind === "range" ? "number" : "date";
-  const set = (index: number) => (typed: string) => {
-    ends[index] = type === "number" ? numeric(typed) : typed || undefined;
-    change(ends.every((end) => end === undefined) ? undefined : (ends as Scalar[]));
+  const set = (index: number, end: Scalar | undefined) => {
+    ends[index] = end === "" ? undefined : end;
+    change(ends.every((one) => one === undefined) ? undefined : ([...ends] as Scalar[]));
   };
+  const editor = (index: number, label: string, key: string) =>
+    kind === "range"
+      ? numberInput(label, ends[index], key, (number) => set(index, number))
+      : input("date", label, ends[index], key, (typed) => set(index, typed));
   return element(
     "span",
     { class: "value-with-unit" },
-    input(type, `${name}, ${labels.from}`, ends[0], focusKey, set(0)),
+    editor(0, `${name}, ${labels.from}`, focusKey),
     element("span", {}, labels.to ?? ""),
-    input(type, `${name}, ${labels.until}`, ends[1], `${focusKey}-end`, set(1)),
+    editor(1, `${name}, ${labels.until}`, `${focusKey}-end`),
   );
 }
 
 function fewChoices({ field, value, labels, focusKey, change }: Settings, name: string): HTMLElement {
-  const choices = field.choices ?? [];
+  const offered = field.choices ?? [];
   const select = element(
     "select",
     { class: "form-select", "aria-label": name, "data-focus": focusKey },
     element("option", { value: "" }, labels.choose ?? ""),
-    ...choices.map((choice, index) => element("option", { value: index }, choice.label)),
+    ...offered.map((choice, index) => element("option", { value: index }, choice.label)),
   );
-  const chosen = choices.findIndex((choice) => choice.value === value);
+  const chosen = offered.findIndex((choice) => choice.value === value);
   if (chosen >= 0) select.value = String(chosen);
-  select.addEventListener("change", () => change(select.value === "" ? undefined : choices[Number(select.value)]?.value));
+  select.addEventListener("change", () => change(select.value === "" ? undefined : offered[Number(select.value)]?.value));
   return select;
 }
 
 function manyChoices({ field, value, labels, focusKey, change }: Settings, name: string): HTMLElement {
   return combobox<Scalar>({
-    options: field.choices ?? [],
+    options: optionsOf(field.choices ?? []),
     chosen: Array.isArray(value) ? undefined : (value ?? undefined),
     label: name,
     placeholder: labels.choose ?? "",
     nothing: labels.nothing_found ?? "",
+    more: labels.more,
     focusKey,
     choose: change,
   });
 }
 
-/** Several values, each a chip with its own remove button; without choices any words may be typed. */
-function chips({ field, value, labels, focusKey, change }: Settings, name: string, choices: Choice[] | null): HTMLElement {
+const optionsOf = (offered: Choice[]) => offered.map(({ value, label, hint }) => ({ value, label, note: hint }));
+
+/** Several of the choices, each a chip with its own remove button. */
+function choices(settings: Settings, name: string): HTMLElement {
+  const { field, value, labels, focusKey, change, uploadUrl } = settings;
+  const offered = field.choices ?? [];
   let values: Scalar[] = Array.isArray(value) ? [...value] : [];
   const list = element("span", { class: "chips" });
   const box = element("span", { class: "chips-box" }, list);
@@ -140,55 +172,50 @@ function chips({ field, value, labels, focusKey, change }: Settings, name: strin
     change(values.length ? values : undefined);
     draw();
   };
-  const add = (...added: Scalar[]) => set([...new Set([...values, ...added])]);
 
   function draw(): void {
     list.replaceChildren(
       ...values.map((one) => {
-        const label = choices?.find((choice) => choice.value === one)?.label ?? String(one);
-        const off = element("button", { type: "button", class: "chip-remove", "aria-label": `${labels.remove}: ${label}` }, "×");
-        off.addEventListener("click", () => {
+        const label = offered.find((choice) => choice.value === one)?.label ?? String(one);
+        return chip(label, labels, () => {
           set(values.filter((other) => other !== one));
           box.querySelector<HTMLElement>("input")?.focus();
         });
-        return element("span", { class: "chip" }, label, off);
       }),
     );
   }
 
-  if (choices) {
-    const options = choices.map((choice) => ({ value: choice.value, label: choice.label }));
-    const adder = { options, label: name, placeholder: labels.add_value ?? "", nothing: labels.nothing_found ?? "" };
-    box.append(combobox<Scalar>({ ...adder, focusKey, clears: true, choose: (one) => add(one) }));
-  } else {
-    const typed = element("input", {
-      type: "text",
-      class: "form-control",
-      "aria-label": name,
-      placeholder: labels.add_values,
-      autocomplete: "off",
-      "data-focus": focusKey,
-    });
-    const numbers = field.type === "number" || field.type === "money" || field.type === "integer";
-    const takeTyped = () => {
-      const words = typed.value.split(/[,;，；、\n\t]+/).map((word) => word.trim()).filter(Boolean);
-      const read = numbers ? words.map(Number).filter(Number.isFinite) : words;
-      typed.value = "";
-      if (read.length) add(...read);
-    };
-    typed.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") {
-        event.preventDefault();
-        takeTyped();
-      } else if (event.key === "Backspace" && !typed.value && values.length) {
-        set(values.slice(0, -1));
-      }
-    });
-    typed.addEventListener("input", () => /[,;，；、]$/.test(typed.value) && takeTyped());
-    typed.addEventListener("blur", takeTyped);
-    const offered = suggestions(typed, field, focusKey);
-    box.append(typed, ...(offered ? [offered] : []));
+  const add = (one: Scalar) => set([...new Set([...values, one])]);
+  if (offered.length || field.key !== NUMBER_LIST) {
+    box.append(
+      combobox<Scalar>({
+        options: optionsOf(offered),
+        label: name,
+        placeholder: labels.add_value ?? "",
+        nothing: labels.nothing_found ?? "",
+        more: labels.more,
+        focusKey,
+        clears: true,
+        choose: add,
+      }),
+    );
+  }
+  if (field.key === NUMBER_LIST && uploadUrl) {
+    box.append(
+      numberListUpload(uploadUrl, labels, (uploaded) => {
+        (field.choices ??= []).push(uploaded);
+        add(uploaded.value);
+      }),
+    );
   }
   draw();
   return box;
+}
+
+const NUMBER_LIST = "number_list";
+
+export function chip(label: string, labels: Labels, remove: () => void): HTMLElement {
+  const off = element("button", { type: "button", class: "chip-remove", "aria-label": `${labels.remove}: ${label}` }, "×");
+  off.addEventListener("click", remove);
+  return element("span", { class: "chip" }, label, off);
 }
