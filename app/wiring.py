@@ -6,7 +6,11 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from app.audiences.handing_over import BY_SEGMENT, SEGMENTS
+from app.campaigns.handing_over import DRAFTS
 from app.campaigns.service import refuse_segment_archive, refuse_segment_edit
+from app.clients.ownership.handing_over import register_belongings, register_selection
+from app.clients.ownership.service import refuse_to_stop_advising
 from app.config import Config
 from app.core.assets import init_assets
 from app.core.events import listen
@@ -16,6 +20,7 @@ from app.core.logs import configure_logging, log_requests
 from app.core.queues import AUDIENCE, DEFAULT, REPORT, SEND_EMAIL, TRACK, configure_celery
 from app.core.tokens import Links, Signer
 from app.core.web import init_web
+from app.users.service import STOP_ADVISING
 
 MAX_UPLOAD_BYTES = 500 << 20
 
@@ -24,7 +29,7 @@ TASK_MODULES = {
     SEND_EMAIL: ("app.delivery.tasks",),
     DEFAULT: ("app.core.jobs", "app.campaigns.tasks", "app.delivery.tasks"),
     TRACK: ("app.core.jobs", "app.tracking.tasks"),
-    AUDIENCE: ("app.core.jobs", "app.clients.tasks", "app.clients.feeds.tasks", "app.audiences.tasks", "app.clients.classes.tasks"),
+    AUDIENCE: ("app.core.jobs", "app.clients.tasks", "app.clients.ownership.tasks", "app.clients.feeds.tasks", "app.audiences.tasks", "app.clients.classes.tasks"),
     REPORT: ("app.core.jobs",),
 }
 
@@ -73,6 +78,10 @@ def connect_features() -> None:
     listen("campaign.resumed", job="delivery.resume_run", queue=DEFAULT)
     listen("campaign.cancelled", job="delivery.cancel_run", queue=DEFAULT)
     guard("archive segment", refuse_segment_archive)
+    guard(STOP_ADVISING, refuse_to_stop_advising)
+    for belongings in (DRAFTS, SEGMENTS):
+        register_belongings(belongings)
+    register_selection(BY_SEGMENT)
     guard("edit segment", refuse_segment_edit)
 
 
