@@ -4,14 +4,16 @@ The rows are copied into a temporary table; clients that exist and differ are up
 are inserted, and consent that is new leaves evidence. Loading the same rows twice changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, cast
 
 from flask_babel import gettext as _
 from psycopg import Cursor
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     Select,
     Table,
@@ -35,16 +37,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from app.clients.importing.converting import Chunk, Refused
 from app.clients.importing.mapping import CONSENTS
 from app.clients.models import Client, ClientImport, Consent, ImportNumber, ImportRefusal
+from app.clients.ownership.recording import record_ownership_changes
 from app.core.extensions import db
 
 # Columns that an empty cell leaves as they are: they cannot be empty, or forgetting them would do harm.
-KEPT_WHEN_MISSING = ("branch_id", "status", "kind", "qualified_investor", "flags")
+KEPT_WHEN_MISSING = ("branch_id", "status", "kind", "qualified_investor", "professional_investor", "flags")
 _CLIENT = cast(Table, Client.__table__)
 _CHUNK = "import_chunk"
-
-Refused = tuple[int, list[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +64,35 @@ def load_chunk(
     *,
     client_import: ClientImport,
     columns: list[str],
-    rows: Sequence[Sequence[Any]],
-    cells: dict[int, list[str]],
+    chunk: Chunk,
+    perhaps_repeated: Sequence[bool] | None,
     default_branch_id: int,
     visible: ColumnElement[bool] | None,
-    numbers_unique: bool,
 ) -> Tally:
-    """Load rows (row number first, then a value for each of `columns`) in the current transaction.
+    """Load the converted rows in the current transaction.
 
-    `cells` are the words of each row, kept for those refused here: a number met before in the file, or that of a
-    client who is not `visible` to the importer (None: who sees the whole book).
+    Refused here: a client number met before in the file, looked for among the rows that are `perhaps_repeated` (None:
+    none can be), or that of a client who is not `visible` to the importer (None: who sees the whole book).
     """
-    if not rows:
+    if not chunk.numbers:
         return Tally(0, 0, 0, 0, [])
-    chunk = _copy(columns, rows)
+    rows = _copy(columns, chunk, perhaps_repeated)
     refused: list[Refused] = []
-    if not numbers_unique:
-        refused += _refuse_repeated(client_import.id, chunk, cells)
-    if visible is not None:
-        refused += _refuse_invisible(chunk, visible, cells)
+    if perhaps_repeated is not None and any(perhaps_repeated):
+        refused += _refuse_repeated(client_import.id, rows, chunk.cells)
     consents = [name for name in CONSENTS if name in columns]
-    kept = _record_consent_of_known(client_import, chunk, consents)
-    updated = _update_known(chunk, columns)
-    created = _insert_new(client_import, chunk, columns, consents, default_branch_id)
-    loaded = len(rows) - len(refused)
+    kept = updated = 0
+    known = _any_known(rows)
+    if known:
+        db.session.execute(text(f"ANALYZE {_CHUNK} (number)"))
+        if visible is not None:
+            refused += _refuse_invisible(rows, visible, chunk.cells)
+        kept = _record_consent_of_known(client_import, rows, consents)
+        if "adviser_id" in columns:
+            _record_owners(client_import, rows)
+        updated = _update_known(rows, columns)
+    created = _insert_new(client_import, rows, columns, consents, default_branch_id, some_known=known)
+    loaded = len(chunk.numbers) - len(refused)
     return Tally(created, updated, loaded - created - updated, kept, refused)
 
 
@@ -101,53 +108,86 @@ def keep_refusals(client_import: ClientImport, refused: Sequence[Refused]) -> No
         )
 
 
-def _copy(columns: list[str], rows: Sequence[Sequence[Any]]) -> TableClause:
+def _copy(columns: list[str], chunk: Chunk, perhaps_repeated: Sequence[bool] | None) -> TableClause:
     """The rows in a temporary table with the types of the client table."""
     listed = ", ".join(columns)
     db.session.execute(
         text(
             f"CREATE TEMPORARY TABLE {_CHUNK} ON COMMIT DROP AS "  # noqa: S608 - names come from the model
-            f"SELECT NULL::bigint AS row_number, {listed} FROM client WITH NO DATA"
+            f"SELECT NULL::bigint AS row_number, NULL::boolean AS perhaps_repeated, {listed} FROM client WITH NO DATA"
         )
     )
+    perhaps = ("t" if one else "f" for one in perhaps_repeated) if perhaps_repeated is not None else repeat("f")
+    lines = map("\t".join, zip(map(str, chunk.numbers), perhaps, *chunk.texts, strict=False))
     connection: Any = db.session.connection().connection
     cursor: Cursor[Any]
-    with connection.cursor() as cursor, cursor.copy(f"COPY {_CHUNK} (row_number, {listed}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
-    db.session.execute(text(f"ANALYZE {_CHUNK} (number)"))
-    return table(_CHUNK, column("row_number", BigInteger), *(column(name, _CLIENT.c[name].type) for name in columns))
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {_CHUNK} (row_number, perhaps_repeated, {listed}) FROM STDIN") as copy,
+    ):
+        copy.write("\n".join(lines) + "\n")
+    return table(
+        _CHUNK,
+        column("row_number", BigInteger),
+        column("perhaps_repeated", Boolean),
+        *(column(name, _CLIENT.c[name].type) for name in columns),
+    )
 
 
-def _refuse_repeated(import_id: int, chunk: TableClause, cells: dict[int, list[str]]) -> list[Refused]:
+def _refuse_repeated(import_id: int, chunk: TableClause, cells: Callable[[int], list[str]]) -> list[Refused]:
     """The first row with a client number counts; the later ones are refused and name it."""
-    first = select(literal(import_id), chunk.c.number, func.min(chunk.c.row_number)).group_by(chunk.c.number)
+    first = (
+        select(literal(import_id), chunk.c.number, func.min(chunk.c.row_number))
+        .where(chunk.c.perhaps_repeated)
+        .group_by(chunk.c.number)
+    )
     db.session.execute(
         upsert(ImportNumber).from_select(["import_id", "number", "row_number"], first).on_conflict_do_nothing()
     )
-    gone = db.session.execute(
-        delete(chunk)
-        .where(
-            ImportNumber.import_id == import_id,
-            ImportNumber.number == chunk.c.number,
-            ImportNumber.row_number != chunk.c.row_number,
-        )
-        .returning(chunk.c.row_number, chunk.c.number, ImportNumber.row_number)
+    # One look into the index a row: the limit keeps the planner, who has no idea of a table that has just been
+    # filled, from reading it whole.
+    met = (
+        select(ImportNumber.row_number)
+        .where(ImportNumber.import_id == import_id, ImportNumber.number == chunk.c.number)
+        .limit(1)
+        .correlate(chunk)
+        .lateral("met")
     )
+    again = db.session.execute(
+        select(chunk.c.row_number, chunk.c.number, met.c.row_number)
+        .join_from(chunk, met, literal(True))
+        .where(chunk.c.perhaps_repeated, met.c.row_number != chunk.c.row_number)
+        .order_by(chunk.c.row_number)
+    ).all()
+    if again:
+        numbers = literal([row_number for row_number, _number, _first in again], ARRAY(BigInteger))
+        db.session.execute(delete(chunk).where(chunk.c.row_number == func.any(numbers)))
     return [
-        (number, cells[number], _("The client number %(number)s stands in row %(row)s already.", number=name, row=row))
-        for number, name, row in gone
+        (
+            row_number,
+            cells(row_number),
+            _("The client number %(number)s stands in row %(row)s already.", number=number, row=first_row),
+        )
+        for row_number, number, first_row in again
     ]
 
 
-def _refuse_invisible(chunk: TableClause, visible: ColumnElement[bool], cells: dict[int, list[str]]) -> list[Refused]:
+def _any_known(chunk: TableClause) -> bool:
+    """Whether there is anyone to update. A new book's first import never asks more than this."""
+    found = select(literal(1)).select_from(_CLIENT).where(_CLIENT.c.number == chunk.c.number).limit(1).correlate(chunk)
+    return bool(db.session.scalar(select(select(literal(1)).select_from(chunk).where(found.exists()).exists())))
+
+
+def _refuse_invisible(
+    chunk: TableClause, visible: ColumnElement[bool], cells: Callable[[int], list[str]]
+) -> list[Refused]:
     gone = db.session.execute(
         delete(chunk)
         .where(chunk.c.number == Client.number, or_(visible.is_(None), ~visible))
         .returning(chunk.c.row_number)
     )
     return [
-        (number, cells[number], _("This client number belongs to a client outside your part of the firm."))
+        (number, cells(number), _("This client number belongs to a client outside your part of the firm."))
         for (number,) in gone
     ]
 
@@ -198,11 +238,24 @@ def _evidence(client_import: ClientImport, statements: Select[Any]) -> Any:
     )
 
 
+def _record_owners(client_import: ClientImport, chunk: TableClause) -> None:
+    """Write the history of the clients who get another owner, or none."""
+    owner = _CLIENT.c.adviser_id
+    changes = (
+        select(_CLIENT.c.id.label("client_id"), owner.label("was"), chunk.c.adviser_id.label("becomes"))
+        .join_from(chunk, _CLIENT, _CLIENT.c.number == chunk.c.number)
+        .where(owner.is_distinct_from(chunk.c.adviser_id))
+    )
+    record_ownership_changes(changes=changes, actor_id=client_import.created_by_id, reason=client_import.file_name)
+
+
 def _next_value(chunk: TableClause, name: str) -> ColumnElement[Any]:
     """What a known client's column becomes."""
     said, known = chunk.c[name], _CLIENT.c[name]
     if name in CONSENTS:
         return case((said.is_(False), False), (known.is_(None), said), else_=known)
+    if name == "personalisation_refused":  # as an opt-out: a file never takes it back
+        return or_(known, func.coalesce(said, literal(False)))
     if name in KEPT_WHEN_MISSING:
         return func.coalesce(said, known)
     return func.coalesce(said, literal([], ARRAY(Text))) if name == "tags" else said
@@ -230,6 +283,8 @@ def _insert_new(
     columns: list[str],
     consents: list[str],
     default_branch_id: int,
+    *,
+    some_known: bool,
 ) -> int:
     """Insert the clients that do not exist, and the evidence of what they said. Returns how many."""
     defaults: dict[str, Any] = {
@@ -237,15 +292,19 @@ def _insert_new(
         "status": literal("client"),
         "kind": literal("person"),
         "qualified_investor": literal(False),
+        "professional_investor": literal(False),
+        "personalisation_refused": literal(False),
         "flags": literal([], ARRAY(Text)),
         "tags": literal([], ARRAY(Text)),
     }
     given = {name: chunk.c[name] for name in columns}
     filled = given | {name: func.coalesce(given.get(name, default), default) for name, default in defaults.items()}
-    known = select(literal(1)).where(_CLIENT.c.number == chunk.c.number).exists()
+    fresh = select(*filled.values()).order_by(chunk.c.row_number)
+    if some_known:
+        fresh = fresh.where(~select(literal(1)).where(_CLIENT.c.number == chunk.c.number).exists())
     made = (
         upsert(_CLIENT)
-        .from_select(list(filled), select(*filled.values()).where(~known).order_by(chunk.c.row_number))
+        .from_select(list(filled), fresh)
         .on_conflict_do_nothing()
         .returning(_CLIENT.c.id, *(_CLIENT.c[name] for name in consents))
         .cte("made")

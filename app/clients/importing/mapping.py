@@ -53,6 +53,16 @@ TARGETS: dict[str, tuple[object, str]] = {
     "risk_level": (_l("Risk level"), "risklevel clientrisklevel 风险等级 风险承受能力等级 风险承受能力"),
     "risk_assessed_on": (_l("Risk assessed on"), "riskassessedon riskassessmentdate 风险测评日期"),
     "qualified_investor": (_l("Qualified investor"), "qualifiedinvestor 合格投资者"),
+    "professional_investor": (_l("Professional investor"), "professionalinvestor 专业投资者"),
+    "personalisation_refused": (
+        _l("Wants no personalised marketing"),
+        "personalisationrefused nopersonalisation nopersonalization 拒绝个性化营销 不接受个性化营销",
+    ),
+    "identity_number": (
+        _l("Identity number"),
+        "identitynumber idnumber idcard idcardnumber passport passportnumber nationalid "
+        "证件号 证件号码 身份证 身份证号 身份证号码",
+    ),
     "opened_on": (_l("Client since"), "openedon opened openingdate clientsince 开户日期 开户日"),
     "total_assets": (_l("Total assets"), "totalassets assets aum 总资产 客户总资产 资产总额"),
     "flags": (_l("Flags against contact"), "flags"),

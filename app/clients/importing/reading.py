@@ -5,27 +5,24 @@
 """
 
 import codecs
-import csv
 import io
-import zipfile
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from datetime import date, datetime, time, timedelta
-from typing import Any, BinaryIO, TypedDict
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from typing import BinaryIO, TypedDict
 
 from charset_normalizer import from_bytes
 from flask_babel import lazy_gettext as _l
-from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
-from app.core.errors import AppError
+from app.clients.importing.text_rows import Row, careful_rows, row_blocks
+from app.clients.importing.text_rows import RowProblem as RowProblem
+from app.clients.importing.workbooks import OLD_OFFICE, ZIP_MAGIC, open_workbook, sheet_rows
+from app.clients.importing.workbooks import NotATable as NotATable
 
 SAMPLE_BYTES = 1 << 18
 SAMPLE_ROWS = 200
 DELIMITERS = (",", ";", "\t", "|")
 MAX_COLUMNS = 500
-# An unclosed quotation mark swallows the lines after it; nobody keeps this many lines in one cell of a client list.
-MAX_LINES_PER_ROW = 100
-MAX_WORKBOOK_BYTES = 1 << 30
 _PROSE_WORDS = 4
 
 
@@ -40,30 +37,14 @@ class Dialect(TypedDict, total=False):
     header_row: int
 
 
-class NotATable(AppError):
-    message = _l("This file holds no table. Please choose a CSV, TSV or Excel file whose first row names the columns.")
-
-
-class RowProblem(Exception):
-    """A row that cannot be read; the rows after it can."""
-
-    def __init__(self, message: object, cells: list[str]) -> None:
-        super().__init__(message)
-        self.message = message
-        self.cells = cells
-
-
 _EMPTY = _l("This file is empty.")
 _ONLY_HEADER = _l("This file has column names but no rows below them.")
 _PROSE = _l("This file holds text, not a table: its lines do not divide into columns.")
 _BINARY = _l("This file is not text. Please save it as CSV or as an Excel workbook and choose that file.")
-_BAD_WORKBOOK = _l("This workbook cannot be opened. Please save it again as .xlsx or as CSV.")
-_PROTECTED = _l("This workbook is protected by a password. Please save it without one.")
-_HUGE_WORKBOOK = _l("This workbook is too large to open. Please save it as CSV.")
 _WIDE = _l("This file has more than 500 columns. Please check how its columns are divided.")
-_UNCLOSED = _l("A quotation mark is opened in this row and not closed.")
-_BAD_QUOTE = _l("A quotation mark stands in the middle of a cell.")
-_NUL = _l("The row holds signs that are not text.")
+_ONE_LINE = _l("This file is one endless line. Please check how its rows are divided.")
+_PROGRAM = _l("This is a program. Please choose a CSV, TSV or Excel file.")
+_HEADER_AGAIN = _l("The row repeats the names of the columns.")
 
 _MAGIC = (
     (b"%PDF", _l("This is a PDF. Please export the list as CSV or Excel and choose that file.")),
@@ -75,11 +56,12 @@ _MAGIC = (
     (b"\x1f\x8b", _l("This file is compressed. Please unpack it and choose the table inside.")),
     (b"Rar!", _l("This file is compressed. Please unpack it and choose the table inside.")),
     (b"7z\xbc\xaf", _l("This file is compressed. Please unpack it and choose the table inside.")),
+    (b"\x7fELF", _PROGRAM),
+    (b"MZ", _PROGRAM),
 )
-_ZIP = _l("This is an archive without a workbook in it. Please unpack it and choose the table inside.")
+_ALSO_WORDS = (b"BM", b"MZ")  # a text may begin with these letters
 _HTML = _l("This is a web page. Please export the list as CSV or Excel and choose that file.")
 _JSON = _l("This file is JSON. Please export the list as CSV or Excel and choose that file.")
-_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 
 
 # ---- Detection ------------------------------------------------------------------------------------------------------
@@ -91,16 +73,18 @@ def detect(stream: BinaryIO) -> Dialect:
     start = stream.read(SAMPLE_BYTES)
     if not start.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
         raise NotATable(_EMPTY)
-    if start.startswith((b"PK\x03\x04", _OLD_OFFICE)):
+    if start.startswith((ZIP_MAGIC, OLD_OFFICE)):
         return _detect_workbook(stream)
     for magic, sentence in _MAGIC:
-        if start.startswith(magic) and not (magic == b"BM" and b"\x00" not in start[:32]):
+        if start.startswith(magic) and not (magic in _ALSO_WORDS and b"\x00" not in start[:32]):
             raise NotATable(sentence)
     dialect: Dialect = {"format": "text", "encoding": _encoding(stream, start)}
     text = start.decode(dialect["encoding"], errors="ignore")
     _refuse_markup(text)
     whole = len(start) < SAMPLE_BYTES
     lines = list(io.StringIO(text, newline=""))
+    if len(lines) == 1 and not whole:
+        raise NotATable(_WIDE if max(map(text.count, DELIMITERS)) >= MAX_COLUMNS else _ONE_LINE)
     return dialect | _layout(lines if whole or len(lines) < 2 else lines[:-1])
 
 
@@ -165,7 +149,7 @@ def _lines_beyond_ascii(stream: BinaryIO) -> bytes:
     found: list[bytes] = []
     size = 0
     stream.seek(0)
-    for line in stream:
+    while line := stream.readline(1 << 16):
         if not line.isascii():
             found.append(line[:4096])
             size += len(found[-1])
@@ -214,7 +198,7 @@ def _layout(lines: list[str]) -> Dialect:
 
 def _sample(lines: list[str], delimiter: str, quote: str) -> list[list[str]]:
     rows = []
-    for row in _parse(iter(lines), delimiter, quote):
+    for row in careful_rows(lines, delimiter, quote):
         cells = row.cells if isinstance(row, RowProblem) else row
         rows.append(cells)
         if len(rows) == SAMPLE_ROWS:
@@ -248,7 +232,7 @@ def _one_column(lines: list[str]) -> Dialect:
 
 
 def _detect_workbook(stream: BinaryIO) -> Dialect:
-    with _open_workbook(stream) as workbook:
+    with open_workbook(stream) as workbook:
         for name in workbook.sheet_names:
             rows = workbook.get_sheet_by_name(name).to_python(nrows=SAMPLE_ROWS)
             filled = [count for row in rows if (count := sum(cell != "" for cell in row))]
@@ -262,25 +246,6 @@ def _detect_workbook(stream: BinaryIO) -> Dialect:
                 raise NotATable(_ONLY_HEADER)
             return {"format": "workbook", "sheet": name, "header_row": header_row}
     raise NotATable(_EMPTY)
-
-
-def _open_workbook(stream: BinaryIO) -> CalamineWorkbook:
-    stream.seek(0)
-    if stream.read(4) == b"PK\x03\x04":
-        try:
-            with zipfile.ZipFile(stream) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
-        except zipfile.BadZipFile as error:
-            raise NotATable(_BAD_WORKBOOK) from error
-        if size > MAX_WORKBOOK_BYTES:
-            raise NotATable(_HUGE_WORKBOOK)
-    stream.seek(0)
-    try:
-        return CalamineWorkbook.from_filelike(stream)
-    except PasswordError as error:
-        raise NotATable(_PROTECTED) from error
-    except CalamineError as error:
-        raise NotATable(_ZIP) from error
 
 
 # ---- Rows -----------------------------------------------------------------------------------------------------------
@@ -304,120 +269,64 @@ def column_names(stream: BinaryIO, dialect: Dialect) -> list[str]:
     return names
 
 
-def data_rows(stream: BinaryIO, dialect: Dialect, *, width: int) -> Iterator[list[str] | RowProblem]:
+def data_rows(stream: BinaryIO, dialect: Dialect, *, width: int) -> Iterator[Row]:
     """The rows below the header, each of `width` cells, or a RowProblem in place of a row that has none.
 
     Rows without any text are left out and not counted.
     """
-    rows = _table(stream, dialect)
-    next(rows)
-    for row in rows:
+    blocks = _blocks(stream, dialect)
+    first: list[Row] = []
+    position = dialect["header_row"]
+    while len(first) <= position:
+        first += next(blocks)
+    header = first[position]
+    for block in chain([first[position + 1 :]], blocks):
+        yield from _shaped(block, width, header, dialect["format"] == "workbook")
+
+
+def _shaped(block: list[Row], width: int, header: Row, fill_up: bool) -> list[Row]:
+    """The block as it is where all is well, which is soon seen; else row by row."""
+    plain = all(type(row) is list for row in block)
+    if plain and set(map(len, block)) <= {width} and all(map(any, block)) and header not in block:  # type: ignore[arg-type]
+        return block
+    shaped: list[Row] = []
+    for row in block:
         if isinstance(row, RowProblem):
-            yield row
-        elif len(row) == width:
-            if any(row):
-                yield row
-        elif len(row) > width and not any(row[width:]):
-            if any(row):
-                yield row[:width]
-        elif len(row) < width and dialect["format"] == "workbook":
-            yield row + [""] * (width - len(row))
-        else:
-            yield RowProblem(
-                _l("The row has %(found)s cells, but there are %(expected)s columns.", found=len(row), expected=width),
-                row,
-            )
+            shaped.append(row)
+            continue
+        if not any(row) and len(row) >= width:
+            continue
+        if row == header:
+            shaped.append(RowProblem(_HEADER_AGAIN, row))
+            continue
+        if len(row) > width and not any(row[width:]):
+            row = row[:width]
+        elif len(row) < width and fill_up:
+            row += [""] * (width - len(row))
+        shaped.append(row if len(row) == width else RowProblem(_wrong_count(len(row), width), row))
+    return shaped
 
 
-def _table(stream: BinaryIO, dialect: Dialect) -> Iterator[list[str] | RowProblem]:
+def _wrong_count(found: int, expected: int) -> object:
+    return _l("The row has %(found)s cells, but there are %(expected)s columns.", found=found, expected=expected)
+
+
+def _table(stream: BinaryIO, dialect: Dialect) -> Iterator[Row]:
     """The rows from the header on."""
-    stream.seek(0)
-    if dialect["format"] == "workbook":
-        rows: Iterator[list[str] | RowProblem] = _workbook_rows(stream, dialect["sheet"])
-    else:
-        # Undecodable bytes were ruled out by `detect`; "replace" keeps a file that changed since from raising.
-        text = _Text(stream, encoding=dialect["encoding"], errors="replace", newline="")
-        rows = _parse(text, dialect["delimiter"], dialect["quote"])
+    rows = chain.from_iterable(_blocks(stream, dialect))
     for _skipped in range(dialect["header_row"]):
         next(rows)
     return rows
 
 
-class _Text(io.TextIOWrapper):
-    """Decodes a stream that outlives it."""
-
-    def close(self) -> None:
-        """The stream below belongs to the caller and stays open."""
-
-
-def _workbook_rows(stream: BinaryIO, sheet: str) -> Iterator[list[str] | RowProblem]:
-    with _open_workbook(stream) as workbook:
-        for row in workbook.get_sheet_by_name(sheet).iter_rows():
-            cells = [_cell_text(cell) for cell in row]
-            if any(cells):
-                yield cells
+def _blocks(stream: BinaryIO, dialect: Dialect) -> Iterator[list[Row]]:
+    stream.seek(0)
+    if dialect["format"] == "workbook":
+        return _workbook_blocks(stream, dialect["sheet"])
+    return row_blocks(stream, encoding=dialect["encoding"], delimiter=dialect["delimiter"], quote=dialect["quote"])
 
 
-def _cell_text(cell: Any) -> str:
-    """A workbook's cell in the words a text file would use."""
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, bool):
-        return "yes" if cell else "no"
-    if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
-    if isinstance(cell, datetime):
-        return cell.date().isoformat() if cell.time() == time.min else cell.isoformat(sep=" ")
-    if isinstance(cell, date | time):
-        return cell.isoformat()
-    return str(cell) if isinstance(cell, int | timedelta) else ""
-
-
-class _Lines:
-    """Lines that can be given back: what an unclosed quotation mark swallowed is read again as rows."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._lines = iter(lines)
-        self._returned: deque[str] = deque()
-        self.taken: list[str] = []
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        if len(self.taken) > MAX_LINES_PER_ROW:
-            raise csv.Error("too many lines")
-        line = self._returned.popleft() if self._returned else next(self._lines)
-        self.taken.append(line)
-        return line
-
-    def give_back(self) -> str:
-        """Keep the first line taken, return the others to be read again."""
-        first = self.taken[0] if self.taken else ""
-        self._returned.extendleft(reversed(self.taken[1:]))
-        self.taken.clear()
-        return first
-
-
-def _parse(lines: Iterable[str], delimiter: str, quote: str) -> Iterator[list[str] | RowProblem]:
-    """Rows of a text file; blank lines are left out."""
-    feed = _Lines(lines)
-    reader = csv.reader(feed, delimiter=delimiter, quotechar=quote, strict=True)
-    while True:
-        feed.taken.clear()
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            unclosed = len(feed.taken) > 1 or feed.taken[0].count(quote) % 2 == 1
-            first = feed.give_back().rstrip("\r\n")
-            reader = csv.reader(feed, delimiter=delimiter, quotechar=quote, strict=True)
-            yield RowProblem(_UNCLOSED if unclosed else _BAD_QUOTE, first.split(delimiter))
-            continue
-        if not row or row == [""]:
-            continue
-        if "\x00" in "".join(row):
-            yield RowProblem(_NUL, [cell.replace("\x00", "") for cell in row])
-            continue
-        yield row
+def _workbook_blocks(stream: BinaryIO, sheet: str) -> Iterator[list[Row]]:
+    with open_workbook(stream) as workbook:
+        for row in sheet_rows(workbook.get_sheet_by_name(sheet)):
+            yield [row]

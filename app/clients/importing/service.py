@@ -1,7 +1,8 @@
 """Verbs of an import: take the file in, say what it will do, start it, do it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
@@ -17,8 +18,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import OperationalError
 
 from app.audit.service import record
-from app.clients.importing.converting import RowConverter, adviser_parser, branch_parser, convert_all
-from app.clients.importing.loading import Refused, Tally, keep_refusals, load_chunk
+from app.clients.importing.ahead import made_ahead
+from app.clients.importing.converting import Chunk, RowConverter, adviser_parser, branch_parser
+from app.clients.importing.loading import Tally, keep_refusals, load_chunk
 from app.clients.importing.mapping import (
     CUSTOM,
     MAX_CHOICES,
@@ -33,6 +35,8 @@ from app.clients.importing.mapping import (
     suggest,
 )
 from app.clients.importing.reading import RowProblem, column_names, data_rows, detect
+from app.clients.importing.repeats import Sieve
+from app.clients.importing.text_rows import Row
 from app.clients.importing.values import Parser
 from app.clients.models import Client, ClientImport, ImportMapping, ImportNumber
 from app.clients.queries import custom_fields, sees_whole_book, visible_clients
@@ -49,13 +53,13 @@ from app.users.models import Branch, User
 from app.users.queries import head_office, in_subtree
 
 IMPORT_FILE = "clients.import_file"
-CHUNK_ROWS = 5_000
+CHUNK_ROWS = 10_000
+CHUNKS_AHEAD = 2  # converted while PostgreSQL loads; 0 does one after the other
 SAMPLE_ROWS = 20_000
 PREVIEW_ROWS = 200
 _COUNTED_BETWEEN_RENEWALS = 100_000
 
 log = structlog.get_logger(__name__)
-Row = list[str] | RowProblem
 
 
 class AlreadyRunning(Conflict):
@@ -192,19 +196,17 @@ def preview(*, client_import: ClientImport, mapping: Mapping, actor: User | None
         fields=fields,
         lookups=_lookups(mapping, actor),
     )
-    shown: list[PreviewRow] = []
+    rows = list(islice(rows_of(client_import), PREVIEW_ROWS))
+    chunk = converter.convert(rows, first=1)
+    reasons = {number: reason for number, _cells, reason in chunk.refused}
     first_rows: dict[str, int] = {}
-    for number, row in enumerate(islice(rows_of(client_import), PREVIEW_ROWS), start=1):
-        if isinstance(row, RowProblem):
-            shown.append(PreviewRow(number, row.cells, str(row.message)))
-            continue
-        taken, refused = convert_all(converter, [(number, row)])
-        reason = refused[0][2] if refused else None
-        if taken:
-            first = first_rows.setdefault(taken[0][1], number)
-            if first != number:
-                reason = _("The client number %(number)s stands in row %(row)s already.", number=taken[0][1], row=first)
-        shown.append(PreviewRow(number, row, reason))
+    for number, text_of_number in zip(chunk.numbers, chunk.texts[0], strict=True):
+        first = first_rows.setdefault(text_of_number, number)
+        if first != number:
+            reasons[number] = _(
+                "The client number %(number)s stands in row %(row)s already.", number=text_of_number, row=first
+            )
+    shown = [PreviewRow(number, chunk.cells(number), reasons.get(number)) for number in range(1, len(rows) + 1)]
     known = db.session.scalar(
         select(func.count()).select_from(Client).where(Client.number.in_(list(first_rows)), visible_clients(actor))
     )
@@ -347,48 +349,62 @@ def _run(lease: Lease, client_import: ClientImport, actor: User | None) -> None:
     if client_import.mapping is None:
         raise BadMapping
     import_id, done = client_import.id, client_import.rows_done
-    total = client_import.rows_total
-    if total is None:
-        total = _count_rows(lease, client_import)
-    mapping = read_mapping(client_import.mapping)
-    converter = _converter(client_import, mapping, actor)
+    converter = _converter(client_import, read_mapping(client_import.mapping), actor)
+    total, sieve = _look_through(lease, client_import, converter)
     choices = _ChoiceWatch(converter)
-    rows = islice(enumerate(rows_of(client_import), start=1), done, None)
-    while chunk := list(islice(rows, CHUNK_ROWS)):
-        whole = [(number, row) for number, row in chunk if not isinstance(row, RowProblem)]
-        refused: list[Refused] = [
-            (number, row.cells, str(row.message)) for number, row in chunk if isinstance(row, RowProblem)
-        ]
-        taken, unreadable = convert_all(converter, whole)
-        with unit_of_work():
-            lease.renew(done=done + len(chunk), total=total)
-            tally = load_chunk(
-                client_import=client_import,
-                columns=converter.columns,
-                rows=taken,
-                cells=dict(whole),
-                default_branch_id=actor.branch_id if actor else head_office().id,
-                visible=None if sees_whole_book(actor) else visible_clients(actor),
-                numbers_unique=converter.numbers_unique,
-            )
-            choices.extend(taken)
-            refused += unreadable + tally.refused
-            keep_refusals(client_import, refused)
-            _count_chunk(import_id, done, len(chunk), tally, len(refused))
-        done += len(chunk)
+    default_branch_id = actor.branch_id if actor else head_office().id
+    chunks = _chunks(rows_of(client_import), converter, done)
+    with closing(made_ahead(chunks, count=CHUNKS_AHEAD)) as ready:
+        for chunk in ready:
+            with unit_of_work():
+                lease.renew(done=done + len(chunk.rows), total=total)
+                tally = load_chunk(
+                    client_import=client_import,
+                    columns=converter.columns,
+                    chunk=chunk,
+                    perhaps_repeated=sieve.perhaps_repeated(chunk.texts[0]) if sieve else None,
+                    default_branch_id=default_branch_id,
+                    visible=None if sees_whole_book(actor) else visible_clients(actor),
+                )
+                choices.extend()
+                refused = chunk.refused + tally.refused
+                keep_refusals(client_import, refused)
+                _count_chunk(import_id, done, len(chunk.rows), tally, len(refused))
+            done += len(chunk.rows)
     _finish(lease, import_id)
 
 
-def _count_rows(lease: Lease, client_import: ClientImport) -> int:
-    total = 0
+def _chunks(rows: Iterator[Row], converter: RowConverter, done: int) -> Generator[Chunk]:
+    """The rows after those done, converted, a chunk at a time."""
+    first = done + 1
+    rows = islice(rows, done, None)
+    while some := list(islice(rows, CHUNK_ROWS)):
+        yield converter.convert(some, first=first)
+        first += len(some)
+
+
+def _look_through(lease: Lease, client_import: ClientImport, converter: RowConverter) -> tuple[int, Sieve | None]:
+    """Count the rows and shake their client numbers through a sieve (None where they cannot repeat).
+
+    A resumed import, which knows its total, looks through the file again for the sieve alone.
+    """
+    total, sieve = client_import.rows_total, None if converter.numbers_unique else Sieve()
+    if total is not None and sieve is None:
+        return total, None
+    counted = 0
     rows = rows_of(client_import)
-    while counted := sum(1 for _row in islice(rows, _COUNTED_BETWEEN_RENEWALS)):
-        total += counted
-        with unit_of_work():
+    while some := list(islice(rows, CHUNK_ROWS)):
+        if sieve is not None:
+            sieve.meet(converter.client_numbers(some, first=counted + 1))
+        counted += len(some)
+        if counted % _COUNTED_BETWEEN_RENEWALS == 0:
+            with unit_of_work():
+                lease.renew()
+    if total is None:
+        with unit_of_work() as session:
             lease.renew()
-    with unit_of_work() as session:
-        session.execute(update(ClientImport).where(ClientImport.id == client_import.id).values(rows_total=total))
-    return total
+            session.execute(update(ClientImport).where(ClientImport.id == client_import.id).values(rows_total=counted))
+    return counted, sieve
 
 
 def _count_chunk(import_id: int, done: int, rows: int, tally: Tally, refused: int) -> None:
@@ -436,19 +452,14 @@ class _ChoiceWatch:
     """Adds words that a choice field meets for the first time to its list, up to 500."""
 
     def __init__(self, converter: RowConverter) -> None:
-        slots = {field.slot: field for field in custom_fields() if field.type in ("choice", "multichoice")}
-        self._watched: list[tuple[int, int, set[str]]] = [
-            (position + 1, slots[column].id, set(slots[column].choices or ()))
-            for position, column in enumerate(converter.columns)
-            if column in slots
+        fields = {field.slot: field for field in custom_fields()}
+        self._watched = [
+            (fields[slot].id, set(fields[slot].choices or ()), met) for slot, met in converter.words_met.items()
         ]
 
-    def extend(self, rows: list[list[Any]]) -> None:
-        for position, field_id, known in self._watched:
-            met: set[str | None] = set()
-            for row in rows:
-                met.update(row[position] if isinstance(row[position], list) else (row[position],))
-            fresh = {word for word in met - known if word is not None}
+    def extend(self) -> None:
+        for field_id, known, met in self._watched:
+            fresh = met.copy() - known  # copied at once: the words of the next rows are met in another thread
             if fresh and len(known) < MAX_CHOICES:
                 known |= fresh
                 add_choices(field_id=field_id, values=sorted(fresh)[:MAX_CHOICES])

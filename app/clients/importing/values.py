@@ -59,6 +59,8 @@ _NOT_CLIENT_NUMBER = _l(
     "“%(value)s” is not a client number: up to 64 signs without spaces at the ends, slashes or line breaks."
 )
 
+_NOT_IDENTITY = _l("“%(value)s” is not the number of an identity document.")
+
 
 def parse_text(text: str) -> str:
     """The words as they are."""
@@ -74,6 +76,17 @@ def parse_client_number(text: str) -> str:
     return text
 
 
+_IDENTITY = re.compile(r"[0-9A-Z][0-9A-Z()/.-]{2,31}", re.ASCII)
+
+
+def parse_identity_number(text: str) -> str:
+    """The number of an identity card, passport or licence, in capitals and without spaces."""
+    number = re.sub(r"\s", "", unicodedata.normalize("NFKC", text[:100])).upper()
+    if not _IDENTITY.fullmatch(number) or not any(sign.isdigit() for sign in number):
+        raise BadValue(_NOT_IDENTITY)
+    return number
+
+
 # ---- Numbers --------------------------------------------------------------------------------------------------------
 
 _CURRENCY = re.compile(
@@ -86,6 +99,7 @@ _MARKED = {
 }
 _SCIENTIFIC = re.compile(r"\d+(?:\.\d+)?[eE][+-]?\d{1,3}")
 _PLAIN = re.compile(r"-?[0-9]{1,15}")
+_PLAIN_DECIMAL = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,6})?")
 _MYRIADS = {"万": Decimal(10_000), "亿": Decimal(100_000_000)}
 
 
@@ -94,7 +108,7 @@ def parse_decimal(text: str, *, mark: DecimalMark = ".") -> Decimal:
 
     Thousands must stand in threes, so that a decimal comma is refused rather than read as a thousand.
     """
-    if _PLAIN.fullmatch(text):
+    if _PLAIN.fullmatch(text) or (mark == "." and _PLAIN_DECIMAL.fullmatch(text)):
         return Decimal(text)
     if len(text) > 60:
         raise BadValue(_NOT_NUMBER)
@@ -147,6 +161,7 @@ def parse_money(text: str, *, mark: DecimalMark = ".") -> Decimal:
 # ---- Dates ----------------------------------------------------------------------------------------------------------
 
 _TIME_OF_DAY = re.compile(r"[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:\s?[AaPp][Mm])?(?:Z|[+-]\d{2}:?\d{2})?$")
+_PLAIN_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _YEAR_FIRST = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})")
 _CHINESE = re.compile(r"(\d{4})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*[日号]?")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")
@@ -182,6 +197,8 @@ def parse_date(text: str, *, order: DateOrder | None = None) -> date:
     `31/1/2026` and `1/31/2026` are read where only one reading exists or `order` says which comes first;
     with dots the day comes first. Years from 1000.
     """
+    if _PLAIN_DATE.fullmatch(text):
+        return _date(text[:4], text[5:7], text[8:])
     if len(text) > 60:
         raise BadValue(_NOT_DATE)
     clean = unicodedata.normalize("NFKC", text).strip()
@@ -399,13 +416,18 @@ def parse_email(text: str) -> str:
         raise BadValue(_NOT_EMAIL) from error
 
 
+# The short way for the mobile numbers that most clients have; which of them exist is phonenumbers' own knowledge.
 _CHINA_MOBILE = re.compile(r"(?:\+?86|0086)?[ -]?(1[3-9]\d)[ -]?(\d{4})[ -]?(\d{4})", re.ASCII)
+_CHINA: Any = phonenumbers.PhoneMetadata.metadata_for_region("CN")
+_CHINA_MOBILES: re.Pattern[str] = re.compile(_CHINA.mobile.national_number_pattern, re.ASCII)
 
 
 def parse_mobile(text: str, *, region: str | None = None) -> str:
     """A telephone number in E.164 form; one without a country belongs to `region` (ISO 3166, e.g. "CN")."""
     if (region == "CN" or text.startswith(("+86", "0086"))) and (match := _CHINA_MOBILE.fullmatch(text)):
-        return f"+86{match[1]}{match[2]}{match[3]}"
+        national = match[1] + match[2] + match[3]
+        if _CHINA_MOBILES.fullmatch(national):
+            return f"+86{national}"
     if len(text) > 60:
         raise BadValue(_NOT_MOBILE)
     clean = f"+{text[2:]}" if text.startswith("00") else text
