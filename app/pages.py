@@ -14,8 +14,17 @@ from app.audit.views import audit
 from app.campaigns.cli import campaigns_cli
 from app.campaigns.views import bp as campaigns
 from app.campaigns.views import segment_uses
+from app.clients.classes.client_views import client_classes
+from app.clients.classes.queries import class_timeline
+from app.clients.classes.views import value_models
 from app.clients.cli import clients_cli
+from app.clients.duplicates.queries import merge_timeline
+from app.clients.duplicates.tables import on_merge
+from app.clients.editing.queries import change_timeline
+from app.clients.exporting.views import exports
+from app.clients.notes.queries import note_timeline
 from app.clients.queries import consent_timeline
+from app.clients.reachability.views import unreachable
 from app.clients.timeline import register_timeline
 from app.clients.views import clients
 from app.content.views import bp as content
@@ -26,6 +35,7 @@ from app.reports.cli import reports_cli
 from app.reports.views import bp as reports
 from app.tracking import views as tracking_views
 from app.tracking.queries import message_timeline, opening_timeline, reply_timeline
+from app.tracking.service import join_openings, join_replies
 from app.users.cli import users_cli
 from app.users.sessions import init_sessions
 from app.users.views import staff, users
@@ -35,14 +45,29 @@ def register_pages(app: Flask) -> None:
     """Register the features' blueprints and command groups."""
     app.context_processor(visible_navigation)
     tracking_views.register(app)
-    for source in (consent_timeline, message_timeline, reply_timeline, opening_timeline):
+    for source in (
+        consent_timeline,
+        message_timeline,
+        reply_timeline,
+        opening_timeline,
+        change_timeline,
+        note_timeline,
+        merge_timeline,
+        class_timeline,
+    ):
         register_timeline(source)
+    on_merge("account_opening", join_openings)
+    on_merge("reply", join_replies)
     app.register_blueprint(api_v1)
     init_sessions(app)
     app.register_blueprint(users)
     app.register_blueprint(staff)
     app.register_blueprint(audit)
     app.register_blueprint(clients)
+    app.register_blueprint(exports)
+    app.register_blueprint(unreachable)
+    app.register_blueprint(value_models)
+    app.register_blueprint(client_classes)
     app.register_blueprint(audiences)
     app.register_blueprint(snapshots)
     app.register_blueprint(content)
@@ -80,6 +105,7 @@ NAVIGATION = (
     NavigationEntry(_l("Campaigns"), "campaigns.index", "send", Permission.VIEW_CAMPAIGNS),
     NavigationEntry(_l("Reports"), "reports.index", "report-analytics", Permission.VIEW_REPORTS),
     NavigationEntry(_l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS),
+    NavigationEntry(_l("Value models"), "classes.index", "stairs", Permission.VIEW_SEGMENTS),
     NavigationEntry(_l("Clients"), "clients.index", "users", Permission.VIEW_CLIENTS),
     NavigationEntry(_l("E-mail templates"), "content.index", "template", Permission.EDIT_CAMPAIGNS),
     NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES),

@@ -6,9 +6,13 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from app.audiences.exporting import register_sources
 from app.audiences.handing_over import BY_SEGMENT, SEGMENTS
+from app.audiences.service import refuse_field_change
 from app.campaigns.handing_over import DRAFTS
 from app.campaigns.service import refuse_segment_archive, refuse_segment_edit
+from app.clients.field_service import ARCHIVE as ARCHIVE_FIELD
+from app.clients.field_service import NARROW as NARROW_FIELD
 from app.clients.ownership.handing_over import register_belongings, register_selection
 from app.clients.ownership.service import refuse_to_stop_advising
 from app.config import Config
@@ -29,7 +33,17 @@ TASK_MODULES = {
     SEND_EMAIL: ("app.delivery.tasks",),
     DEFAULT: ("app.core.jobs", "app.campaigns.tasks", "app.delivery.tasks"),
     TRACK: ("app.core.jobs", "app.tracking.tasks"),
-    AUDIENCE: ("app.core.jobs", "app.clients.tasks", "app.clients.ownership.tasks", "app.clients.feeds.tasks", "app.audiences.tasks", "app.clients.classes.tasks"),
+    AUDIENCE: (
+        "app.core.jobs",
+        "app.clients.tasks",
+        "app.clients.duplicates.tasks",
+        "app.clients.ownership.tasks",
+        "app.clients.feeds.tasks",
+        "app.audiences.tasks",
+        "app.clients.exporting.tasks",
+        "app.clients.reachability.tasks",
+        "app.clients.classes.tasks",
+    ),
     REPORT: ("app.core.jobs",),
 }
 
@@ -76,12 +90,16 @@ def connect_features() -> None:
     """Who listens to whose events, and who may refuse whose steps. Needed in every process that acts."""
     listen("campaign.launched", job="delivery.plan_run", queue=DEFAULT)
     listen("campaign.resumed", job="delivery.resume_run", queue=DEFAULT)
+    listen("metrics.computed", job="clients.compute_classes", queue=AUDIENCE)
     listen("campaign.cancelled", job="delivery.cancel_run", queue=DEFAULT)
     guard("archive segment", refuse_segment_archive)
+    guard(ARCHIVE_FIELD, refuse_field_change)
+    guard(NARROW_FIELD, refuse_field_change)
     guard(STOP_ADVISING, refuse_to_stop_advising)
     for belongings in (DRAFTS, SEGMENTS):
         register_belongings(belongings)
     register_selection(BY_SEGMENT)
+    register_sources()
     guard("edit segment", refuse_segment_edit)
 
 

@@ -57,6 +57,7 @@ class Permission(StrEnum):
     RUN_CAMPAIGNS = "launch, pause and cancel campaigns"
     VIEW_REPORTS = "view reports"
     EXPORT = "export"
+    ALLOW_EXPORTS = "allow exports"
     IMPORT_OPENINGS = "import account openings"
     MANAGE_REPLIES = "read replies"
     OPEN_MAILBOX = "open the local mailbox"
@@ -89,6 +90,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_CAMPAIGNS,
         Permission.APPROVE_CAMPAIGNS,
         Permission.VIEW_REPORTS,
+        Permission.ALLOW_EXPORTS,
         Permission.REVEAL_CONTACT,
         Permission.MANAGE_REPLIES,
         Permission.VIEW_AUDIT,

@@ -1,28 +1,19 @@
 """The report and its client lists as files: CSV and Excel, numbers as numbers, formulas neutralised.
 
-Every file says who made it and when. Excel is written row by row (constant memory) to a temporary file; CSV is
-streamed. Contact data is masked as on screen.
+Every file says who made it and when. Contact data is masked as on screen.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import tzinfo
-from tempfile import TemporaryFile
-from typing import IO, Any
 
-import xlsxwriter
-from flask_babel import format_datetime
 from flask_babel import gettext as _
 
 from app.campaigns.models import Campaign
 from app.clients.masking import mask_email, mask_mobile
-from app.core.clock import now
-from app.core.spreadsheets import neutralise
+from app.core.spreadsheet_files import Cell, Line
 from app.reports.queries import ClientLine
 from app.reports.response import COLUMNS, DENOMINATORS, FURTHER, Outcome, Response
 from app.reports.words import OUTCOME_LABELS, definition, denominator, reason_label
-from app.users.models import User
 
 HAPPENED = (
     Outcome.OPENED,
@@ -34,14 +25,6 @@ HAPPENED = (
     Outcome.ACCOUNTS_OPENED,
 )
 """The columns of a client list after "sent": when each of them happened."""
-
-Cell = str | int | float | None
-Line = Sequence[Cell]
-
-
-def watermark(user: User) -> str:
-    """Who took the data out, and when."""
-    return str(_("Exported by %(name)s on %(time)s", name=user.name, time=format_datetime(now(), "long")))
 
 
 def table_head() -> list[str]:
@@ -118,71 +101,3 @@ def definitions(response: Response, campaign: Campaign) -> Iterator[Line]:
         yield [_("Excluded: %(reason)s", reason=reason_label(reason)), clients, None]
     for reason, clients in response.skipped.items():
         yield [_("Skipped: %(reason)s", reason=reason_label(reason)), clients, None]
-
-
-def csv_bytes(head: Sequence[str], lines: Iterable[Line], mark: str) -> Iterator[bytes]:
-    """CSV in pieces, UTF-8 with a byte order mark (Excel takes it for the local code page otherwise)."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    buffer.write("\ufeff")
-    writer.writerow([neutralise(cell) for cell in head])
-    for line in lines:
-        writer.writerow(["" if cell is None else neutralise(cell) for cell in line])
-        if buffer.tell() > 1 << 16:
-            yield buffer.getvalue().encode()
-            buffer.seek(0)
-            buffer.truncate()
-    writer.writerow([])
-    writer.writerow([neutralise(mark)])
-    yield buffer.getvalue().encode()
-
-
-def workbook(
-    title: str, head: Sequence[str], lines: Iterable[Line], mark: str, *, notes: Iterable[Line] = ()
-) -> IO[bytes]:
-    """An Excel file in a temporary file, at its beginning. Rates (headed "..., of ...") are shown as per cent."""
-    file = TemporaryFile()  # noqa: SIM115 - sent and closed by the response
-    book = xlsxwriter.Workbook(file, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
-    bold = book.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1})
-    soft = book.add_format({"italic": True, "font_color": "#566372"})
-    big = book.add_format({"bold": True, "font_size": 14})
-    count = book.add_format({"num_format": "#,##0"})
-    share = book.add_format({"num_format": "0.0%"})
-    wrap = book.add_format({"text_wrap": True, "valign": "top"})
-    sheet = book.add_worksheet(_("Report"))
-    sheet.set_landscape()
-    sheet.fit_to_pages(1, 0)
-    sheet.set_footer(f"&L{mark.replace('&', '&&')}&R&P / &N")
-    sheet.set_column(0, 0, 28)
-    sheet.set_column(1, len(head) - 1, 14)
-    sheet.write_string(0, 0, str(neutralise(title)), big)
-    sheet.write_string(1, 0, str(neutralise(mark)), soft)
-    for position, label in enumerate(head):
-        sheet.write_string(3, position, str(neutralise(label)), bold)
-    sheet.freeze_panes(4, 1)
-    for number, line in enumerate(lines, start=4):
-        _write_line(sheet, number, line, count, share)
-    explained = list(notes)
-    if explained:
-        page = book.add_worksheet(_("Notes"))
-        page.set_column(0, 0, 28)
-        page.set_column(1, 1, 90)
-        page.set_column(2, 2, 18)
-        page.write_string(0, 0, str(neutralise(mark)), soft)
-        for number, line in enumerate(explained, start=2):
-            for position, cell in enumerate(line):
-                if isinstance(cell, int):
-                    page.write_number(number, position, cell, count)
-                elif cell is not None:
-                    page.write_string(number, position, str(neutralise(cell)), bold if number == 2 else wrap)
-    book.close()
-    file.seek(0)
-    return file
-
-
-def _write_line(sheet: Any, number: int, line: Line, count: Any, share: Any) -> None:
-    for position, cell in enumerate(line):
-        if isinstance(cell, str):
-            sheet.write_string(number, position, str(neutralise(cell)))
-        elif cell is not None:
-            sheet.write_number(number, position, cell, share if isinstance(cell, float) else count)

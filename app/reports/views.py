@@ -1,7 +1,7 @@
 """The overview, the reports, the clients behind each figure, and their export."""
 
 from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from typing import Any
 
 from flask import Blueprint, abort, render_template, request, send_file, stream_with_context, url_for
 from flask_babel import get_timezone
@@ -13,6 +13,7 @@ from app.campaigns.queries import campaign_by_code
 from app.clients.masking import mask_email
 from app.clients.queries import sees_whole_book
 from app.core.permissions import Permission, requires, signed_in
+from app.core.spreadsheet_files import MIME, Line, csv_bytes, watermark, workbook
 from app.core.unit_of_work import unit_of_work
 from app.core.web import can
 from app.reports import charts, exports
@@ -44,7 +45,6 @@ from app.reports.words import OUTCOME_LABELS, definition, denominator, reason_la
 
 bp = Blueprint("reports", __name__)
 MOVING = (State.RUNNING, State.PAUSED, State.SCHEDULED)
-MIME = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
 @bp.context_processor
@@ -204,16 +204,16 @@ def _file(
     kind: str,
     format: str,
     head: list[str],
-    lines: Iterable[exports.Line],
+    lines: Iterable[Line],
     *,
-    notes: Iterable[exports.Line] = (),
+    notes: Iterable[Line] = (),
 ) -> Response:
     name = f"{campaign.code}-{kind}.{format}"
-    mark = exports.watermark(current_user)
+    mark = watermark(current_user.name)
     if format == "xlsx":
-        file: IO[bytes] = exports.workbook(f"{campaign.code} {campaign.name}", head, lines, mark, notes=notes)
+        file = workbook(f"{campaign.code} {campaign.name}", head, lines, mark, notes=notes)
         return send_file(file, mimetype=MIME[format], as_attachment=True, download_name=name)
-    body: Iterator[bytes] = stream_with_context(exports.csv_bytes(head, lines, mark))
+    body: Iterator[bytes] = stream_with_context(csv_bytes(head, lines, mark))
     response = Response(body, mimetype=MIME[format])
     response.headers.set("Content-Disposition", "attachment", filename=name)
     return response

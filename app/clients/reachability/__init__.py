@@ -1,0 +1,1 @@
+"""Clients whom no message can reach, why, and the work of repairing that."""
