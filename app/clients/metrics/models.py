@@ -27,7 +27,12 @@ def _share() -> Mapped[float | None]:
 class ClientMetrics(Model):
     """One row a client, as of the end of `as_of`; NULL where nothing is known. Windows end at `as_of`, which counts.
 
+    What each column means, and how balances and transactions count, is said in `computing.py`. Counts and sums are 0,
+    never NULL, for a client without any; averages, changes and ratios are NULL where there is nothing to divide by.
+    A client added since the last run has no row yet: readers join from the client, outer.
+
     No foreign key: the table is written anew as a whole from the client book, and a million checks would double that.
+    It is swapped for its successor by name, so nothing may depend on it in the database (views, foreign keys).
     """
 
     __tablename__ = "client_metrics"
@@ -68,3 +73,24 @@ class ClientMetrics(Model):
     underwater_share: Mapped[float | None] = _share()
     last_contact_at: Mapped[datetime | None] = mapped_column(Timestamp)
     computed_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+
+class StaleClient(Model):
+    """A client whose holdings changed since the metrics were computed. No foreign key: written by the hundred thousand,
+    and a row whose client is gone does no harm."""
+
+    __tablename__ = "stale_client"
+
+    client_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
+class MetricsRun(Model):
+    """One computation of the whole book."""
+
+    __tablename__ = "metrics_run"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    as_of: Mapped[date] = mapped_column(Date)
+    clients: Mapped[int]
+    started_at: Mapped[datetime] = mapped_column(Timestamp)
+    finished_at: Mapped[datetime] = mapped_column(Timestamp)
