@@ -26,9 +26,11 @@ SUBJECTS: Mapping[str, object] = {
     "opening_import": _l("Import of account openings"),
     "report": _l("Report"),
     "export": _l("Export"),
+    "value_model": _l("Value model"),
 }
 
 VERBS: Mapping[str, object] = {
+    "activate": _l("Put in force"),
     "add": _l("Added"),
     "allow": _l("Allowed"),
     "answer": _l("Answered"),
@@ -47,8 +49,10 @@ VERBS: Mapping[str, object] = {
     "define": _l("Defined"),
     "delete": _l("Deleted"),
     "dismiss": _l("Closed"),
+    "discard": _l("Discarded"),
     "duplicate": _l("Duplicated"),
     "edit": _l("Changed"),
+    "end_override": _l("Let the model set the class again"),
     "export": _l("Exported"),
     "fetch": _l("Downloaded"),
     "import": _l("Imported"),
@@ -56,6 +60,7 @@ VERBS: Mapping[str, object] = {
     "launch": _l("Launched"),
     "lock": _l("Locked after failed sign-ins"),
     "move": _l("Moved"),
+    "override_class": _l("Set a class by hand"),
     "pause": _l("Paused"),
     "refuse": _l("Refused"),
     "remove": _l("Removed"),

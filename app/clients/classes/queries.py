@@ -306,11 +306,11 @@ def classes_of(client_id: int) -> list[ClassLine]:
     return lines
 
 
-def class_timeline(client_id: int, limit: int) -> list[TimelineEntry]:
+def class_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
     """Moves between classes, for the client's time line."""
     changes = db.session.scalars(
         select(ClassChange)
-        .where(ClassChange.client_id == client_id)
+        .where(ClassChange.client_id.in_(client_ids))
         .order_by(ClassChange.on_date.desc(), ClassChange.id.desc())
         .limit(limit)
     )
