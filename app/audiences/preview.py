@@ -10,11 +10,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from time import monotonic, perf_counter
 from typing import Any
 
 from psycopg.errors import QueryCanceled
-from sqlalchemy import ColumnElement, Connection, Executable, func, select, text
+from sqlalchemy import ColumnElement, Connection, Executable, case, func, literal, select, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import OperationalError
 
 from app.audiences import queries
@@ -22,7 +24,7 @@ from app.audiences.compiler import condition, tune_statements
 from app.audiences.queries import SAMPLE, SampleClient, TooSlow, sample_clients
 from app.audiences.rules import Rule
 from app.clients.classes.models import ClientClass
-from app.clients.contactability import exclusion_reason
+from app.clients.contactability import reasons_against
 from app.clients.models import Client
 from app.clients.queries import visible_clients
 from app.core.extensions import db
@@ -102,17 +104,36 @@ def preview(rule: Rule, *, user: User | None, asker: Asker | None = None, time_l
     )
 
 
+@cache
+def _bits() -> tuple[list[ColumnElement[bool]], dict[str, list[tuple[int, str]]]]:
+    """The conditions against contacting a client, and per channel bit and reason in the order they are told.
+
+    A condition of several channels has one bit: each is looked at once a client, which is most of the work.
+    """
+    numbers: dict[str, int] = {}
+    conditions: list[ColumnElement[bool]] = []
+    channels: dict[str, list[tuple[int, str]]] = {}
+    for channel in CHANNELS:
+        channels[channel] = []
+        for against, reason in reasons_against(channel=channel, purpose="marketing", of_many=True):
+            sql = str(against.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))  # type: ignore[no-untyped-call]
+            if sql not in numbers:
+                numbers[sql] = len(conditions)
+                conditions.append(against)
+            channels[channel].append((1 << numbers[sql], reason))
+    return conditions, channels
+
+
 def _grouped(where: ColumnElement[bool]) -> Executable:
-    """One row for each combination of branch, tier and reasons against the channels, with its number of clients."""
-    parts = [
-        Client.branch_id,
-        ClientClass.aum_tier.label("tier"),
-        *(exclusion_reason(channel=channel, purpose="marketing").label(channel) for channel in CHANNELS),
-    ]
+    """One row for each combination of branch, tier and bits against contact, with its number of clients."""
+    conditions, _channels = _bits()
+    bits: ColumnElement[int] = literal(0)
+    for number, against in enumerate(conditions):
+        bits = bits + case((against, literal(1 << number)), else_=0)
+    parts = [Client.branch_id, ClientClass.aum_tier.label("tier"), bits.label("bits")]
+    some = (func.count().label("clients"), func.min(Client.id).label("first"), func.max(Client.id).label("last"))
     return (
-        select(
-            *parts, func.count().label("clients"), func.min(Client.id).label("first"), func.max(Client.id).label("last")
-        )
+        select(*parts, *some)
         .select_from(Client)
         .outerjoin(ClientClass, ClientClass.client_id == Client.id)
         .where(where)
@@ -128,9 +149,12 @@ def _sums(groups: Sequence[Any], part: str) -> list[tuple[Any, int]]:
 
 
 def _reach(channel: str, groups: Sequence[Any]) -> Reach:
-    by_reason = _sums(groups, channel)
-    reachable = sum(clients for reason, clients in by_reason if reason is None)
-    return Reach(channel, reachable, [part for part in by_reason if part[0] is not None])
+    _conditions, channels = _bits()
+    sums: Counter[str | None] = Counter()
+    for bits, clients in _sums(groups, "bits"):
+        sums[next((reason for bit, reason in channels[channel] if bits & bit), None)] += clients
+    reachable = sums.pop(None, 0)
+    return Reach(channel, reachable, [(reason, clients) for reason, clients in sums.most_common() if reason])
 
 
 def _largest(sums: list[tuple[int, int]], ask: "_Ask") -> tuple[list[tuple[str, int]], int]:

@@ -26,7 +26,7 @@ def exclusion_reason(*, channel: str, purpose: str) -> ColumnElement[str | None]
     Consent is opt-in and counts for marketing only; flags and status do not stop a statutory notice.
     Reads `client` (and probes `suppression`), so it belongs into a query over clients.
     """
-    rules = _reasons(channel, purpose)
+    rules = reasons_against(channel=channel, purpose=purpose)
     return case(*((condition, literal(reason)) for condition, reason in rules), else_=cast(null(), String))
 
 
@@ -35,18 +35,20 @@ def contact_conditions(*, channel: str, purpose: str) -> list[ColumnElement[bool
 
     One by one, so that PostgreSQL can take each where it is cheapest and the suppression list as an anti-join.
     """
-    return [not_(condition) for condition, _reason in _reasons(channel, purpose)]
+    return [not_(condition) for condition, _reason in reasons_against(channel=channel, purpose=purpose)]
 
 
-def _reasons(channel: str, purpose: str) -> list[tuple[ColumnElement[bool], str]]:
-    """Condition and reason, in the order they are told; the conditions are true or false, never NULL."""
+def reasons_against(*, channel: str, purpose: str, of_many: bool = False) -> list[tuple[ColumnElement[bool], str]]:
+    """Condition and reason, in the order they are told; the conditions are true or false, never NULL.
+
+    With `of_many` the suppression list is read once, as for a pass over the whole book, instead of probed for each
+    client; that condition is then NULL without an address.
+    """
     address = Client.email if channel == "email" else Client.mobile
-    suppressed = (
-        select(literal(1))
-        .where(Suppression.channel == channel, Suppression.address == func.lower(address))
-        .correlate(Client)
-        .exists()
-    )
+    listed = select(Suppression.address).where(Suppression.channel == channel)
+    suppressed: ColumnElement[bool] = func.lower(address).in_(listed)
+    if not of_many:
+        suppressed = listed.where(Suppression.address == func.lower(address)).correlate(Client).exists()
     # Planned before the merge: whoever it is gets what the other record gets.
     rules: list[tuple[ColumnElement[bool], str]] = [(Client.merged_into_id.is_not(None), "merged")]
     if purpose != "statutory":
