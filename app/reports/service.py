@@ -1,24 +1,10 @@
 """Taking figures and lists out of the house: allowed, bounded and noted."""
 
-from flask_babel import lazy_gettext as _l
-
 from app.audit.service import record
 from app.campaigns.models import Campaign
-from app.core.errors import AppError
 from app.core.permissions import Permission, require
 from app.reports.response import Outcome
 from app.users.models import User
-
-ROWS_WITHOUT_PURPOSE = 1_000
-EXCEL_ROWS = 100_000
-
-
-class PurposeMissing(AppError):
-    message = _l("A list of more than 1,000 clients needs a purpose. Say what it is for.")
-
-
-class TooLongForExcel(AppError):
-    message = _l("An Excel list holds up to 100,000 clients here. Take it as CSV, or choose a smaller figure.")
 
 
 def note_report_export(*, campaign: Campaign, format: str, actor: User) -> None:
@@ -37,12 +23,8 @@ def note_list_export(
     purpose: str,
     actor: User,
 ) -> None:
-    """Allow and note an export of client data. Raises PurposeMissing or TooLongForExcel."""
+    """Allow and note a short, masked list; long ones go the way of `clients.exporting`."""
     require(actor, Permission.EXPORT)
-    if rows > ROWS_WITHOUT_PURPOSE and not purpose:
-        raise PurposeMissing
-    if format == "xlsx" and rows > EXCEL_ROWS:
-        raise TooLongForExcel
     _note(
         campaign,
         actor,

@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from flask import Blueprint, abort, render_template, request, send_file, stream_with_context, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, stream_with_context, url_for
 from flask_babel import get_timezone
+from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from app.audiences.snapshots import freeze
 from app.campaigns.models import STATE_LABELS, STATE_TONES, Campaign, State
 from app.campaigns.queries import campaign_by_code
+from app.clients.exporting.service import ROWS_WITHOUT_APPROVAL
 from app.clients.masking import mask_email
 from app.clients.queries import sees_whole_book
 from app.core.permissions import Permission, requires, signed_in
@@ -40,7 +43,7 @@ from app.reports.response import (
     outcome_clients,
     segment_name,
 )
-from app.reports.service import ROWS_WITHOUT_PURPOSE, note_list_export, note_report_export
+from app.reports.service import note_list_export, note_report_export
 from app.reports.words import OUTCOME_LABELS, definition, denominator, reason_label
 
 bp = Blueprint("reports", __name__)
@@ -146,7 +149,6 @@ def clients(code: str) -> str:
         next_url=page and page[-1] < ids.max() and url_for("reports.clients", **place, after=page[-1]),
         place=place,
         form=ExportForm(),
-        purpose_needed=len(ids) > ROWS_WITHOUT_PURPOSE,
     )
 
 
@@ -164,13 +166,20 @@ def export(code: str, format: str) -> Response:
 
 @bp.post("/reports/<code>/clients/export")
 @requires(Permission.EXPORT)
-def export_clients(code: str) -> Response:
-    """The clients behind a figure as a file."""
-    found, outcome, segment_id, _name = _figure(code)
+def export_clients(code: str) -> Any:
+    """The clients behind a figure as a file; a long list goes the way of exports that are allowed."""
+    found, outcome, segment_id, segment = _figure(code)
     form = ExportForm()
     if not form.validate_on_submit():
         abort(400)
     ids = outcome_clients(found, outcome, segment_id=segment_id, viewer=current_user)
+    if len(ids) > ROWS_WITHOUT_APPROVAL:
+        # Kept as they are counted now, so that whoever allows the export and the file speak of the same clients.
+        parts = [found.code, str(OUTCOME_LABELS[outcome]), *([segment] if segment else [])]
+        with unit_of_work():
+            snapshot_id = freeze(name=": ".join(parts), ids=ids, actor=current_user).id
+        flash(_("A list this long leaves the house only once a second person has allowed it."), "info")
+        return redirect(url_for("exports.create", source="snapshot", id=snapshot_id, purpose=form.purpose.data))
     with unit_of_work():
         note_list_export(
             campaign=found,

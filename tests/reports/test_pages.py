@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from app.audit.models import AuditEntry
 from app.campaigns.models import Campaign, State
+from app.clients.exporting.models import ClientExport
 from app.clients.models import Client
 from app.core.clock import now
 from app.core.extensions import db
@@ -190,14 +191,19 @@ class TestExport:
         assert entry.reason == "follow-up calls"
         assert entry.changes["rows"] == [None, 10]
 
-    def test_a_long_list_needs_a_purpose(self, marketing: FlaskClient, app: Flask) -> None:
+    def test_a_long_list_waits_for_a_second_person(self, marketing: FlaskClient, app: Flask) -> None:
         clients = make_clients(1_001)
         make_run(make_launched_campaign(code="LONG"), clients)
-        address = "/reports/LONG/clients/export?outcome=sent"
-        assert "needs a purpose" in marketing.post(address, data={"format": "csv"}).text
-        with_purpose = marketing.post(address, data={"format": "csv", "purpose": "audit"})
-        assert with_purpose.status_code == 200
-        assert with_purpose.text.count("\n") == 1_001 + 3
+        answer = marketing.post("/reports/LONG/clients/export?outcome=sent", data={"format": "csv", "purpose": "audit"})
+        assert answer.status_code == 302
+        page = marketing.get(answer.location).text
+        assert "only once a second person has allowed it" in page
+        assert "LONG: Sent" in page
+        assert 'value="audit"' in page
+        form = {"columns": ["number"], "format": "csv", "purpose": "audit"}
+        marketing.post(answer.location, data=form)
+        (export,) = db.session.scalars(select(ClientExport))
+        assert (export.state, export.rows) == ("asked", 1_001)
 
     def test_who_may_not_export_cannot(self, browser_client: FlaskClient, campaign: Campaign) -> None:
         checker = sign_in(browser_client, make_user(role="compliance"))

@@ -3,6 +3,7 @@
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, RadioField, SelectMultipleField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 from wtforms.widgets import CheckboxInput, ListWidget
 
@@ -20,7 +21,7 @@ class ExportForm(FlaskForm):  # type: ignore[misc]
         widget=ListWidget(prefix_label=False),
         default=FIRST_CHOSEN,
     )
-    format = RadioField(_l("Format"), choices=[("xlsx", "Excel"), ("csv", "CSV")], default="xlsx")
+    format = RadioField(_l("Format"), choices=[SelectChoice("xlsx", "Excel"), SelectChoice("csv", "CSV")], default="xlsx")
     unmasked = BooleanField(_l("With e-mail addresses, mobile and identity numbers in full"))
     purpose = StringField(
         _l("What the list is for"),
@@ -29,5 +30,5 @@ class ExportForm(FlaskForm):  # type: ignore[misc]
 
     def offer(self, known: dict[str, Column]) -> "ExportForm":
         """Let these columns be chosen; returns the form."""
-        self.columns.choices = [(key, column.label) for key, column in known.items()]
+        self.columns.choices = [SelectChoice(key, column.label) for key, column in known.items()]
         return self

@@ -50,6 +50,8 @@ def create() -> Any:
     filters = {name: request.args.get(name, "") for name in Filters.__slots__ if request.args.get(name)}
     title = source_name(source, source_id)
     form = ExportForm().offer(columns(custom_fields()))
+    if not form.is_submitted():
+        form.purpose.data = request.args.get("purpose")
     if form.validate_on_submit():
         try:
             with unit_of_work():
