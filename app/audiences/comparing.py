@@ -158,8 +158,8 @@ _ORDER: Mapping[str, Callable[[Column, Column], ColumnElement[bool]]] = {
 }
 
 
-def _amount(value: float) -> Column:
-    return literal(Decimal(repr(value)), Numeric)
+def _amount(value: float | Decimal) -> Column:
+    return literal(value if isinstance(value, Decimal) else Decimal(repr(value)), Numeric)
 
 
 def number_holds(op: str, number: float, value: Any) -> bool:

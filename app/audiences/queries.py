@@ -7,11 +7,12 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from psycopg.errors import QueryCanceled
-from sqlalchemy import ColumnElement, Select, func, or_, select, text, true, tuple_
+from sqlalchemy import ColumnElement, Select, cast, func, or_, select, text, true, tuple_
+from sqlalchemy.dialects.postgresql import JSONPATH
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import joinedload
 
-from app.audiences.compiler import condition
+from app.audiences.compiler import condition, tune_statements
 from app.audiences.fields import Catalogue, load_catalogue
 from app.audiences.models import Segment
 from app.audiences.rules import Rule, RuleError, parse_rule
@@ -43,6 +44,7 @@ class SegmentMissing(NotFound):
 def time_limit(milliseconds: int | None) -> Iterator[None]:
     """Give up any statement in the block that takes longer (TIME_LIMIT_MS): TooSlow, and the transaction is over."""
     db.session.execute(text(f"SET LOCAL statement_timeout = {int(milliseconds or TIME_LIMIT_MS)}"))
+    tune_statements()
     try:
         yield
     except OperationalError as error:
@@ -67,6 +69,27 @@ def find_segment(segment_id: int) -> Segment:
 def segments_with(segment_ids: Sequence[int]) -> Sequence[Segment]:
     """The segments with these ids, as far as they exist."""
     return db.session.scalars(select(Segment).where(Segment.id.in_(segment_ids))).all()
+
+
+# A condition on segments, anywhere in a rule, that names this one.
+_TAKES_IN = '$.** ? (@.field == "segment" && @.value[*] == $id)'
+
+
+def segments_around(segment_id: int) -> list[int]:
+    """The segments in use whose rule takes this one in, directly or through others."""
+    found: dict[int, None] = {}
+    to_ask = [segment_id]
+    while to_ask:
+        takes_in = func.jsonb_path_exists(
+            Segment.rule, cast(_TAKES_IN, JSONPATH), func.jsonb_build_object("id", to_ask.pop())
+        )
+        rows = db.session.scalars(
+            select(Segment.id).where(Segment.archived_at.is_(None), takes_in).order_by(Segment.id)
+        )
+        new = [number for number in rows if number not in found and number != segment_id]
+        found |= dict.fromkeys(new)
+        to_ask += new
+    return list(found)
 
 
 def segment_named(name: str) -> Segment:
@@ -205,7 +228,7 @@ def segment_counts(
     try:
         with time_limit(time_limit_ms):
             row = db.session.execute(
-                select(*(func.count().filter(condition(rule)) for rule in known.values()))
+                select(*(func.count().filter(condition(rule, scope=visible)) for rule in known.values()))
                 .select_from(Client)
                 .where(visible)
             ).one()
@@ -232,7 +255,8 @@ def clients_page(
     time_limit_ms: int | None = None,
 ) -> ClientsPage:
     """The clients of a rule that the person may see, 50 a page, oldest record first. Raises TooSlow."""
-    where = condition(rule) & visible_clients(user)
+    visible = visible_clients(user)
+    where = condition(rule, scope=visible) & visible
     backwards, edge = before is not None, before if before is not None else after
     if edge is not None:
         where &= Client.id < edge if backwards else Client.id > edge

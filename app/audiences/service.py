@@ -6,17 +6,18 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from pyroaring import BitMap64
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.exc import IntegrityError
 
 from app.audiences.fields import load_catalogue
 from app.audiences.models import Segment, Snapshot
 from app.audiences.overlap import combine, combined_sentence
-from app.audiences.queries import count_whole_book, time_limit
+from app.audiences.queries import count_whole_book, segments_around, segments_with, time_limit
 from app.audiences.rules import RuleJson, dump_rule, parse_rule
 from app.audiences.sentence import sentence
 from app.audiences.snapshots import exclusion_counts, freeze
 from app.audit.service import record
+from app.clients.models import CustomField
 from app.clients.queries import visible_clients
 from app.core import guards
 from app.core.clock import now
@@ -50,6 +51,11 @@ class ChangedMeanwhile(Conflict):
 class NothingChosen(AppError):
     message = _l("Choose at least one segment or frozen audience.")
     status = 422
+
+
+class TakenIn(Conflict):
+    def __init__(self, name: str) -> None:
+        super().__init__(_l("The segment “%(name)s” takes this one in. Change that one first.", name=name))
 
 
 class Archived(Conflict):
@@ -90,9 +96,10 @@ def edit_segment(
         raise Archived
     if version is not None and version != segment.version:
         raise ChangedMeanwhile
-    before, new_rule = _facts(segment), _checked_rule(rule)
+    before, new_rule = _facts(segment), _checked_rule(rule, within=segment)
     if new_rule != segment.rule:
-        guards.check(EDIT, segment.id)
+        for changed_id in (segment.id, *segments_around(segment.id)):
+            guards.check(EDIT, changed_id)
         segment.last_count = segment.last_counted_at = None
     segment.name, segment.description, segment.rule = _checked_name(name), _checked_description(description), new_rule
     changes = {key: [before[key][1], after[1]] for key, after in _facts(segment).items() if before[key] != after}
@@ -114,11 +121,14 @@ def duplicate_segment(*, segment: Segment, actor: Actor | None) -> Segment:
 
 
 def archive_segment(*, segment: Segment, actor: Actor | None) -> None:
-    """Take a segment out of use. Raises Conflict with the sentence of whoever still needs it."""
+    """Take a segment out of use. Raises TakenIn, or Conflict with the sentence of whoever still needs it."""
     _lock(segment)
     if segment.archived_at is not None:
         return
     guards.check(ARCHIVE, segment.id)
+    around = segments_with(segments_around(segment.id))
+    if around:
+        raise TakenIn(around[0].name)
     segment.archived_at = segment.updated_at = now()
     record(actor=actor, action="segment.archived", subject="segment", subject_id=segment.id)
 
@@ -187,6 +197,16 @@ def _record_freeze(snapshot: Snapshot, actor: Actor | None) -> None:
     )
 
 
+def refuse_field_change(field_id: int) -> object | None:
+    """Against archiving one of the firm's fields, or taking away its choices: a segment asks about it."""
+    key = db.session.scalar(select(CustomField.key).where(CustomField.id == field_id))
+    asks = func.strpos(cast(Segment.rule, Text), f'"custom.{key}"') > 0
+    name = db.session.scalar(select(Segment.name).where(Segment.archived_at.is_(None), asks).limit(1))
+    if name is None:
+        return None
+    return _("The segment “%(name)s” asks about this field. Change or archive the segment first.", name=name)
+
+
 def _lock(segment: Segment) -> None:
     db.session.refresh(segment, with_for_update={"of": Segment})
 
@@ -209,8 +229,8 @@ def _checked_description(description: str | None) -> str | None:
     return (description or "").strip() or None
 
 
-def _checked_rule(rule: RuleJson) -> dict[str, Any]:
-    return dump_rule(parse_rule(rule, load_catalogue()))
+def _checked_rule(rule: RuleJson, *, within: Segment | None = None) -> dict[str, Any]:
+    return dump_rule(parse_rule(rule, load_catalogue(), within=within))
 
 
 def _free_name(name: str) -> str:

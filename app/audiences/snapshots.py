@@ -9,7 +9,7 @@ from flask_babel import lazy_gettext as _l
 from pyroaring import BitMap64
 from sqlalchemy import ColumnElement, Text, case, func, literal, or_, select
 
-from app.audiences.compiler import condition
+from app.audiences.compiler import condition, tune_statements
 from app.audiences.fields import Catalogue, load_catalogue
 from app.audiences.models import Segment, Snapshot
 from app.audiences.rules import Rule, RuleJson
@@ -107,6 +107,7 @@ def exclusion_counts(
     rule that is not one.
     """
     reason, where = _reason_and_scope(included, excluded, channel, purpose, visible, today)
+    tune_statements()
     rows = db.session.execute(select(reason, func.array_agg(Client.id)).where(where).group_by(reason))
     by_reason = {row[0]: _bitmap(row[1]) for row in rows}
     return Audience(
@@ -127,15 +128,18 @@ def audience_counts(
 ) -> AudienceCounts:
     """Only the numbers of `exclusion_counts`, for previews."""
     reason, where = _reason_and_scope(included, excluded, channel, purpose, visible, today)
+    tune_statements()
     rows = db.session.execute(select(reason, func.count()).select_from(Client).where(where).group_by(reason))
     counts: dict[str | None, int] = {row[0]: row[1] for row in rows}
     return AudienceCounts(matched=sum(counts.values()), eligible=counts.get(None, 0), exclusions=_in_order(counts))
 
 
-def in_any(rules: Sequence[AnyRule], *, today: date | None = None) -> ColumnElement[bool]:
-    """True for clients of at least one of the rules; false for all where there is no rule."""
+def in_any(
+    rules: Sequence[AnyRule], *, today: date | None = None, scope: ColumnElement[bool] | None = None
+) -> ColumnElement[bool]:
+    """True for clients of at least one of the rules, and for none where there is no rule; see `condition`."""
     catalogue = load_catalogue()
-    return or_(literal(False), *(condition(rule, today=today, catalogue=catalogue) for rule in rules))
+    return or_(literal(False), *(condition(rule, today=today, catalogue=catalogue, scope=scope) for rule in rules))
 
 
 def _reason_and_scope(
@@ -147,10 +151,10 @@ def _reason_and_scope(
     today: date | None,
 ) -> tuple[ColumnElement[str | None], ColumnElement[bool]]:
     contact = exclusion_reason(channel=channel, purpose=purpose)
-    in_excluded = in_any(excluded, today=today)
+    visible = visible_clients(None) if visible is None else visible
+    in_excluded = in_any(excluded, today=today, scope=visible)
     reason = case((in_excluded, literal(EXCLUDED_SEGMENT, Text)), else_=contact).label("reason")
-    scope = in_any(included, today=today) & (visible_clients(None) if visible is None else visible)
-    return reason, scope
+    return reason, in_any(included, today=today, scope=visible) & visible
 
 
 def _bitmap(ids: Sequence[int] | None) -> BitMap64:

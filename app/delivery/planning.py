@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from pyroaring import BitMap64
-from sqlalchemy import Row, bindparam, func, insert, select, text
+from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.types import BigInteger
@@ -78,6 +78,7 @@ def freeze_run(*, campaign: Campaign) -> Run:
     existing = db.session.scalar(select(Run).where(Run.campaign_id == campaign.id, Run.number == 1).with_for_update())
     if existing is not None:
         return existing
+    scope = visible_clients(campaign.owner)
     included = [link for link in campaign.segments if link.role == "include"]
     excluded = [link for link in campaign.segments if link.role == "exclude"]
     audience = exclusion_counts(
@@ -85,7 +86,7 @@ def freeze_run(*, campaign: Campaign) -> Run:
         excluded=[link.segment.rule for link in excluded],
         channel="email",
         purpose=campaign.purpose,
-        visible=visible_clients(campaign.owner),
+        visible=scope,
     )
     frozen = freeze(name=f"{campaign.code}: audience", ids=audience.eligible)
     run = Run(
@@ -99,7 +100,7 @@ def freeze_run(*, campaign: Campaign) -> Run:
     db.session.add(run)
     db.session.flush()
     for position, link in enumerate(_reported(campaign)):
-        _freeze_segment(run, link, position, audience.eligible)
+        _freeze_segment(run, link, position, audience.eligible, scope)
     _plan_seeds(run, campaign)
     return run
 
@@ -114,12 +115,14 @@ def _reported(campaign: Campaign) -> Iterator[CampaignSegment]:
                 yield link
 
 
-def _freeze_segment(run: Run, link: CampaignSegment, position: int, eligible: BitMap64) -> None:
+def _freeze_segment(
+    run: Run, link: CampaignSegment, position: int, eligible: BitMap64, scope: ColumnElement[bool]
+) -> None:
     catalogue = load_catalogue()
     rule = parse_rule(link.segment.rule, catalogue)
     snapshot = freeze(
         name=link.segment.name,
-        ids=client_ids(condition(rule, catalogue=catalogue)) & eligible,
+        ids=client_ids(condition(rule, catalogue=catalogue, scope=scope)) & eligible,
         segment=link.segment,
         rule=link.segment.rule,
         sentence=sentence(rule, catalogue),

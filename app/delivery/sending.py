@@ -29,6 +29,7 @@ from app.campaigns.models import Campaign, State, Step
 from app.channels.base import EmailChannel, Envelope, Outcome, OutgoingEmail, Result
 from app.channels.registry import email_channel
 from app.clients.contactability import exclusion_reason
+from app.clients.engagement.service import CONTACTED, Happening, note
 from app.clients.models import Client
 from app.content.personalisation import columns_for, nest
 from app.content.rendering import CompiledEmail, Footer, MessageLinks, compile_email
@@ -233,6 +234,7 @@ _RECORD = text(
     FROM unnest(:ids, :states, :reasons, :references) AS result (id, state, reason, reference)
     WHERE message.id = result.id
       AND (message.state = 'handing' OR message.state = 'unconfirmed' AND result.state <> 'planned')
+    RETURNING message.state, message.client_id, message.campaign_id, message.channel, message.sent_at
     """
 ).bindparams(
     bindparam("ids", type_=ARRAY(BigInteger)),
@@ -243,11 +245,11 @@ _RECORD = text(
 
 
 def record_results(batch_id: int, results: Sequence[Result]) -> None:
-    """Write what became of a window's messages and the batch's counts, in the caller's transaction.
+    """Write what became of a window's messages, the contacts made and the batch's counts, in the caller's transaction.
 
     A row that was swept to unconfirmed meanwhile takes its real outcome, but never goes back to planned.
     """
-    db.session.execute(
+    recorded = db.session.execute(
         _RECORD,
         {
             "at": now(),
@@ -256,6 +258,11 @@ def record_results(batch_id: int, results: Sequence[Result]) -> None:
             "reasons": [result.reason for result in results],
             "references": [result.reference for result in results],
         },
+    )
+    note(
+        Happening(CONTACTED, row.client_id, row.campaign_id, row.channel, row.sent_at)
+        for row in recorded
+        if row.state == MessageState.SENT
     )
     refresh_tally(batch_id)
 

@@ -7,6 +7,7 @@ from sqlalchemy import func, select, update
 
 from app.audit.service import record
 from app.campaigns.models import Campaign
+from app.clients.engagement.service import CONTACTED, Happening, note
 from app.clients.models import Client
 from app.clients.queries import visible_clients
 from app.core.clock import now
@@ -30,9 +31,10 @@ def settle_unconfirmed(message_ids: Sequence[int]) -> int:
         update(Message)
         .where(Message.id.in_(message_ids), Message.state == MessageState.UNCONFIRMED)
         .values(state=MessageState.SENT, sent_at=func.coalesce(Message.sent_at, now()), reason=None)
-        .returning(Message.batch_id)
+        .returning(Message.batch_id, Message.client_id, Message.campaign_id, Message.channel, Message.sent_at)
         .execution_options(synchronize_session=False)
     ).all()
+    note(Happening(CONTACTED, row.client_id, row.campaign_id, row.channel, row.sent_at) for row in rows)
     batch_ids = {row.batch_id for row in rows}
     for batch_id in db.session.scalars(select(Batch.id).where(Batch.id.in_(batch_ids)).order_by(Batch.id)):
         refresh_tally(batch_id)

@@ -19,6 +19,7 @@ from app.audit.models import AuditEntry
 from app.campaigns.market_profiles import MARKET_PROFILES
 from app.campaigns.models import Campaign, CampaignSegment, Seed, State, Step
 from app.campaigns.service import create_campaign, set_content, set_seeds, set_segments, submit
+from app.clients.engagement.service import CONTACTED, Happening, note
 from app.clients.holdings.models import Account
 from app.clients.models import Client
 from app.clients.service import withdraw_consent
@@ -144,8 +145,9 @@ def write_past_campaign(plan: Plan, *, segments: dict[str, Segment], staff: Staf
     campaign = _campaign(plan, segments, staff, launched_at)
     run = freeze_run(campaign=campaign)
     finished_at = _write_ledger(campaign, run, launched_at, random)
-    answers = _Answers()
-    for reader in _readers(run):
+    answers, readers = _Answers(), list(_readers(run))
+    note(Happening(CONTACTED, one.client_id, campaign.id, "email", one.sent_at) for one in readers)
+    for reader in readers:
         _answer(plan, reader, answers, random)
     _write_answers(plan, campaign, answers)
     campaign.finished_at = finished_at

@@ -6,12 +6,13 @@ the earliest event that counts, so duplicates, disorder and repetition change no
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, text
 
+from app.clients.engagement.service import CLICKED, OPENED, REPLIED, Happening, forget_responses, note
 from app.clients.service import suppress, withdraw_consent
 from app.core.extensions import db, settings
 from app.delivery.service import settle_unconfirmed
@@ -33,7 +34,7 @@ MACHINE_AGENTS = (
 _INTERPRET = text(
     """
     WITH pending AS (
-        SELECT event.id, event.at, message.state, message.client_id,
+        SELECT event.id, event.at, message.state, message.client_id, message.campaign_id, message.channel,
                nullif(concat_ws(
                    ', ',
                    CASE WHEN event.method = 'HEAD' THEN 'head' END,
@@ -57,7 +58,7 @@ _INTERPRET = text(
         FROM pending
         WHERE event.id = pending.id AND event.at = pending.at
         RETURNING event.id, event.at, event.kind, event.message_id, event.machine, event.acted_at,
-                  pending.state, pending.client_id
+                  pending.state, pending.client_id, pending.campaign_id, pending.channel
     ),
     meaning AS (
         SELECT message_id,
@@ -89,7 +90,7 @@ _INTERPRET = text(
             OR meaning.unsubscribed_at < coalesce(message.unsubscribed_at, 'infinity')
             OR meaning.replied_at < coalesce(message.replied_at, 'infinity'))
     )
-    SELECT id, at, kind, message_id, client_id, state, acted_at FROM judged
+    SELECT id, at, kind, machine, message_id, client_id, campaign_id, channel, state, acted_at FROM judged
     """
 )
 
@@ -138,8 +139,21 @@ def interpret_round() -> Interpreted:
     unconfirmed = {row.message_id: row.client_id for row in rows if row.state == "unconfirmed"}
     if unconfirmed:
         _settle(sorted(unconfirmed), sorted(unconfirmed.values()))
+    note(_happenings(rows))
     _act_on([row for row in rows if row.acted_at is None and row.kind in _WITHDRAWALS.keys() | _SUPPRESSIONS.keys()])
     return Interpreted(events=len(rows), messages_settled=len(unconfirmed))
+
+
+# What of people's acts counts as which; a click shows that the message was opened.
+_MEANING = {"open": (OPENED,), "click": (OPENED, CLICKED), "reply": (REPLIED,)}
+
+
+def _happenings(rows: Sequence[Row[Any]]) -> Iterator[Happening]:
+    """What people, not machines, did with messages to clients."""
+    for row in rows:
+        if row.client_id is not None and not row.machine:
+            for kind in _MEANING.get(row.kind, ()):
+                yield Happening(kind, row.client_id, row.campaign_id, row.channel, row.at)
 
 
 def interpret_pending() -> int:
@@ -182,6 +196,7 @@ def reset(*, campaign_id: int | None) -> int:
         ),
         values,
     )
+    forget_responses(campaign_id=campaign_id)
     return int(events)
 
 

@@ -1,4 +1,4 @@
-"""Lists of client numbers for segments."""
+"""Lists of client numbers for segments; the engagement there has been so far."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,6 +25,15 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['list_id'], ['number_list.id'], name=op.f('fk_listed_number_list_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('list_id', 'number', name=op.f('pk_listed_number'))
     )
+    # What the ledger already knows of contacts and responses; delivery and tracking keep it up from here.
+    for kind, at in (
+        ('contacted', 'sent_at'), ('opened', 'opened_at'), ('clicked', 'clicked_at'), ('replied', 'replied_at'),
+    ):
+        op.execute(
+            f"INSERT INTO engagement (client_id, kind, campaign_id, channel, first_at, last_at) "
+            f"SELECT client_id, '{kind}', campaign_id, min(channel), min({at}), max({at}) FROM message "
+            f"WHERE {at} IS NOT NULL GROUP BY client_id, campaign_id ON CONFLICT DO NOTHING"
+        )
 
 
 def downgrade() -> None:

@@ -1,0 +1,65 @@
+"""Noting contacts and what people did with them. Noting the same again changes nothing, in whatever order."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import ARRAY, BigInteger, Text, bindparam, delete, text
+
+from app.clients.engagement.models import Engagement
+from app.core.extensions import Timestamp, db
+
+CONTACTED, OPENED, CLICKED, REPLIED = "contacted", "opened", "clicked", "replied"
+
+
+class Happening(NamedTuple):
+    """Something of a kind (`engagement.models.KINDS`) between a campaign and a client, at an aware time."""
+
+    kind: str
+    client_id: int
+    campaign_id: int
+    channel: str
+    at: datetime
+
+
+# What happens to a record that was merged into another counts for the client it was merged into. In the order of the
+# key, so that two processes never wait for each other.
+_NOTE = text(
+    """
+    INSERT INTO engagement (client_id, kind, campaign_id, channel, first_at, last_at)
+    SELECT coalesce(client.merged_into_id, client.id) AS client_id, noted.kind, noted.campaign_id,
+           (array_agg(noted.channel ORDER BY noted.at))[1], min(noted.at), max(noted.at)
+    FROM unnest(:kinds, :client_ids, :campaign_ids, :channels, :times)
+        AS noted (kind, client_id, campaign_id, channel, at)
+    JOIN client ON client.id = noted.client_id
+    GROUP BY coalesce(client.merged_into_id, client.id), noted.kind, noted.campaign_id
+    ORDER BY 1, 2, 3
+    ON CONFLICT (client_id, kind, campaign_id) DO UPDATE
+    SET first_at = least(engagement.first_at, excluded.first_at),
+        last_at = greatest(engagement.last_at, excluded.last_at)
+    WHERE excluded.first_at < engagement.first_at OR excluded.last_at > engagement.last_at
+    """
+).bindparams(
+    bindparam("kinds", type_=ARRAY(Text)),
+    bindparam("client_ids", type_=ARRAY(BigInteger)),
+    bindparam("campaign_ids", type_=ARRAY(BigInteger)),
+    bindparam("channels", type_=ARRAY(Text)),
+    bindparam("times", type_=ARRAY(Timestamp)),
+)
+
+
+def note(happenings: Iterable[Happening]) -> None:
+    """Keep the first and the last time of each, in the caller's transaction, with one statement."""
+    columns = list(zip(*happenings, strict=True))
+    if not columns:
+        return
+    names = ("kinds", "client_ids", "campaign_ids", "channels", "times")
+    db.session.execute(_NOTE, dict(zip(names, map(list, columns), strict=True)))
+
+
+def forget_responses(*, campaign_id: int | None) -> None:
+    """Forget what clients did with a campaign (None: with all), before its events are interpreted anew."""
+    statement = delete(Engagement).where(Engagement.kind != CONTACTED)
+    if campaign_id is not None:
+        statement = statement.where(Engagement.campaign_id == campaign_id)
+    db.session.execute(statement.execution_options(synchronize_session=False))
