@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
     ColumnElement,
     Date,
     Double,
@@ -29,6 +28,7 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.orm import aliased
 
 from app.clients.classes.measures import ASSETS, Measures
 from app.clients.classes.models import ClassOverride
@@ -60,15 +60,19 @@ class CutPoints:
 # ---- Step one: scores ----
 
 
-def scores(parameters: AllParameters, today: date, *conditions: ColumnElement[bool]) -> Select[Any]:
-    """One row a client, of those whom `conditions` over client name: all that the models ask about."""
+def scores(parameters: AllParameters, today: date, *conditions: ColumnElement[bool]) -> Subquery:
+    """One row a client, of those whom `conditions` over client name: all that the models ask about.
+
+    OFFSET 0 keeps PostgreSQL from copying each expression to every place where it is used.
+    """
     measures, tiers = Measures(), parameters.aum_tier
     matrix, stability = parameters.contribution_turnover, parameters.profit_stability
+    referred = aliased(Client)
     referrals = (
-        select(Client.referred_by_id.label("client_id"), func.count().label("number"))
-        .where(Client.referred_by_id.is_not(None), Client.merged_into_id.is_(None))
-        .group_by(Client.referred_by_id)
-        .subquery("referrals")
+        select(func.count())
+        .where(referred.referred_by_id == Client.id, referred.merged_into_id.is_(None))
+        .correlate(Client)
+        .scalar_subquery()
     )
     idle = literal(today, Date) - func.greatest(ClientMetrics.last_transaction_on, Client.opened_on)
     return (
@@ -97,13 +101,14 @@ def scores(parameters: AllParameters, today: date, *conditions: ColumnElement[bo
             ),
             func.coalesce(ClientMetrics.product_kind_count, 0).label("kinds"),
             func.coalesce(ClientMetrics.open_accounts, 0).label("open_accounts"),
-            func.coalesce(referrals.c.number, 0).label("referrals"),
+            referrals.label("referrals"),
             highest_risk(parameters.suitability, today).label("highest_risk"),
         )
         .select_from(Client)
         .outerjoin(ClientMetrics, ClientMetrics.client_id == Client.id)
-        .outerjoin(referrals, referrals.c.client_id == Client.id)
         .where(*conditions)
+        .offset(0)
+        .subquery("rows")
     )
 
 
@@ -178,7 +183,7 @@ def find_cut_points(parameters: AllParameters, today: date) -> CutPoints:
     }
     if not wanted:
         return CutPoints()
-    rows = scores(parameters, today).subquery()
+    rows = scores(parameters, today)
     found = db.session.execute(
         select(
             *(
@@ -200,28 +205,18 @@ def _high(value: ColumnElement[Any], cut_by: str, cut: Decimal, cut_point: float
 # ---- Step two: classes ----
 
 
-def classes(rows: CTE | Subquery, parameters: AllParameters, cut_points: CutPoints, today: date) -> Select[Any]:
+def classes(rows: Subquery, parameters: AllParameters, cut_points: CutPoints, today: date) -> Select[Any]:
     """The columns of `client_class` for the rows of `scores`, overrides applied."""
     overrides = _overrides(parameters, today)
+    rows = _marked(rows, parameters, cut_points)
     scored = and_(rows.c.classed, rows.c.measured)
-    score, stability = _score(rows, parameters), parameters.profit_stability
     computed = {
         "aum_tier": case((rows.c.classed, _tier(rows, parameters)), else_=null()),
-        "contribution_turnover": case((scored, _quadrant(rows, parameters, cut_points)), else_=null()),
-        "profit_stability": case((scored, _value(rows, parameters, cut_points)), else_=null()),
+        "contribution_turnover": case((scored, _quadrant(rows)), else_=null()),
+        "profit_stability": case((scored, _value(rows, parameters)), else_=null()),
         "life_cycle": case((rows.c.single, _stage(rows, parameters)), else_=null()),
-        "scorecard": case((scored, _grade(score, parameters)), else_=null()),
+        "scorecard": case((scored, _grade(rows.c.score, parameters)), else_=null()),
     }
-    potential = _weighted(
-        [
-            (
-                stability.cross_weight,
-                _share(func.coalesce(rows.c.assets, 0), stability.cross_assets)
-                * (1.0 - _share(rows.c.kinds, stability.kinds_full)),
-            ),
-            (stability.referral_weight, _share(rows.c.referrals, stability.referral_full)),
-        ]
-    )
     suitable = and_(rows.c.single, rows.c.status != "closed")
     return (
         select(
@@ -232,12 +227,40 @@ def classes(rows: CTE | Subquery, parameters: AllParameters, cut_points: CutPoin
             ),
             case((suitable, cast(rows.c.highest_risk, SmallInteger)), else_=null()).label("suitability"),
             case((scored, cast(rows.c.profit, Numeric(18, 2))), else_=null()).label("contribution"),
-            case((scored, rows.c.stability), else_=null()).label("stability"),
-            case((scored, score), else_=null()).label("score"),
-            case((scored, _rounded(potential)), else_=null()).label("potential"),
+            *(case((scored, rows.c[name]), else_=null()).label(name) for name in ("stability", "score", "potential")),
         )
         .select_from(rows)
         .outerjoin(overrides, overrides.c.client_id == rows.c.client_id)
+    )
+
+
+def _marked(rows: Subquery, parameters: AllParameters, cut_points: CutPoints) -> Subquery:
+    """The rows with what several classes look at: which side of each cut a client is on, score and potential."""
+    matrix, value = parameters.contribution_turnover, parameters.profit_stability
+    high = {
+        "contribution": _high(
+            rows.c.contribution, matrix.contribution_cut_by, matrix.contribution_cut, cut_points.contribution
+        ),
+        "turnover": _high(rows.c.turnover, matrix.turnover_cut_by, matrix.turnover_cut, cut_points.turnover),
+        "profit": _high(rows.c.profit, value.profit_cut_by, value.profit_cut, cut_points.profit),
+        "stability": _high(rows.c.stability, value.stability_cut_by, value.stability_cut, cut_points.stability),
+    }
+    bought = _share(rows.c.kinds, value.kinds_full)
+    potential = _weighted(
+        [
+            (value.cross_weight, _share(func.coalesce(rows.c.assets, 0), value.cross_assets) * (1.0 - bought)),
+            (value.referral_weight, _share(rows.c.referrals, value.referral_full)),
+        ]
+    )
+    return (
+        select(
+            *rows.c,
+            *(is_high.label(f"high_{name}") for name, is_high in high.items()),
+            _score(rows, parameters).label("score"),
+            _rounded(potential).label("potential"),
+        )
+        .offset(0)
+        .subquery("marked")
     )
 
 
@@ -263,7 +286,7 @@ def _overrides(parameters: AllParameters, today: date) -> Subquery:
     )
 
 
-def _tier(rows: CTE | Subquery, parameters: AllParameters) -> ColumnElement[Any]:
+def _tier(rows: Subquery, parameters: AllParameters) -> ColumnElement[Any]:
     whens = []
     for tier in parameters.aum_tier.classes:
         reached = [rows.c.tier_assets >= tier.assets]
@@ -276,19 +299,13 @@ def _tier(rows: CTE | Subquery, parameters: AllParameters) -> ColumnElement[Any]
     return case(*whens, else_=null())
 
 
-def _quadrant(rows: CTE | Subquery, parameters: AllParameters, cut_points: CutPoints) -> ColumnElement[Any]:
-    model = parameters.contribution_turnover
-    contribution = _high(
-        rows.c.contribution, model.contribution_cut_by, model.contribution_cut, cut_points.contribution
-    )
-    turnover = _high(rows.c.turnover, model.turnover_cut_by, model.turnover_cut, cut_points.turnover)
+def _quadrant(rows: Subquery) -> ColumnElement[Any]:
+    contribution, turnover = rows.c.high_contribution, rows.c.high_turnover
     return case((and_(contribution, turnover), "A"), (contribution, "B"), (turnover, "C"), else_="D")
 
 
-def _value(rows: CTE | Subquery, parameters: AllParameters, cut_points: CutPoints) -> ColumnElement[Any]:
-    model = parameters.profit_stability
-    profitable = _high(rows.c.profit, model.profit_cut_by, model.profit_cut, cut_points.profit)
-    stable = _high(rows.c.stability, model.stability_cut_by, model.stability_cut, cut_points.stability)
+def _value(rows: Subquery, parameters: AllParameters) -> ColumnElement[Any]:
+    model, profitable, stable = parameters.profit_stability, rows.c.high_profit, rows.c.high_stability
     whens: list[tuple[ColumnElement[bool], str]] = []
     if model.negative_rule:
         whens.append(
@@ -305,7 +322,7 @@ def _value(rows: CTE | Subquery, parameters: AllParameters, cut_points: CutPoint
     return case(*whens, else_="negative")
 
 
-def _stage(rows: CTE | Subquery, parameters: AllParameters) -> ColumnElement[Any]:
+def _stage(rows: Subquery, parameters: AllParameters) -> ColumnElement[Any]:
     model = parameters.life_cycle
     # Trades per day fell by p %: recent / 90 <= (1 - p) x before / 275, multiplied out.
     kept = 1 - model.decline_trades / 100
@@ -335,7 +352,7 @@ def _stage(rows: CTE | Subquery, parameters: AllParameters) -> ColumnElement[Any
     )
 
 
-def _score(rows: CTE | Subquery, parameters: AllParameters) -> ColumnElement[Any]:
+def _score(rows: Subquery, parameters: AllParameters) -> ColumnElement[Any]:
     card = parameters.scorecard
     full = literal(float(card.growth_full) / 100, _SCORE)
     growth = func.least(func.greatest((rows.c.change + full) / (2.0 * full), 0.0), 1.0)

@@ -124,8 +124,11 @@ def _write(
     A client's first classes are no move. One writer at a time: two would note the same move twice.
     """
     db.session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('client classes', 0))"))
-    rows = scores(parameters, today, chosen).cte("rows")
-    fresh = classes(rows, parameters, cut_points, today).cte("fresh").prefix_with("MATERIALIZED")
+    fresh = (
+        classes(scores(parameters, today, chosen), parameters, cut_points, today)
+        .cte("fresh")
+        .prefix_with("MATERIALIZED")
+    )
     old = ClientClass.__table__.alias("old")
     differs = [old.c[name].is_distinct_from(fresh.c[name]) for name in KEPT]
     differing = (

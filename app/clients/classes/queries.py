@@ -131,8 +131,7 @@ def preview_moves(model: str, parameters: Parameters, *, user: User | None) -> d
     """
     changed, today = all_parameters({model: parameters}), clock.today()
     cut_points = find_cut_points(changed, today) if model in _WITH_CUT_POINTS else CutPoints()
-    rows = scores(changed, today, visible_clients(user)).subquery("rows")
-    fresh = classes(rows, changed, cut_points, today).subquery("fresh")
+    fresh = classes(scores(changed, today, visible_clients(user)), changed, cut_points, today).subquery("fresh")
     found: dict[str, list[Move]] = {}
     for one in AFFECTS.get(model, (model,)):
         was = cast(ClientClass.__table__.c[one], Text).label("was")
