@@ -84,12 +84,37 @@ class SuppressForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class FieldForm(FlaskForm):  # type: ignore[misc]
+EDITOR_LABELS = {
+    "staff": _l("Everyone who edits clients"),
+    "managers": _l("Managers and officers"),
+    "feeds": _l("Feeds and imports only"),
+}
+
+
+class EditFieldForm(FlaskForm):  # type: ignore[misc]
     label = StringField(
         _l("Name"),
         validators=[InputRequired(_l("Please enter a name.")), Length(max=80)],
         description=_l("What people read."),
     )
+    description = StringField(
+        _l("Description"),
+        validators=[Length(max=300)],
+        description=_l("What is meant, for those who fill it in."),
+    )
+    edited_by = SelectField(_l("Who may fill it in by hand"), choices=_choices(EDITOR_LABELS))
+    choices = TextAreaField(
+        _l("Choices"),
+        validators=[Length(max=60_000)],
+        description=_l("One a line, in the order they are offered. A choice that clients have cannot be taken away."),
+    )
+
+    @property
+    def listed_choices(self) -> list[str]:
+        return [line.strip() for line in (self.choices.data or "").splitlines() if line.strip()]
+
+
+class FieldForm(EditFieldForm):
     key = StringField(
         _l("Key"),
         validators=[
@@ -102,7 +127,3 @@ class FieldForm(FlaskForm):  # type: ignore[misc]
         description=_l("What messages and files use, such as risk_score. It cannot be changed later."),
     )
     type = SelectField(_l("Type"), choices=_choices(TYPE_LABELS))
-
-
-class RenameForm(FlaskForm):  # type: ignore[misc]
-    label = StringField(_l("Name"), validators=[InputRequired(_l("Please enter a name.")), Length(max=80)])

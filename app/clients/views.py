@@ -7,6 +7,9 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from app.clients import queries, service
+from app.clients.duplicates.views import duplicates
+from app.clients.editing.views import editing
+from app.clients.feeds.views import feeds
 from app.clients.field_views import fields
 from app.clients.forms import CHANNEL_LABELS, SOURCE_LABELS, ConsentForm, ReasonForm
 from app.clients.import_views import imports
@@ -14,7 +17,10 @@ from app.clients.labels import FLAG_LABELS, GENDER_LABELS, KIND_LABELS, STATUS_L
 from app.clients.listing import DEFAULT_SORT, SORTS, Filters, clients_count, clients_page, decode_cursor
 from app.clients.masking import mask_account, mask_email, mask_mobile
 from app.clients.models import Client
+from app.clients.notes.views import notes
+from app.clients.relations.views import relations
 from app.clients.suppression_views import suppression
+from app.clients.tagging.views import tagging
 from app.clients.timeline import timeline
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
@@ -25,6 +31,9 @@ clients = Blueprint("clients", __name__)
 clients.register_blueprint(imports)
 clients.register_blueprint(suppression)
 clients.register_blueprint(fields)
+clients.register_blueprint(feeds)
+for _part in (editing, notes, relations, tagging, duplicates):
+    clients.register_blueprint(_part)
 
 
 def _me() -> User:

@@ -163,6 +163,17 @@ def receive_reply(*, raw: bytes, recipient: str) -> Reply | None:
     return reply
 
 
+def join_replies(loser_id: int, survivor_id: int) -> int:
+    """After a merge: what the one record's client wrote, the other's did. Returns how many."""
+    moved = db.session.execute(
+        update(Reply)
+        .where(Reply.client_id == loser_id)
+        .values(client_id=survivor_id)
+        .execution_options(synchronize_session=False)
+    )
+    return int(moved.rowcount)  # type: ignore[attr-defined]
+
+
 # ---- Account openings -----------------------------------------------------------------------------------------------
 
 
@@ -178,6 +189,11 @@ def record_openings(*, source: str, openings: Sequence[Opening]) -> Recorded:
     """Take reported openings, each once by (source, external id). They are credited to messages by a tick."""
     taken = account_openings.insert_openings(source=source, openings=openings)
     return Recorded(taken=taken, known=len({opening.external_id for opening in openings}) - len(taken))
+
+
+def join_openings(loser_id: int, survivor_id: int) -> int:
+    """After a merge: the openings of both records are the survivor's and are credited anew. Returns how many."""
+    return account_openings.join_openings(loser_id, survivor_id)
 
 
 def import_openings(*, stream: BinaryIO, name: str, actor: User | None) -> OpeningImport:

@@ -119,9 +119,11 @@ def upgrade() -> None:
     op.add_column('custom_field', sa.Column('freeing_at', sa.DateTime(timezone=True), nullable=True))
     op.create_check_constraint(op.f('ck_custom_field_edited_by'), 'custom_field', "edited_by IN ('staff', 'managers', 'feeds')")
     op.execute('UPDATE custom_field SET position = id')
+    op.execute('CREATE SEQUENCE lead_number')
 
 
 def downgrade() -> None:
+    op.execute('DROP SEQUENCE lead_number')
     op.drop_constraint(op.f('ck_custom_field_edited_by'), 'custom_field', type_='check')
     op.drop_column('custom_field', 'freeing_at')
     op.drop_column('custom_field', 'archived_at')

@@ -210,12 +210,12 @@ def test_an_administrator_takes_an_address_off_with_a_reason(browser_client: Fla
 
 
 def test_fields_are_added_and_renamed(officer: FlaskClient) -> None:
-    form = {"label": "Risk score", "key": "risk_score", "type": "number"}
+    form = {"label": "Risk score", "key": "risk_score", "type": "number", "edited_by": "managers"}
     assert officer.post("/client-fields/", data=form | {"key": "Risk"}).status_code == 422
     assert officer.post("/client-fields/", data=form).status_code == 302
     assert "There is a field with this key already" in officer.post("/client-fields/", data=form).text
     field = db.session.scalars(select(CustomField)).one()
-    assert officer.post(f"/client-fields/{field.id}", data={"label": "Score of risk"}).status_code == 302
+    assert officer.post(f"/client-fields/{field.id}", data={"label": "Score of risk", "edited_by": "feeds"}).status_code == 302
     assert "Score of risk" in officer.get("/client-fields/").text
 
 
