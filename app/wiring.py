@@ -6,10 +6,12 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from app.audiences.choices import register_campaigns
 from app.audiences.exporting import register_sources
 from app.audiences.handing_over import BY_SEGMENT, SEGMENTS
 from app.audiences.service import refuse_field_change
 from app.campaigns.handing_over import DRAFTS
+from app.campaigns.queries import campaign_choices
 from app.campaigns.service import refuse_segment_archive, refuse_segment_edit
 from app.clients.field_service import ARCHIVE as ARCHIVE_FIELD
 from app.clients.field_service import NARROW as NARROW_FIELD
@@ -92,6 +94,7 @@ def connect_features() -> None:
     listen("campaign.resumed", job="delivery.resume_run", queue=DEFAULT)
     listen("metrics.computed", job="clients.compute_classes", queue=AUDIENCE)
     listen("campaign.cancelled", job="delivery.cancel_run", queue=DEFAULT)
+    register_campaigns(campaign_choices)
     guard("archive segment", refuse_segment_archive)
     guard(ARCHIVE_FIELD, refuse_field_change)
     guard(NARROW_FIELD, refuse_field_change)

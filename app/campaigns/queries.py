@@ -39,6 +39,12 @@ def visible_to(viewer: User) -> ColumnElement[bool]:
     return or_(Campaign.owner_id.is_(None), path.startswith(own), own.startswith(path))
 
 
+def campaign_choices() -> list[tuple[int, str]]:
+    """Id and name of each campaign, newest first, for rules about what clients did with one."""
+    rows = db.session.execute(select(Campaign.id, Campaign.code, Campaign.name).order_by(Campaign.id.desc()))
+    return [(row.id, f"{row.name} ({row.code})") for row in rows]
+
+
 def campaign_by_code(code: str, *, viewer: User | None) -> Campaign:
     """The campaign, where the viewer (None: the command line) may see it; else NotFound."""
     query = select(Campaign).where(func.lower(Campaign.code) == code.lower())
