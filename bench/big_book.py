@@ -30,10 +30,12 @@ from flask_migrate import upgrade
 from sqlalchemy import text
 
 from app import create_app
+from app.clients.metrics.service import refresh_metrics
 from app.config import load_config
 from app.core import clock
 from app.core.embedded import embedded_servers
 from app.core.extensions import db
+from app.core.unit_of_work import unit_of_work
 from bench.big_book_sql import FILLING, FUNCTIONS, STAFF, balances, sizes, transactions
 
 SOURCE_DAYS = 730
@@ -105,7 +107,9 @@ def _generate(clients: int, rows: int) -> None:
         _two_at_a_time([partial(_fill, table) for table in tables])
     with _told("vacuum and analyze"):
         _run("VACUUM (ANALYZE)")
-    _run("CHECKPOINT")
+    with _told("metrics"), unit_of_work():
+        refresh_metrics()
+    _run("VACUUM (ANALYZE) client", "CHECKPOINT")
 
 
 def _sizes(clients: int, last_month_end: date, today: date) -> dict[str, int | date]:

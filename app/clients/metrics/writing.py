@@ -13,7 +13,7 @@ from app.core.extensions import db
 
 TABLE = ClientMetrics.__tablename__
 NEXT = f"{TABLE}_next"
-COLUMNS = [column.name for column in ClientMetrics.__table__.columns if column.name != "computed_at"]
+COLUMNS = [column.name for column in ClientMetrics.__table__.columns][:-1]  # the last is `computed_at`
 LOCK_ATTEMPTS = 30
 LOCK_SECONDS = 2
 
@@ -36,8 +36,15 @@ def write_all(as_of: date) -> int:
     Readers see the old rows until the commit and the new ones after it, and wait for neither the computing nor the
     writing: the lock is taken for the renaming at the end only, in short attempts, so that no queue forms behind it.
     """
-    db.session.execute(text(f"CREATE TABLE {NEXT} (LIKE {TABLE} INCLUDING ALL)"))
-    rows = _insert(NEXT, as_of, chosen=False)
+    # Not INSERT: only a query that makes its table may use several workers.
+    made = db.session.execute(text(f"CREATE TABLE {NEXT} AS {_query(as_of, chosen=False)}"))
+    not_null = ", ".join(f"ALTER {name} SET NOT NULL" for name in ("as_of", "computed_at"))
+    db.session.execute(
+        text(
+            f"ALTER TABLE {NEXT} ADD CONSTRAINT {NEXT}_pkey PRIMARY KEY (client_id), {not_null}, "
+            "ALTER computed_at SET DEFAULT now()"
+        )
+    )
     db.session.execute(text(f"ANALYZE {NEXT}"))
     for grant in db.session.scalars(_GRANTS, {"table": TABLE, "next": NEXT}).all():
         db.session.execute(text(grant))
@@ -48,13 +55,14 @@ def write_all(as_of: date) -> int:
         f"ALTER INDEX {NEXT}_pkey RENAME TO pk_{TABLE}",
     ):
         db.session.execute(text(statement))
-    return rows
+    return made.rowcount  # type: ignore[attr-defined,no-any-return]
 
 
 def write_chosen(as_of: date) -> int:
     """Replace the rows of the clients in the temporary table CHOSEN; returns how many."""
     db.session.execute(text(f"DELETE FROM {TABLE} WHERE client_id IN (SELECT client_id FROM {CHOSEN})"))
-    return _insert(TABLE, as_of, chosen=True)
+    written = db.session.execute(text(f"INSERT INTO {TABLE} {_query(as_of, chosen=True)}"))
+    return written.rowcount  # type: ignore[attr-defined,no-any-return]
 
 
 def bring_total_assets(*, chosen: bool) -> int:
@@ -71,10 +79,9 @@ def bring_total_assets(*, chosen: bool) -> int:
     return updated.rowcount  # type: ignore[attr-defined,no-any-return]
 
 
-def _insert(table: str, as_of: date, *, chosen: bool) -> int:
+def _query(as_of: date, *, chosen: bool) -> str:
     query = metrics_query(as_of, book_start=book_start(), chosen=chosen)
-    inserted = db.session.execute(text(f"INSERT INTO {table} ({', '.join(COLUMNS)}) {query}"))
-    return inserted.rowcount  # type: ignore[attr-defined,no-any-return]
+    return f"SELECT {', '.join(COLUMNS)}, now() AS computed_at FROM ({query}) AS metrics"
 
 
 def _lock() -> None:
