@@ -23,6 +23,7 @@ from app.clients.duplicates.tables import on_merge
 from app.clients.editing.queries import change_timeline
 from app.clients.exporting.views import exports
 from app.clients.notes.queries import note_timeline
+from app.clients.metrics.cli import metrics_command
 from app.clients.queries import consent_timeline
 from app.clients.reachability.views import unreachable
 from app.clients.timeline import register_timeline
@@ -80,6 +81,7 @@ def register_pages(app: Flask) -> None:
     app.cli.add_command(campaigns_cli)
     app.cli.add_command(users_cli)
     app.cli.add_command(clients_cli)
+    clients_cli.add_command(metrics_command)
 
 
 @dataclass(frozen=True)
