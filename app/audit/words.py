@@ -14,6 +14,7 @@ SUBJECTS: Mapping[str, object] = {
     "client": _l("Client"),
     "client_import": _l("Client import"),
     "custom_field": _l("Custom field"),
+    "feed": _l("Feed"),
     "suppression": _l("Suppression list"),
     "segment": _l("Segment"),
     "snapshot": _l("Frozen audience"),

@@ -11,6 +11,7 @@ from app.audiences import queries, service
 from app.audiences.fields import load_catalogue
 from app.audiences.gallery import GALLERY
 from app.audiences.models import Segment
+from app.audiences.preview import preview
 from app.audiences.rules import RuleError, parse_rule
 from app.audit.models import AuditEntry
 from app.core import guards
@@ -156,12 +157,12 @@ def test_a_preview_counts_what_the_person_may_see(app: Flask) -> None:
     make_clients(5, city="Wuhan")
     rule = parse_rule(WUHAN, load_catalogue())
     manager = make_user(role="branch_manager", branch=branch)
-    seen = queries.preview(rule, user=manager)
-    assert (seen.matched, seen.book, seen.reachable) == (22, 30, 20)
+    seen = preview(rule, user=manager)
+    assert (seen.matched, seen.book, seen.reach[0].reachable) == (22, 30, 20)
     assert len(seen.sample) == 10
     assert {client.branch for client in seen.sample} == {branch.name}
     assert all("someone" not in (client.email or "") for client in seen.sample)
-    everything = queries.preview(rule, user=None)
+    everything = preview(rule, user=None)
     assert (everything.matched, everything.book) == (27, 35)
     segment = make_segment(rule=WUHAN)
     assert queries.segment_counts([segment], user=manager).by_segment == {segment.id: 22}
@@ -175,7 +176,7 @@ def test_a_count_that_takes_too_long_is_given_up(app: Flask) -> None:
     with db.engine.connect() as other, other.begin():
         other.execute(text("LOCK TABLE client IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(queries.TooSlow):
-            queries.preview(rule, user=None, time_limit_ms=50)
+            preview(rule, user=None, time_limit_ms=50)
         with pytest.raises(queries.TooSlow):
             queries.count_whole_book(rule, time_limit_ms=50)
         segment = make_segment(last_count=7)
@@ -184,7 +185,7 @@ def test_a_count_that_takes_too_long_is_given_up(app: Flask) -> None:
         assert (remembered.by_segment, remembered.live) == ({segment.id: 7}, False)
         nothing = queries.segment_counts([segment], user=manager, time_limit_ms=50)
         assert nothing.by_segment == {segment.id: None}
-    assert queries.preview(rule, user=None).matched == 0
+    assert preview(rule, user=None).matched == 0
     assert db.session.scalar(text("SHOW statement_timeout")) == "0"
 
 
@@ -219,5 +220,5 @@ def test_every_ready_segment_is_a_rule_of_today(app: Flask) -> None:
     make_client()
     catalogue = load_catalogue()
     for ready in GALLERY:
-        queries.preview(parse_rule(ready.rule, catalogue), user=None)
+        preview(parse_rule(ready.rule, catalogue), user=None)
     assert len({ready.key for ready in GALLERY}) == len(GALLERY)

@@ -8,9 +8,12 @@ from flask.testing import FlaskClient
 from pyroaring import BitMap64
 from sqlalchemy import select
 
+from app.audiences.fields import load_catalogue
 from app.audiences.history import record_day
 from app.audiences.models import Snapshot
-from app.audiences.overlap import page_of
+from app.audiences.overlap import WAYS, combine, combined_rule, page_of
+from app.audiences.rules import parse_rule
+from app.audiences.snapshots import rule_ids
 from app.audiences.venn import venn
 from app.clients.models import Client
 from app.core.clock import today
@@ -140,3 +143,17 @@ def test_two_circles_are_true_to_scale() -> None:
     assert other.x - one.x == pytest.approx(one.radius + other.radius, abs=0.1)
     assert venn([BitMap64(), BitMap64()]) is None
     assert venn([BitMap64([1])]) is None
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_the_rule_of_a_combination_finds_the_same_clients_as_the_sets(app: Flask, way: str) -> None:
+    make_clients(3, city="Lakeside", status="client")
+    make_clients(2, city="Lakeside", status="lead")
+    make_clients(4, city="Hilltop", status="lead")
+    rules = [LAKESIDE, {"all": [{"field": "status", "op": "is", "value": "lead"}]}]
+    ids = [make_segment(rule=rule).id for rule in rules]
+    catalogue = load_catalogue()
+    sets = [rule_ids(parse_rule(rule, catalogue), catalogue=catalogue, today=today()) for rule in rules]
+    catalogue = load_catalogue()
+    joined = parse_rule(combined_rule(ids, way), catalogue)
+    assert rule_ids(joined, catalogue=catalogue, today=today()) == combine(sets, way)
