@@ -2,9 +2,11 @@
 
 import json
 import re
-from typing import Any, cast
+from pathlib import PurePath
+from typing import Any, BinaryIO, cast
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_babel import format_decimal
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
@@ -15,8 +17,9 @@ from app.audiences.builder import builder_catalogue
 from app.audiences.fields import Catalogue, load_catalogue
 from app.audiences.forms import SegmentForm
 from app.audiences.gallery import GALLERY, ready_segment
+from app.audiences.lists.service import NoNumbers, keep_uploaded_list
 from app.audiences.models import Segment
-from app.audiences.rules import EVERYONE, Rule, RuleError, dump_rule, parse_rule, parse_rule_text
+from app.audiences.rules import EVERYONE, Rule, RuleError, dump_rule, parse_rule, parse_rule_text, segments_in
 from app.audiences.sentence import sentence
 from app.audiences.usage import uses_of
 from app.clients.classes.queries import class_choices
@@ -120,13 +123,32 @@ def end_preview() -> Any:
     return "", 204
 
 
+@audiences.post("/number-lists")
+@requires(Permission.EDIT_SEGMENTS)
+def upload_numbers() -> Any:
+    """Keep a file of client numbers; answers it as a choice of the builder: {value, label, hint}."""
+    upload = request.files.get("file")
+    if upload is None:
+        raise NoNumbers
+    with unit_of_work():
+        name = PurePath(upload.filename or "").stem
+        kept = keep_uploaded_list(name=name, stream=cast(BinaryIO, upload.stream), actor=_me())
+    return {"value": kept.id, "label": kept.name, "hint": format_decimal(kept.size)}, 201
+
+
 @audiences.get("/<int:segment_id>")
 @requires(Permission.VIEW_SEGMENTS)
 def show(segment_id: int) -> Any:
     segment = queries.find_segment(segment_id)
     rule, problem = _understand(segment, load_catalogue())
     return render_template(
-        "audiences/show.html", segment=segment, words=rule, problem=problem, uses=uses_of([segment.id])[segment.id]
+        "audiences/show.html",
+        segment=segment,
+        words=rule,
+        problem=problem,
+        uses=uses_of([segment.id])[segment.id],
+        members=queries.segments_with(sorted(segments_in(segment.rule))),
+        taken_in_by=queries.segments_with(queries.segments_around(segment.id)),
     )
 
 
@@ -136,7 +158,7 @@ def figures(segment_id: int) -> Any:
     """The numbers and the sample of a saved segment, loaded after its page is shown."""
     segment, catalogue = queries.find_segment(segment_id), load_catalogue()
     try:
-        rule = parse_rule(segment.rule, catalogue)
+        rule = parse_rule(segment.rule, catalogue, within=segment)
     except RuleError as error:
         return render_template("audiences/_problem.html", error=error), 422
     return _preview_of(rule, catalogue, segment=segment)

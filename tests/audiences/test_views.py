@@ -1,5 +1,6 @@
 """The pages of segments, as a browser without script sees them."""
 
+import io
 import json
 from typing import Any
 
@@ -10,6 +11,8 @@ from sqlalchemy import select, text
 
 from app.audiences import queries
 from app.audiences.models import Segment
+from app.clients.classes.models import ClientClass
+from app.clients.models import Client
 from app.core.extensions import db
 from tests.factories.audiences import make_segment
 from tests.factories.clients import make_client, make_clients, make_custom_field
@@ -95,11 +98,81 @@ def test_the_preview_follows_the_rule(marketing: FlaskClient) -> None:
     assert "secret1" not in answer.text
 
 
+def test_the_preview_tells_reach_and_reasons_branches_and_tiers(marketing: FlaskClient) -> None:
+    branch = make_branch(name="North")
+    made = make_clients(3, branch_id=branch.id, email=None)
+    db.session.add(ClientClass(client_id=made[0], aum_tier="no such tier"))
+    db.session.commit()
+    text = marketing.post("/segments/preview", data={"rule": '{"all": []}'}).text
+    for words in ("No usable address", "North", "no such tier", "In no tier", "Counted in"):
+        assert words in text
+
+
+def test_questions_of_a_page_may_be_ended(marketing: FlaskClient) -> None:
+    make_clients(2)
+    question = {"rule": '{"all": []}', "builder": "abc123", "edit": "7"}
+    assert marketing.post("/segments/preview", data=question).status_code == 200
+    assert marketing.post("/segments/preview/end", data={"builder": "abc123"}).status_code == 204
+    # What is no name of a page ends nothing and harms nothing.
+    for builder in ("", "'; DROP TABLE client", "x" * 500):
+        assert marketing.post("/segments/preview/end", data={"builder": builder}).status_code == 204
+        for edit in ("-1", "x", "9" * 30):
+            odd = question | {"builder": builder, "edit": edit}
+            assert marketing.post("/segments/preview", data=odd).status_code == 200
+
+
+def test_the_builder_is_given_related_rows_limits_and_both_languages(marketing: FlaskClient) -> None:
+    other = make_segment(name="Members", last_count=1234)
+    mine = make_segment(name="Mine")
+    page = marketing.get(f"/segments/{mine.id}/edit").text
+    catalogue = json.loads(page.partition('id="catalogue-json">')[2].partition("</script>")[0])
+    by_key = {field["key"]: field for field in catalogue["fields"]}
+    assert by_key["segment"]["choices"] == [{"value": other.id, "label": "Members", "hint": "1,234"}]
+    assert "城市" in by_key["city"]["also"]
+    kinds = {kind["key"]: kind for kind in catalogue["related"]}
+    assert kinds["transactions"]["group"] in {group["key"] for group in catalogue["groups"]}
+    assert catalogue["limits"] == {"depth": 8, "conditions": 200}
+
+
+def test_a_segment_names_those_it_takes_in_and_is_kept_as_long_as_one_takes_it_in(marketing: FlaskClient) -> None:
+    inner = make_segment(name="Inner", rule=WUHAN)
+    outer = make_segment(name="Outer", rule={"field": "segment", "op": "in", "value": [inner.id]})
+    assert "takes this one in" in marketing.get(f"/segments/{inner.id}").text
+    assert f'href="/segments/{inner.id}"' in marketing.get(f"/segments/{outer.id}").text
+    refused = marketing.post(f"/segments/{inner.id}/archive", follow_redirects=True).text
+    assert "The segment “Outer” takes this one in." in refused
+    loop = json.dumps({"field": "segment", "op": "in", "value": [outer.id]})
+    answer = marketing.post("/segments/preview", data={"rule": loop, "segment": str(inner.id)})
+    assert answer.status_code == 422
+    assert "Outer" in answer.text
+    saved = marketing.post(f"/segments/{inner.id}/edit", data={"name": "Inner", "rule": loop, "version": "1"})
+    assert saved.status_code == 422
+
+
+def test_a_list_of_numbers_is_uploaded_and_asked_for(marketing: FlaskClient) -> None:
+    numbers = make_clients(5)
+    wanted = db.session.scalars(select(Client.number).where(Client.id.in_(numbers[:2]))).all()
+    file = (io.BytesIO("\n".join(["client number", *wanted, "nobody"]).encode()), "Fair visitors.csv")
+    answer = marketing.post("/segments/number-lists", data={"file": file}, headers={"Accept": "application/json"})
+    assert answer.status_code == 201
+    assert answer.json is not None
+    assert (answer.json["label"], answer.json["hint"]) == ("Fair visitors", "3")
+    rule = {"field": "number_list", "op": "in", "value": [answer.json["value"]]}
+    assert "40.0% of 5 clients" in marketing.post("/segments/preview", data={"rule": json.dumps(rule)}).text
+    for bad in (b"", b"\x00\x01\x02"):
+        sent = {"file": (io.BytesIO(bad), "bad.csv")}
+        refused = marketing.post("/segments/number-lists", data=sent, headers={"Accept": "application/json"})
+        assert refused.status_code in (400, 422)
+        assert refused.json is not None
+        assert refused.json["error"]["message"]
+
+
 def test_the_preview_says_where_a_rule_is_wrong(marketing: FlaskClient) -> None:
     rule = {"any": [WUHAN, {"field": "nose", "op": "is"}]}
     answer = marketing.post("/segments/preview", data={"rule": json.dumps(rule)})
     assert answer.status_code == 422
     assert "At any[1].field: There is no field “nose”." in answer.text
+    assert 'data-rule-path="any[1].field"' in answer.text
     assert answer.content_type.startswith("text/html")
     assert marketing.post("/segments/preview", data={"rule": "<script>"}).status_code == 422
 
@@ -113,6 +186,7 @@ def test_the_preview_gives_up_in_time(marketing: FlaskClient, monkeypatch: pytes
         figures = marketing.get(f"/segments/{segment.id}/preview")
     assert answer.status_code == figures.status_code == 422
     assert "takes too long" in answer.text
+    assert "every client" in answer.text
 
 
 def test_names_and_values_are_never_read_as_html(marketing: FlaskClient) -> None:
