@@ -135,7 +135,7 @@ GALLERY = (
         _l("Clicked in 30 days but opened no account"),
         _l("They were interested: a second, different message or a call within the same month."),
         _all(
-            _is("clicked", "in_last_days", 30),
+            _is("last_clicked_on", "in_last_days", 30),
             _rows("accounts", "eq", 0, _is("opened_on", "in_last_days", 30)),
         ),
     ),
@@ -145,7 +145,7 @@ GALLERY = (
         _l("For the adviser's list of the week: valuable clients whom nobody has been in touch with."),
         _all(
             _is("total_assets", "gte", _WEALTH),
-            _any(_is("contacted", "more_than_days_ago", 60), _is("contacted", "missing")),
+            _any(_is("last_contacted_on", "more_than_days_ago", 60), _is("last_contacted_on", "missing")),
         ),
     ),
     ReadySegment(
@@ -169,7 +169,7 @@ GALLERY = (
         _l("Not contacted by any campaign in 30 days"),
         _l("As a first condition where many campaigns run at once: nobody gets two in a month."),
         _all(
-            _any(_is("contacted", "more_than_days_ago", 30), _is("contacted", "missing")),
+            _any(_is("last_contacted_on", "more_than_days_ago", 30), _is("last_contacted_on", "missing")),
             _is("reachable_by_email", "is_yes"),
         ),
     ),
