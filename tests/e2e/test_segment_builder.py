@@ -1,0 +1,241 @@
+"""Building a segment in a real browser: by choosing, dragging, with the keyboard alone, and as JSON."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
+
+from tests.e2e.acts import sign_in
+from tests.e2e.conftest import NewPage, System
+from tests.e2e.firm import OFFICER
+from tests.e2e.larkfield import CITY, SEGMENT
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("firm")]
+
+LARKFIELD = {"field": "city", "op": "is", "value": CITY}
+RICH = {"field": "name", "op": "contains", "value": "Lark"}
+KNOWN = {"field": "email", "op": "known"}
+
+
+@pytest.fixture(scope="package", autouse=True)
+def larkfield(system_running: System, firm: None) -> None:
+    system_running.run("tests.e2e.larkfield")
+
+
+def open_builder(page: Page, rule: dict[str, Any] | None = None) -> None:
+    """The builder with a rule, once its script has drawn it."""
+    page.goto("/segments/new" + (f"?rule={json.dumps(rule)}" if rule else ""))
+    expect(page.locator(".rule-tree .rule-group.is-root")).to_be_visible()
+    page.wait_for_load_state("load")
+
+
+def matches(page: Page, number: int) -> None:
+    """The preview has come to this number."""
+    expect(page.locator("#preview .figure-value")).to_have_text(str(number))
+    expect(page.locator(".rule-count")).to_have_text(
+        f"{number} client matches" if number == 1 else f"{number} clients match"
+    )
+
+
+def written(page: Page) -> Any:
+    return json.loads(page.locator("#rule-input").input_value())
+
+
+def part(page: Page, name: str) -> Locator:
+    """The newest condition on this field."""
+    return page.locator(".rule-condition").filter(has=page.locator(f'.rule-grip[aria-label$=": {name}"]')).last
+
+
+def add_condition(page: Page, group: Locator, typed: str, option: str) -> None:
+    group.locator("> .rule-add").get_by_role("button", name="Add condition").click()
+    page.keyboard.type(typed)
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def root(page: Page) -> Locator:
+    return page.locator(".rule-group.is-root")
+
+
+def test_a_rule_is_built_by_choosing_and_saved(page: Page) -> None:
+    sign_in(page, OFFICER)
+    open_builder(page)
+
+    # Another segment, found by typing.
+    add_condition(page, root(page), "segm", "Segment")
+    page.get_by_role("combobox", name="Segment: value").fill("larkf")
+    page.get_by_role("option", name=re.compile(SEGMENT)).click()
+    matches(page, 6)
+
+    # Rows that a client has: at least two trades over 10,000.
+    add_condition(page, root(page), "transac", "Transactions: number or sum")
+    trades = page.locator(".rule-condition.is-related")
+    trades.locator("> .rule-line").get_by_label("transactions: value").fill("2")
+    matches(page, 2)
+    where = trades.locator(".rule-group.is-where")
+    add_condition(page, where, "amou", "Amount")
+    part(page, "Amount").get_by_label("Comparison").select_option(label="is more than")
+    part(page, "Amount").get_by_label("Amount: value").fill("19999")
+    matches(page, 2)
+    trades.locator("> .rule-line").get_by_label("What is counted").select_option(label="sum of Amount")
+    trades.locator("> .rule-line").get_by_label("transactions: value").fill("20000")
+    matches(page, 3)
+
+    # Its opposite, and back with the keyboard.
+    trades.locator("> .rule-line").get_by_role("button", name="not").click()
+    matches(page, 3)
+    expect(page.locator("#preview")).to_contain_text("not")
+    page.keyboard.press("Control+z")
+    assert "not" not in json.dumps(written(page))
+
+    # The two richest of them.
+    root(page).locator("> .rule-add").get_by_role("button", name="Take only some").click()
+    page.get_by_label("How many clients").fill("2")
+    page.get_by_role("combobox", name="By which field").fill("total")
+    page.get_by_role("option", name="Total assets", exact=True).click()
+    matches(page, 2)
+    expect(page.locator("#preview")).to_contain_text("Lark 6")
+    expect(page.locator("#preview")).not_to_contain_text("Lark 4")
+    expect(page.locator("#preview")).to_contain_text("North branch")
+    expect(page.locator("#preview")).to_contain_text("No usable address")
+
+    page.get_by_label("Name", exact=True).fill("Rich traders of Larkfield")
+    page.get_by_role("button", name="Save segment").click()
+    expect(page.get_by_role("heading", name="Rich traders of Larkfield")).to_be_visible()
+    expect(page.locator(".figure-tile").first).to_contain_text("2")
+
+
+def test_parts_are_duplicated_removed_and_brought_back(page: Page) -> None:
+    sign_in(page, OFFICER)
+    open_builder(page, {"all": [LARKFIELD, RICH]})
+    matches(page, 6)
+    part(page, "City").get_by_role("button", name="Duplicate").click()
+    assert written(page)["all"] == [LARKFIELD, LARKFIELD, RICH]
+    part(page, "Name").get_by_role("button", name="Remove", exact=True).click()
+    assert written(page)["all"] == [LARKFIELD, LARKFIELD]
+    page.keyboard.press("Control+z")
+    assert written(page)["all"] == [LARKFIELD, LARKFIELD, RICH]
+    page.get_by_role("button", name="Undo").click()
+    assert written(page)["all"] == [LARKFIELD, RICH]
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    page.keyboard.press("Control+Shift+z")
+    assert written(page)["all"] == [LARKFIELD, LARKFIELD, RICH]
+
+
+def drag(page: Page, grip: Locator, target: Locator, *, below: bool) -> None:
+    grip.scroll_into_view_if_needed()
+    start, end = grip.bounding_box(), target.bounding_box()
+    assert start is not None
+    assert end is not None
+    page.mouse.move(start["x"] + start["width"] / 2, start["y"] + start["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(end["x"] + end["width"] / 2, end["y"] + end["height"] * (0.8 if below else 0.2), steps=12)
+    expect(page.locator(".drop-mark")).to_be_visible()
+    page.mouse.up()
+
+
+def test_parts_are_moved_by_dragging_and_with_the_keyboard(page: Page) -> None:
+    sign_in(page, OFFICER)
+    open_builder(page, {"all": [LARKFIELD, RICH, {"any": [KNOWN]}]})
+    matches(page, 6)
+    said = page.locator("[data-segment-builder] > [role=status]")
+
+    drag(page, part(page, "City").locator(".rule-grip"), part(page, "E-mail address"), below=True)
+    assert written(page) == {"all": [RICH, {"any": [KNOWN, LARKFIELD]}]}
+    expect(said).to_have_text("Moved: now 2 of 2 in its group")
+    drag(page, part(page, "City").locator(".rule-grip"), part(page, "Name"), below=False)
+    assert written(page) == {"all": [LARKFIELD, RICH, {"any": [KNOWN]}]}
+
+    # The keyboard does the same, and the focus stays on what is moved.
+    part(page, "Name").locator(".rule-grip").focus()
+    page.keyboard.press("ArrowRight")
+    assert written(page) == {"all": [LARKFIELD, {"any": [RICH, KNOWN]}]}
+    page.keyboard.press("ArrowDown")
+    assert written(page) == {"all": [LARKFIELD, {"any": [KNOWN, RICH]}]}
+    page.keyboard.press("ArrowLeft")
+    assert written(page) == {"all": [LARKFIELD, {"any": [KNOWN]}, RICH]}
+    expect(said).to_have_text("Moved: now 3 of 3 in its group")
+    page.keyboard.press("ArrowDown")
+    expect(said).to_have_text("It cannot be moved further that way.")
+    part(page, "City").get_by_label("Comparison").focus()
+    page.keyboard.press("Alt+ArrowRight")
+    assert written(page) == {"all": [{"any": [LARKFIELD, KNOWN]}, RICH]}
+    matches(page, 6)
+
+
+def test_conditions_on_rows_and_on_clients_do_not_mix(page: Page) -> None:
+    sign_in(page, OFFICER)
+    amount = {"field": "amount", "op": "gt", "value": 1}
+    rule = {"all": [LARKFIELD, {"related": "transactions", "where": {"all": [amount]}, "op": "gte", "value": 1}]}
+    open_builder(page, rule)
+    matches(page, 3)
+    city, row = part(page, "City").locator(".rule-grip"), part(page, "Amount")
+    start, end = city.bounding_box(), row.bounding_box()
+    assert start is not None
+    assert end is not None
+    page.mouse.move(start["x"] + 3, start["y"] + 3)
+    page.mouse.down()
+    page.mouse.move(end["x"] + end["width"] / 2, end["y"] + end["height"] / 2, steps=8)
+    page.mouse.up()
+    assert amount in written(page)["all"][0].get("where", written(page)["all"][-1].get("where", {}))["all"]
+    assert len(json.dumps(written(page))) == len(json.dumps(rule))
+
+
+def test_a_rule_is_written_as_json_and_its_faults_are_shown_at_their_place(page: Page) -> None:
+    sign_in(page, OFFICER)
+    open_builder(page, {"all": [LARKFIELD]})
+    matches(page, 6)
+    page.get_by_role("button", name="Rule as JSON").click()
+    text = page.get_by_role("textbox", name="Rule as JSON")
+    text.fill(json.dumps({"all": [LARKFIELD, {"any": [{"field": "age", "op": "gte", "value": "old"}]}]}))
+    problem = part(page, "Age").locator(".rule-problem")
+    expect(problem).to_have_text("Here a number is needed.")
+    expect(page.locator("#preview")).to_contain_text("all[1].any[0].value")
+    page.get_by_label("Name", exact=True).fill("Never saved")
+    page.get_by_role("button", name="Save segment").click()
+    expect(page.get_by_text("Finish or remove the incomplete conditions first")).to_be_visible()
+
+    part(page, "Age").get_by_label("Age: value").fill("0")
+    matches(page, 0)
+    expect(problem).to_have_text("")
+    text.fill('{"all": [')
+    expect(page.locator("#preview")).to_contain_text("This is not a rule in JSON.")
+    text.fill(json.dumps({"not": {"all": [LARKFIELD]}}))
+    expect(root(page).get_by_role("button", name="not").first).to_have_attribute("aria-pressed", "true")
+
+
+def test_only_the_answer_to_the_last_edit_counts(page: Page) -> None:
+    sign_in(page, OFFICER)
+    open_builder(page, {"all": [LARKFIELD]})
+    matches(page, 6)
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/segments/preview", hold_the_first)
+    part(page, "City").get_by_label("City: value").fill("Nowhere")
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/segments/preview")):
+        # Waits for the first question to be on its way, then asks the second.
+        expect(page.locator("#preview")).to_have_attribute("aria-busy", "true")
+        part(page, "City").get_by_label("City: value").fill(CITY.upper())
+    matches(page, 6)
+    expect(page.locator("#preview")).not_to_have_attribute("aria-busy", "true")
+    assert len(held) == 1
+
+
+def test_the_builder_fits_a_phone(new_page: NewPage) -> None:
+    page = new_page(width=390, height=844)
+    sign_in(page, OFFICER)
+    rows = {"related": "transactions", "where": {"any": [{"field": "amount", "op": "between", "value": [1, 2e9]}]}}
+    deep = {"any": [{"not": {"all": [LARKFIELD, {"any": [RICH, KNOWN]}]}}, LARKFIELD]}
+    take = {"count": 4, "random": 7}
+    open_builder(page, {"all": [LARKFIELD, deep, rows | {"op": "gte", "value": 1}], "take": take})
+    matches(page, 3)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    drag(page, part(page, "Name").locator(".rule-grip"), part(page, "E-mail address"), below=True)
+    assert written(page)["all"][1]["any"][0]["not"]["all"][1] == {"any": [KNOWN, RICH]}
