@@ -28,6 +28,7 @@ SUBJECTS: Mapping[str, object] = {
     "report": _l("Report"),
     "export": _l("Export"),
     "value_model": _l("Value model"),
+    "metrics": _l("Metrics"),
 }
 
 VERBS: Mapping[str, object] = {

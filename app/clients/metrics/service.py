@@ -91,7 +91,7 @@ def start_computing(*, actor: User | None) -> Job:
     """Have a worker compute the whole book; the job that is waiting or at it already, where there is one."""
     job = open_job(COMPUTE) or enqueue(COMPUTE, queue=AUDIENCE)
     if actor is not None:
-        record(actor=actor, action="metrics.compute", subject="metrics", subject_id=job.id)
+        record(actor=actor, action="metrics.start", subject="metrics", subject_id=job.id)
     return job
 
 
