@@ -24,6 +24,7 @@ from app.clients.editing.queries import change_timeline
 from app.clients.exporting.views import exports
 from app.clients.notes.queries import note_timeline
 from app.clients.metrics.cli import metrics_command
+from app.clients.metrics.views import metrics
 from app.clients.queries import consent_timeline
 from app.clients.reachability.views import unreachable
 from app.clients.timeline import register_timeline
@@ -67,6 +68,7 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(clients)
     app.register_blueprint(exports)
     app.register_blueprint(unreachable)
+    app.register_blueprint(metrics)
     app.register_blueprint(value_models)
     app.register_blueprint(client_classes)
     app.register_blueprint(audiences)
