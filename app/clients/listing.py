@@ -30,6 +30,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import selectinload
 
+from app.clients.classes.labels import MODEL_LABELS
+from app.clients.classes.models import MODELS, ClientClass
+from app.clients.classes.queries import class_choices
 from app.clients.importing.values import BadValue, parse_mobile
 from app.clients.models import Client
 from app.clients.queries import visible_clients
@@ -52,6 +55,8 @@ class Filters:
     tag: str = ""
     consent: str = ""
     risk_level: str = ""
+    value_class: str = ""
+    unreachable: str = ""
 
     @property
     def narrowing(self) -> bool:
@@ -215,7 +220,36 @@ def filter_conditions(filters: Filters) -> list[ColumnElement[bool]]:
         conditions.append(Client.risk_level == (int(filters.risk_level) if filters.risk_level.isdecimal() else -1))
     if filters.consent:
         conditions.append(_CONSENT.get(filters.consent, literal(False)))
+    if filters.value_class:
+        conditions.append(_of_class(filters.value_class))
+    if filters.unreachable:
+        conditions.append(_UNREACHABLE.get(filters.unreachable, literal(False)))
     return conditions
+
+
+_NO_EMAIL = or_(Client.email.is_(None), Client.email == "", Client.email_problem.is_not(None))
+_NO_MOBILE = or_(Client.mobile.is_(None), Client.mobile == "", Client.mobile_problem.is_not(None))
+_UNREACHABLE: dict[str, ColumnElement[bool]] = {
+    "email": _NO_EMAIL,
+    "mobile": _NO_MOBILE,
+    "both": _NO_EMAIL & _NO_MOBILE,
+}
+
+
+def class_filters() -> list[tuple[object, list[tuple[str, str]]]]:
+    """The classes of each value model, the tiers first: (model, [(value of the filter, label)])."""
+    return [
+        (MODEL_LABELS[model], [(f"{model}:{code}", label) for code, label in class_choices(model)]) for model in MODELS
+    ]
+
+
+def _of_class(value: str) -> ColumnElement[bool]:
+    """Clients of the class "model:code"."""
+    model, _colon, code = value.partition(":")
+    if model not in MODELS:
+        return literal(False)
+    column = ClientClass.__table__.c[model]
+    return Client.id.in_(select(ClientClass.client_id).where(cast(column, String) == code))
 
 
 _CONSENT: dict[str, ColumnElement[bool]] = {

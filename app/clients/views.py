@@ -6,24 +6,30 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from app.clients import queries, service
+from app.clients import profile, queries, service
+from app.clients.duplicates.queries import merged_numbers, pairs_of
 from app.clients.duplicates.views import duplicates
+from app.clients.editing.queries import open_corrections
 from app.clients.editing.views import editing
 from app.clients.feeds.views import feeds
 from app.clients.field_views import fields
-from app.clients.forms import CHANNEL_LABELS, SOURCE_LABELS, ConsentForm, ReasonForm
+from app.clients.forms import CHANNEL_LABELS, MATTER_LABELS, SOURCE_LABELS, ConsentForm, ReasonForm
 from app.clients.import_views import imports
 from app.clients.labels import FLAG_LABELS, GENDER_LABELS, KIND_LABELS, STATUS_LABELS
-from app.clients.listing import DEFAULT_SORT, SORTS, Filters, clients_count, clients_page, decode_cursor
+from app.clients.listing import DEFAULT_SORT, SORTS, Filters, class_filters, clients_count, clients_page, decode_cursor
 from app.clients.masking import mask_account, mask_email, mask_mobile
 from app.clients.models import Client
+from app.clients.notes.queries import notes_of
+from app.clients.notes.service import may_edit
 from app.clients.notes.views import notes
+from app.clients.relations.queries import relations_of
 from app.clients.relations.views import relations
 from app.clients.suppression_views import suppression
 from app.clients.tagging.views import tagging
 from app.clients.timeline import timeline
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
+from app.core.web import can
 from app.users.models import User
 from app.users.queries import branch_tree
 
@@ -58,7 +64,7 @@ def masked_account(number: str | None) -> str | None:
 @clients.get("/clients/")
 @requires(Permission.VIEW_CLIENTS)
 def index() -> Any:
-    given = {name: request.args.get(name, "").strip() for name in Filters.__slots__}
+    given = {name: request.args.get(name, "").replace("\x00", "").strip() for name in Filters.__slots__}
     filters = Filters(**given)
     sort = request.args.get("sort", DEFAULT_SORT)
     sort = sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT
@@ -75,33 +81,52 @@ def index() -> Any:
         branches=branch_tree(_me().branch),
         advisers=queries.adviser_names(_me()),
         statuses=STATUS_LABELS,
+        classes=class_filters(),
     )
 
 
 @clients.get("/clients/<number>")
 @requires(Permission.VIEW_CLIENTS)
 def show(number: str) -> Any:
-    return _page(queries.find_client(number, user=_me()))
+    client = queries.find_client(number, user=_me())
+    if client.number != number:  # merged into another record, which is the client's page now
+        return redirect(url_for(".show", number=client.number))
+    return _page(client)
 
 
 def _page(client: Client, *, consent_form: ConsentForm | None = None, contact: service.Revealed | None = None) -> str:
     ids = queries.record_ids(client.id)
+    accounts = queries.accounts_of(client.id)
     return render_template(
         "clients/show.html",
         client=client,
         custom=queries.custom_values(client),
-        accounts=queries.accounts_of(client.id),
+        accounts=accounts,
+        totals=profile.totals(accounts),
+        positions=profile.positions_of(client.id),
+        metrics=profile.metrics_of(client.id),
+        metric_lines=profile.METRICS,
+        risk=profile.risk_state(client),
         statements=queries.consent_statements(ids),
+        matter=queries.consent_matter,
         suppressed=queries.suppressed_channels(client),
         entries=timeline(ids),
+        notes=notes_of(ids),
+        may_edit_note=may_edit,
+        relations=relations_of(client, user=_me()),
+        corrections=open_corrections(client.id),
+        duplicates=pairs_of(client.id, user=_me()) if can(Permission.MERGE_CLIENTS) else 0,
+        merged=merged_numbers(client.id),
         consent_form=consent_form or ConsentForm(),
         reason_form=ReasonForm(prefix="reveal"),
         contact=contact,
+        me=_me(),
         statuses=STATUS_LABELS,
         kinds=KIND_LABELS,
         genders=GENDER_LABELS,
-        flags=[str(FLAG_LABELS.get(flag, flag)) for flag in client.flags],
+        flags=FLAG_LABELS,
         channels=CHANNEL_LABELS,
+        matters=MATTER_LABELS,
         sources=SOURCE_LABELS,
     )
 
@@ -118,7 +143,11 @@ def reveal(number: str) -> Any:
             contact = service.reveal_contact(client=client, reason=form.reason.data, actor=_me())
     status = 200 if contact else 422
     if request.headers.get("HX-Request"):
-        return render_template("clients/_contact.html", client=client, contact=contact, reason_form=form), status
+        accounts = queries.accounts_of(client.id)
+        page = render_template(
+            "clients/_contact.html", client=client, contact=contact, accounts=accounts, reason_form=form
+        )
+        return page, status
     return _page(client, contact=contact), status
 
 
