@@ -79,6 +79,7 @@ def _part(client: Client, model: str | None, form: OverrideForm | None = None) -
         "clients/classes/_client.html",
         client=client,
         lines=queries.classes_of(client.id),
+        second_check=queries.second_check_from(client.id),
         model=model,
         form=form,
         overridable=OVERRIDABLE,

@@ -4,6 +4,7 @@ Every number is a text field: what it must be is said and checked in one place, 
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -72,7 +73,10 @@ def _form_class(model: str) -> type[FlaskForm]:
 
 def model_form(model: str, values: Mapping[str, Any] | None = None) -> Any:
     """The form of a model, filled with parameters as JSON has them where it was not sent."""
-    form: Any = _form_class(model)(data=dict(values or {}))
+    shape: Any = SHAPES[model]
+    given = _readable(shape, dict(values or {}))
+    given["classes"] = [_readable(shape.class_shape, row) for row in given.get("classes", ())]
+    form: Any = _form_class(model)(data=given)
     lists: dict[str, list[tuple[str, object]]] = {}
     for name, setting in settings_of(SHAPES[model]):
         if setting.kind == "choice":
@@ -83,6 +87,14 @@ def model_form(model: str, values: Mapping[str, Any] | None = None) -> Any:
             nothing = [SelectChoice("", _("not used"))] if setting.optional else []
             form[name].choices = nothing + [SelectChoice(key, label) for key, label in lists[setting.kind]]
     return form
+
+
+def _readable(shape: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Amounts of money with separators of thousands."""
+    money = {name for name, setting in settings_of(shape) if setting.kind == "money"}
+    return {
+        name: f"{Decimal(value):,f}" if name in money and value is not None else value for name, value in values.items()
+    }
 
 
 def groups_of(model: str, form: Any) -> list[tuple[object, list[Any]]]:

@@ -13,7 +13,7 @@ from flask_babel import get_locale
 from flask_babel import lazy_gettext as _l
 
 LARGEST = Decimal(10) ** 15
-CUT_BY = {"percentile": _l("a percentile of the clients"), "amount": _l("a value")}
+CUT_BY = {"percentile": _l("a percentile"), "amount": _l("a value")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import cast as typing_cast
 
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, Text, and_, cast, func, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import aliased, selectinload
 
 from app.clients.classes.classifying import CutPoints, classes, find_cut_points, scores
 from app.clients.classes.labels import MODEL_LABELS
 from app.clients.classes.measures import ASSETS
 from app.clients.classes.models import MODELS, ClassChange, ClassOverride, ClassRun, ClientClass, ModelVersion
-from app.clients.classes.parameters import Parameters, ValueClass
+from app.clients.classes.parameters import Parameters, Suitability, ValueClass
+from app.clients.classes.suitability import needs_second_check
 from app.clients.classes.versions import active_parameters, all_parameters
 from app.clients.engagement.models import Engagement
 from app.clients.metrics.models import ClientMetrics
@@ -251,6 +253,7 @@ def clients_of_class(
     """Rows (client, assets, last contact, id) of a class, fifty a page, by falling id."""
     query = (
         select(Client, ASSETS.label("assets"), ClientMetrics.last_contact_at, Client.id)
+        .options(selectinload(Client.branch), selectinload(Client.adviser))
         .join(ClientClass, ClientClass.client_id == Client.id)
         .outerjoin(ClientMetrics, ClientMetrics.client_id == Client.id)
         .where(cast(ClientClass.__table__.c[model], Text) == code, visible_clients(user))
@@ -303,6 +306,14 @@ def classes_of(client_id: int) -> list[ClassLine]:
             )
         )
     return lines
+
+
+def second_check_from(client_id: int) -> int | None:
+    """From which product risk (R) on a second person must check what this client is offered; None: never."""
+    parameters = typing_cast(Suitability, active_parameters("suitability"))
+    checked = needs_second_check(product_risk=parameters.senior_risk)
+    found = db.session.scalar(select(Client.id).where(Client.id == client_id, Client.birth_date.is_not(None), checked))
+    return parameters.senior_risk if found else None
 
 
 def class_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
