@@ -123,7 +123,7 @@ class _Compiler:
         if isinstance(take, Sample):
             place = func.hashint8extended(Client.id, literal(take.seed, BigInteger))
             if take.percent is not None:
-                limit = int(take.percent / 100 * _GREATEST)
+                limit = min(int(take.percent / 100 * 2**63), _GREATEST)
                 chosen = exact(
                     cast(place, BigInteger).op("&")(literal(_GREATEST, BigInteger)) <= literal(limit, BigInteger)
                 )
