@@ -25,6 +25,7 @@ from app.clients.exporting.views import exports
 from app.clients.notes.queries import note_timeline
 from app.clients.metrics.cli import metrics_command
 from app.clients.metrics.views import metrics
+from app.clients.ownership.views import ownership
 from app.clients.queries import consent_timeline
 from app.clients.reachability.views import unreachable
 from app.clients.timeline import register_timeline
@@ -66,6 +67,7 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(staff)
     app.register_blueprint(audit)
     app.register_blueprint(clients)
+    app.register_blueprint(ownership)
     app.register_blueprint(exports)
     app.register_blueprint(unreachable)
     app.register_blueprint(metrics)
@@ -111,6 +113,7 @@ NAVIGATION = (
     NavigationEntry(_l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS),
     NavigationEntry(_l("Value models"), "classes.index", "stairs", Permission.VIEW_SEGMENTS),
     NavigationEntry(_l("Clients"), "clients.index", "users", Permission.VIEW_CLIENTS),
+    NavigationEntry(_l("Pool and advisers"), "ownership.pool", "users-group", Permission.VIEW_POOL),
     NavigationEntry(_l("E-mail templates"), "content.index", "template", Permission.EDIT_CAMPAIGNS),
     NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES),
     NavigationEntry(_l("Account openings"), "openings.index", "building-bank", Permission.VIEW_REPORTS),

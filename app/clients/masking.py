@@ -21,6 +21,13 @@ def mask_mobile(number: str | None) -> str | None:
     return _mask_middle(number)
 
 
+def mask_name(name: str | None) -> str | None:
+    """`Wang Fang` becomes `W••• F•••`, `王芳` becomes `王•`: enough for who knows the client, too little for others."""
+    if not name:
+        return None
+    return " ".join(word[:1] + ("•••" if word.isascii() else "•" * max(1, len(word) - 1)) for word in name.split())
+
+
 def mask_account(number: str | None) -> str | None:
     """An account or identity number keeps its last four signs; short ones keep none."""
     if not number:

@@ -45,6 +45,7 @@ class Permission(StrEnum):
     MERGE_CLIENTS = "merge duplicate clients"
     IMPORT_CLIENTS = "import clients"
     MANAGE_OWNERSHIP = "assign clients to advisers"
+    VIEW_POOL = "see the pool of clients without an owner"
     CLAIM_CLIENTS = "claim clients of the pool"
     REVEAL_CONTACT = "reveal contact data"
     EDIT_SEGMENTS = "edit segments"
@@ -95,11 +96,12 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.MANAGE_REPLIES,
         Permission.VIEW_AUDIT,
     },
-    Role.ADVISER: _EVERY_ROLE_READS | {Permission.EDIT_CLIENTS, Permission.CLAIM_CLIENTS},
+    Role.ADVISER: _EVERY_ROLE_READS | {Permission.EDIT_CLIENTS, Permission.VIEW_POOL, Permission.CLAIM_CLIENTS},
     Role.BRANCH_MANAGER: _EVERY_ROLE_READS
     | {
         Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,
+        Permission.VIEW_POOL,
         Permission.EDIT_CLIENTS,
         Permission.CONFIRM_CLIENT_DATA,
         Permission.MERGE_CLIENTS,
@@ -114,6 +116,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.MANAGE_MODELS,
         Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,
+        Permission.VIEW_POOL,
         Permission.EDIT_CLIENTS,
         Permission.CONFIRM_CLIENT_DATA,
         Permission.MERGE_CLIENTS,
@@ -128,6 +131,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.MANAGE_MODELS,
         Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,
+        Permission.VIEW_POOL,
         Permission.EDIT_CLIENTS,
         Permission.CONFIRM_CLIENT_DATA,
         Permission.MERGE_CLIENTS,

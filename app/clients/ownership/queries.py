@@ -7,7 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from sqlalchemy import ColumnElement, Select, func, literal, or_, select, tuple_
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import aliased, contains_eager, joinedload
 
 from app.clients.classes.models import ClientClass
 from app.clients.models import Client
@@ -52,7 +52,11 @@ def in_reach(user: User) -> ColumnElement[bool]:
 def advisers_in_reach(user: User) -> Sequence[User]:
     """The advisers a person may give clients to, by name."""
     return db.session.scalars(
-        select(User).join(User.branch).where(able_to_advise(), in_reach(user)).order_by(func.lower(User.name), User.id)
+        select(User)
+        .join(User.branch)
+        .options(contains_eager(User.branch))
+        .where(able_to_advise(), in_reach(user))
+        .order_by(func.lower(User.name), User.id)
     ).all()
 
 
@@ -78,6 +82,11 @@ class AdviserLoad:
         return sum(self.tiers.values())
 
     @property
+    def room(self) -> int:
+        """How many more clients the capacity allows."""
+        return max(0, self.capacity - self.owned)
+
+    @property
     def over(self) -> int:
         """How many clients above the capacity."""
         return max(0, self.owned - self.capacity)
@@ -90,7 +99,10 @@ def adviser_loads(user: User) -> list[AdviserLoad]:
     """
     limit = default_capacity()
     people = db.session.scalars(
-        select(User).join(User.branch).where(User.active, User.roles.contains([Role.ADVISER.value]), in_reach(user))
+        select(User)
+        .join(User.branch)
+        .options(contains_eager(User.branch), joinedload(User.team))
+        .where(User.active, User.roles.contains([Role.ADVISER.value]), in_reach(user))
     ).all()
     return sorted(_loads(people, limit), key=lambda load: (-load.owned / max(load.capacity, 1), load.adviser.name))
 
