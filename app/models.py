@@ -18,6 +18,7 @@ import app.clients.models
 import app.clients.notes.models
 import app.clients.ownership.models
 import app.clients.relations.models
+import app.clients.switching.models
 import app.content.models
 import app.core.files
 import app.core.jobs

@@ -22,12 +22,15 @@ from app.clients.duplicates.queries import merge_timeline
 from app.clients.duplicates.tables import on_merge
 from app.clients.editing.queries import change_timeline
 from app.clients.exporting.views import exports
+from app.clients.feeds.cli import feeds_cli
 from app.clients.notes.queries import note_timeline
 from app.clients.metrics.cli import metrics_command
 from app.clients.metrics.views import metrics
 from app.clients.ownership.views import ownership
 from app.clients.queries import consent_timeline
 from app.clients.reachability.views import unreachable
+from app.clients.switching.cli import switch_command as switch_command  # joins the group of client commands
+from app.clients.switching.views import switching
 from app.clients.timeline import register_timeline
 from app.clients.views import clients
 from app.content.views import bp as content
@@ -67,6 +70,7 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(staff)
     app.register_blueprint(audit)
     app.register_blueprint(clients)
+    app.register_blueprint(switching)
     app.register_blueprint(ownership)
     app.register_blueprint(exports)
     app.register_blueprint(unreachable)
@@ -85,6 +89,7 @@ def register_pages(app: Flask) -> None:
     app.cli.add_command(campaigns_cli)
     app.cli.add_command(users_cli)
     app.cli.add_command(clients_cli)
+    app.cli.add_command(feeds_cli)
     clients_cli.add_command(metrics_command)
 
 

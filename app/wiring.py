@@ -41,6 +41,7 @@ TASK_MODULES = {
         "app.clients.duplicates.tasks",
         "app.clients.ownership.tasks",
         "app.clients.feeds.tasks",
+        "app.clients.switching.tasks",
         "app.clients.metrics.tasks",
         "app.audiences.tasks",
         "app.clients.exporting.tasks",

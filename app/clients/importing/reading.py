@@ -16,7 +16,7 @@ from flask_babel import lazy_gettext as _l
 
 from app.clients.importing.text_rows import Row, careful_rows, row_blocks
 from app.clients.importing.text_rows import RowProblem as RowProblem
-from app.clients.importing.workbooks import OLD_OFFICE, ZIP_MAGIC, open_workbook, sheet_rows
+from app.clients.importing.workbooks import OLD_OFFICE, ZIP_MAGIC, open_sheet, open_workbook, sheet_rows
 from app.clients.importing.workbooks import NotATable as NotATable
 
 SAMPLE_BYTES = 1 << 18
@@ -78,13 +78,13 @@ def detect(stream: BinaryIO) -> Dialect:
     for magic, sentence in _MAGIC:
         if start.startswith(magic) and not (magic in _ALSO_WORDS and b"\x00" not in start[:32]):
             raise NotATable(sentence)
+    if len(start) == SAMPLE_BYTES and b"\n" not in start and b"\r" not in start:
+        raise NotATable(_WIDE if max(start.count(sign.encode()) for sign in DELIMITERS) >= MAX_COLUMNS else _ONE_LINE)
     dialect: Dialect = {"format": "text", "encoding": _encoding(stream, start)}
     text = start.decode(dialect["encoding"], errors="ignore")
     _refuse_markup(text)
     whole = len(start) < SAMPLE_BYTES
     lines = list(io.StringIO(text, newline=""))
-    if len(lines) == 1 and not whole:
-        raise NotATable(_WIDE if max(map(text.count, DELIMITERS)) >= MAX_COLUMNS else _ONE_LINE)
     return dialect | _layout(lines if whole or len(lines) < 2 else lines[:-1])
 
 
@@ -234,7 +234,7 @@ def _one_column(lines: list[str]) -> Dialect:
 def _detect_workbook(stream: BinaryIO) -> Dialect:
     with open_workbook(stream) as workbook:
         for name in workbook.sheet_names:
-            rows = workbook.get_sheet_by_name(name).to_python(nrows=SAMPLE_ROWS)
+            rows = open_sheet(workbook, name).to_python(nrows=SAMPLE_ROWS)
             filled = [count for row in rows if (count := sum(cell != "" for cell in row))]
             width = max(filled, default=0)
             if not width:
@@ -328,5 +328,5 @@ def _blocks(stream: BinaryIO, dialect: Dialect) -> Iterator[list[Row]]:
 
 def _workbook_blocks(stream: BinaryIO, sheet: str) -> Iterator[list[Row]]:
     with open_workbook(stream) as workbook:
-        for row in sheet_rows(workbook.get_sheet_by_name(sheet)):
+        for row in sheet_rows(open_sheet(workbook, sheet)):
             yield [row]

@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 from app.audit.service import record
 from app.clients.importing.ahead import made_ahead
 from app.clients.importing.converting import Chunk, RowConverter, adviser_parser, branch_parser
+from app.clients.importing.limits import refuse_too_large
 from app.clients.importing.loading import Tally, keep_refusals, load_chunk
 from app.clients.importing.mapping import (
     CUSTOM,
@@ -70,7 +71,8 @@ class AlreadyRunning(Conflict):
 
 
 def receive_file(*, stream: BinaryIO, name: str, actor: User | None) -> ClientImport:
-    """Store a file and find out how to read it. Raises NotATable with a sentence where it is none."""
+    """Store a file and find out how to read it. Raises FileTooLarge, or NotATable with a sentence where it is none."""
+    refuse_too_large(stream)
     stored = store_file(stream, name=name)
     file = open_file(stored.id)
     dialect = detect(file)

@@ -128,6 +128,14 @@ def _place(address: bytes) -> tuple[int, int]:
     return column, int(address[len(letters) :])
 
 
+def open_sheet(workbook: CalamineWorkbook, name: str) -> CalamineSheet:
+    """A sheet of the workbook; it is read only now. Raises NotATable where it is broken."""
+    try:
+        return workbook.get_sheet_by_name(name)
+    except CalamineError as error:
+        raise NotATable(_BAD_WORKBOOK) from error
+
+
 def sheet_rows(sheet: CalamineSheet) -> Iterator[list[str]]:
     """The rows that hold something, in the words a text file would use."""
     for row in sheet.iter_rows():
