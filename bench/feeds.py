@@ -71,8 +71,9 @@ def _add_accounts(count: int) -> None:
         )
         connection.execute(
             text(
-                "INSERT INTO account (number, client_id, kind) SELECT 'F' || lpad((row_number() OVER () - 1)::text, 7, '0'), "
-                "id, 'cash' FROM client WHERE number LIKE 'F%'"
+                "INSERT INTO account (number, client_id, kind) "
+                "SELECT 'F' || lpad((row_number() OVER () - 1)::text, 7, '0'), id, 'cash' "
+                "FROM client WHERE number LIKE 'F%'"
             )
         )
         connection.execute(text("ANALYZE client, account"))

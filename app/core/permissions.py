@@ -44,6 +44,7 @@ class Permission(StrEnum):
     CONFIRM_CLIENT_DATA = "confirm corrections and change guarded facts of clients"
     MERGE_CLIENTS = "merge duplicate clients"
     IMPORT_CLIENTS = "import clients"
+    MANAGE_FEEDS = "manage feeds"
     MANAGE_OWNERSHIP = "assign clients to advisers"
     VIEW_POOL = "see the pool of clients without an owner"
     CLAIM_CLIENTS = "claim clients of the pool"
@@ -113,6 +114,7 @@ GRANTS: dict[Role, set[Permission]] = {
     },
     Role.HEAD_OFFICE: _EVERY_ROLE_READS
     | {
+        Permission.MANAGE_FEEDS,
         Permission.MANAGE_MODELS,
         Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,
@@ -128,6 +130,7 @@ GRANTS: dict[Role, set[Permission]] = {
     },
     Role.ADMINISTRATOR: _EVERY_ROLE_READS
     | {
+        Permission.MANAGE_FEEDS,
         Permission.MANAGE_MODELS,
         Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,

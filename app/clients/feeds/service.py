@@ -15,11 +15,12 @@ from app.audit.service import record
 from app.clients.feeds.definitions import BadDefinition, read_definition, suggest
 from app.clients.feeds.files import MAX_BYTES
 from app.clients.feeds.models import KINDS, SCHEDULES, Feed, FeedRun
+from app.clients.feeds.queries import require_whole_firm
 from app.clients.feeds.running import run_feed
 from app.clients.feeds.schedule import next_time, prepare_folder, put_away, take, waiting_files
 from app.clients.importing.reading import RowProblem, column_names, data_rows, detect
 from app.core.clock import now
-from app.core.errors import AppError, Conflict, Forbidden, Retryable
+from app.core.errors import AppError, Conflict, Retryable
 from app.core.extensions import db
 from app.core.files import StoredFile, store_file
 from app.core.jobs import Job, Lease, LeaseLost, enqueue
@@ -64,14 +65,8 @@ class NotAgain(Conflict):
 
 
 _BAD_NAME = _l("A name has up to 40 letters, digits, hyphens and underscores; it is also the name of a folder.")
-_BAD_SOURCE = _l("Please name the system that the rows come from in up to 40 signs.")
+BAD_SOURCE = _l("Please name the system that the rows come from in up to 40 signs.")
 _BAD_SCHEDULE = _l("A schedule is hourly, or daily with a time of day.")
-
-
-def require_whole_firm(actor: User | None) -> None:
-    """Feeds fill the book of the whole firm: only staff of the head office (or the system itself) may touch them."""
-    if actor is not None and actor.branch.parent_id is not None:
-        raise Forbidden(_l("Feeds fill the client book of the whole firm; only staff of the head office manage them."))
 
 
 # ---- Defining -------------------------------------------------------------------------------------------------------
@@ -86,7 +81,7 @@ def create_feed(*, name: str, kind: str, source: str, actor: User | None) -> Fee
     if kind not in KINDS:
         raise BadFeed
     if not _SOURCE.fullmatch(source) or not source.isprintable():
-        raise BadFeed(_BAD_SOURCE)
+        raise BadFeed(BAD_SOURCE)
     if db.session.scalar(select(Feed.id).where(Feed.name == name)):
         raise NameTaken
     feed = Feed(name=name, kind=kind, source=source, created_by_id=actor.id if actor else None, enabled=True, version=1)
