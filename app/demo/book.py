@@ -1,4 +1,4 @@
-"""The client book of the demo firm: clients, what they allow, accounts, balances, transactions.
+"""The client book of the demo firm: clients, what they allow, accounts, balances, transactions, positions.
 
 Rows are made in Python from one seeded generator and written by COPY with ids of our own, so that 20,000 clients
 with half a million balances take seconds. Derived facts are derived here too: a client's total assets are the sum
@@ -65,6 +65,7 @@ class _Rows:
     accounts: list[tuple[Any, ...]] = field(default_factory=list)
     balances: list[tuple[Any, ...]] = field(default_factory=list)
     transactions: list[tuple[Any, ...]] = field(default_factory=list)
+    positions: list[tuple[Any, ...]] = field(default_factory=list)
 
 
 _CLIENT_COLUMNS = (
@@ -79,6 +80,27 @@ _BALANCE_COLUMNS = ("account_id", "client_id", "on_date", "amount")
 _TRANSACTION_COLUMNS = (
     "account_id", "client_id", "source", "external_id", "on_date", "kind", "amount", "fee", "order_channel",
 )  # fmt: skip
+_POSITION_COLUMNS = (
+    "account_id", "client_id", "product_code", "product_name", "product_kind", "product_risk", "value", "cost",
+    "on_date",
+)  # fmt: skip
+
+# Code, name, kind, risk R1-R5, and how its price has gone over the last year: middle and spread.
+SHARES = (
+    ("600901", "Harbour Port", "share", 3, 0.06, 0.2),
+    ("600917", "Delta Steel", "share", 4, -0.16, 0.25),
+    ("601933", "Orient Energy", "share", 3, 0.1, 0.2),
+    ("000962", "Lakeside Foods", "share", 3, 0.02, 0.15),
+    ("300941", "Northern Chips", "share", 5, 0.22, 0.45),
+    ("510390", "Broad market ETF", "etf", 3, 0.05, 0.1),
+)
+FUNDS = (
+    ("F00101", "Bellwether Money Market", "money_fund", 1, 0.015, 0.003),
+    ("F00210", "Steady Bond", "bond_fund", 2, 0.03, 0.02),
+    ("F00315", "Balanced Growth", "equity_fund", 3, 0.02, 0.12),
+    ("F00420", "New Energy Leaders", "equity_fund", 4, -0.12, 0.22),
+    ("F00508", "Quantitative Hedge", "private_fund", 5, 0.08, 0.1),
+)
 
 
 def write_book(*, count: int, outlets: Sequence[Outlet], custom: dict[str, CustomField], random: Random) -> None:
@@ -99,6 +121,7 @@ def write_book(*, count: int, outlets: Sequence[Outlet], custom: dict[str, Custo
         ensure_months(table, min(days), max(days))
     copy("balance", _BALANCE_COLUMNS, rows.balances)
     copy("transaction", _TRANSACTION_COLUMNS, rows.transactions)
+    copy("position", _POSITION_COLUMNS, rows.positions)
     for table in ("client", "account"):
         db.session.execute(
             text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")  # noqa: S608
@@ -294,6 +317,8 @@ class _Maker:
         if amount is None or self.status == "closed":
             return
         self._balances(account_id, opened, amount)
+        if kind != "cash":
+            self._positions(account_id, kind, amount)
         if kind in ("a_share_shanghai", "fund"):
             self._transactions(account_id, opened, kind, amount)
 
@@ -309,6 +334,25 @@ class _Maker:
             return
         if opened > self.month_ends[-1]:  # too new for a month's end: what it holds now
             self.rows.balances.append((account_id, self.id, self.today - timedelta(days=1), round(amount, 2)))
+
+    def _positions(self, account_id: int, kind: str, amount: float) -> None:
+        """Most of what a securities or fund account holds, in one to four products the client may be offered.
+
+        Drawn apart, by the account: what was drawn of everything else stays as it was before there were positions.
+        """
+        random = Random(account_id)
+        offered = [product for product in (FUNDS if kind == "fund" else SHARES) if product[3] <= (self.risk_level or 3)]
+        if amount < 500 or not offered or (kind != "fund" and random.random() < 0.25):
+            return
+        chosen = random.sample(offered, min(len(offered), random.choice((1, 1, 2, 3, 4))))
+        invested = amount if kind == "fund" else amount * random.uniform(0.35, 0.98)
+        weights = [random.uniform(0.3, 1) for _product in chosen]
+        for (code, name, product_kind, risk, middle, spread), weight in zip(chosen, weights, strict=True):
+            value = round(invested * weight / sum(weights), 2)
+            cost = round(value / max(0.2, 1 + random.gauss(middle, spread)), 2)
+            self.rows.positions.append(
+                (account_id, self.id, code, name, product_kind, risk, value, cost, self.today - timedelta(days=1))
+            )
 
     def _transactions(self, account_id: int, opened: date, kind: str, amount: float) -> None:
         """The last 90 days of those who trade; the last trade of the dormant lies longer back."""

@@ -14,6 +14,7 @@ from sqlalchemy import exists, select, text
 from app.audiences.gallery import GALLERY
 from app.audiences.models import Segment
 from app.audiences.service import create_segment, recount
+from app.clients.metrics.service import refresh_metrics
 from app.clients.models import Client, CustomField
 from app.clients.service import define_field, suppress
 from app.content.service import create_template
@@ -100,6 +101,7 @@ def build_firm(*, clients: int = 20_000, seed: int = 7) -> None:
         write_book(count=clients, outlets=outlets, custom=_custom_fields(), random=random)
         _suppress_some(random)
         db.session.execute(text("ANALYZE"))
+        refresh_metrics()
         segments = _segments(staff.author)
         _templates(staff.author)
         for plan in PAST:

@@ -33,6 +33,13 @@ def test_the_firm_is_whole_and_consistent(app: Flask) -> None:
         "amount FROM balance WHERE account_id = account.id ORDER BY on_date DESC LIMIT 1) AS newest ON true "
         "GROUP BY client_id) AS held ON held.client_id = client.id WHERE abs(held.total - total_assets) > 0.05"
     )
+    # metrics: a row each, with what they hold; positions lie within what their account holds
+    assert count("SELECT count(*) FROM client_metrics") == 1_500
+    assert count("SELECT count(*) FROM client_metrics WHERE product_kind_count > 0 AND profit_loss <> 0") > 500
+    assert not count(
+        "SELECT count(*) FROM client_metrics JOIN client ON client.id = client_id "
+        "WHERE client_metrics.total_assets IS DISTINCT FROM client.total_assets OR position_ratio > 1.0001"
+    )
     # consent on the row is the newest statement
     assert not count(
         "SELECT count(*) FROM client JOIN LATERAL (SELECT granted FROM consent WHERE client_id = client.id AND "
