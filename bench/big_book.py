@@ -97,7 +97,8 @@ def _generate(clients: int, rows: int) -> None:
     ends = _month_ends(today)
     with _told("staff, fields and accounts"):
         _run("DROP SCHEMA IF EXISTS bench CASCADE", *sizes(_sizes(clients, ends[-1], today)), *FUNCTIONS)
-        _run(*STAFF, *FILLING["account"])
+        _run(*STAFF)
+        _fill("account")
     with _told("transactions and balances"):
         _two_at_a_time([*_balance_months(ends, today), *_transaction_months(rows, today)])
     with _told("clients"):
