@@ -347,7 +347,7 @@ def suggest(kind: str, columns: list[str]) -> dict[str, Any]:
     free = {fold(column): column for column in reversed(columns)}
     chosen: dict[str, Any] = {}
     for target, about in TARGETS[kind].items():
-        for alias in (fold(target), *about.aliases.split()):
+        for alias in (*about.aliases.split(), fold(target)):
             if alias in free:
                 chosen[target] = {"column": free.pop(alias)}
                 break
