@@ -106,8 +106,8 @@ def uses_of_choices(field: CustomField, choices: Sequence[str]) -> dict[str, int
     column = Client.__table__.c[field.slot]
     wanted = literal(list(choices), ARRAY(Text))
     if field.type == "multichoice":
-        one = func.unnest(column).column_valued("one")
-        query = select(one, func.count()).where(column.overlap(wanted), one == func.any(wanted)).group_by(one)
+        each = select(func.unnest(column).label("one")).where(column.overlap(wanted)).subquery()
+        query = select(each.c.one, func.count()).where(each.c.one == func.any(wanted)).group_by(each.c.one)
     else:
         query = select(column, func.count()).where(column == func.any(wanted)).group_by(column)
     return dict(iter(db.session.execute(query)))

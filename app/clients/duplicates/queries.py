@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from flask_babel import format_date
 from flask_babel import gettext as _
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import aliased, joinedload
@@ -20,6 +19,7 @@ from app.clients.timeline import TimelineEntry
 from app.core.errors import NotFound
 from app.core.extensions import db
 from app.core.jobs import Job
+from app.core.web import day
 from app.users.models import User
 
 PAGE = 30
@@ -143,7 +143,7 @@ def _words(client: Client, fact: Fact) -> str:
         found = people[fact.key]
         return found.name if found is not None else "–"
     value = getattr(client, fact.column)
-    return format_date(value) if isinstance(value, date) else shown_words(fact, stored_words(fact, value))
+    return day(value) if isinstance(value, date) else shown_words(fact, stored_words(fact, value))
 
 
 @dataclass(frozen=True, slots=True)
