@@ -171,8 +171,8 @@ class SegmentBuilder implements Desk {
   // ---- What is said beside the parts ----
 
   private mark(): void {
-    const note = (id: number, text: string, part = "") => {
-      const place = this.tree.querySelector<HTMLElement>(`[data-rule="${id}"] > ${part} .rule-note`);
+    const note = (id: number, text: string, part: string) => {
+      const place = this.tree.querySelector<HTMLElement>(`[data-rule="${id}"] > ${part} > .rule-note`);
       if (place) place.textContent = text;
     };
     let conditions = 0;
@@ -180,7 +180,7 @@ class SegmentBuilder implements Desk {
       conditions += 1;
       const known = rule.kind === "related" ? relatedKind(rule, this.catalogue) : !rule.field || fields.some(({ key }) => key === rule.field);
       const words = known ? this.labels.incomplete : this.labels.unknown_field;
-      note(rule.id, known && isComplete(rule, fields, this.catalogue) ? "" : (words ?? ""), ".rule-line");
+      note(rule.id, known && isComplete(rule, fields, this.catalogue) ? "" : (words ?? ""), ".rule-line > .rule-parts");
     }
     for (const { id, take } of groupsOf(this.root)) {
       if (take) note(id, takeIsComplete(take) ? "" : (this.labels.incomplete ?? ""), ".rule-take");
@@ -208,6 +208,7 @@ class SegmentBuilder implements Desk {
 
   private toolbar(textOpen: boolean): HTMLElement {
     const toggle = this.button("code", "as_json", () => open(Boolean(this.text?.hidden)));
+    toggle.classList.remove("btn-icon");
     toggle.append(this.labels.as_json ?? "");
     const open = (shown: boolean) => {
       if (this.text) this.text.hidden = !shown;
@@ -221,7 +222,7 @@ class SegmentBuilder implements Desk {
 
   private button(drawing: string, label: string, act: () => void): HTMLButtonElement {
     const words = this.labels[label] ?? "";
-    const button = element("button", { type: "button", class: "btn btn-sm", "aria-label": words, title: this.labels[`${label}_title`] ?? words }, icon(drawing));
+    const button = element("button", { type: "button", class: "btn btn-sm btn-icon", "aria-label": words, title: this.labels[`${label}_title`] ?? words }, icon(drawing));
     button.addEventListener("click", act);
     return button;
   }

@@ -205,6 +205,27 @@ def test_a_rule_is_written_as_json_and_its_faults_are_shown_at_their_place(page:
     expect(root(page).get_by_role("button", name="not").first).to_have_attribute("aria-pressed", "true")
 
 
+def test_a_column_of_numbers_is_pasted(page: Page) -> None:
+    sign_in(page, OFFICER)
+    open_builder(page, {"all": [{"field": "number", "op": "in", "value": ["L1"]}]})
+    matches(page, 1)
+    paste = """(field, text) => {
+        const data = new DataTransfer();
+        data.setData("text", text);
+        field.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+    }"""
+    numbers = "\n".join(f"L{number}" for number in range(1, 1201))
+    value = page.locator("input[aria-label='Client number: value']")
+    value.evaluate(paste, numbers)
+    matches(page, 6)
+    expect(page.get_by_text("Only the first 1000 of 1200 were taken.")).to_be_visible()
+    page.get_by_role("button", name="and 988 more").click()
+    page.locator("textarea[aria-label='Client number: value']").fill("L2\nL3")
+    matches(page, 2)
+    page.get_by_role("button", name="Done").click()
+    assert written(page)["all"][0]["value"] == ["L2", "L3"]
+
+
 def test_only_the_answer_to_the_last_edit_counts(page: Page) -> None:
     sign_in(page, OFFICER)
     open_builder(page, {"all": [LARKFIELD]})
