@@ -5,8 +5,10 @@ from datetime import date
 from decimal import Decimal
 from functools import partial
 
+import phonenumbers
 import pytest
-from hypothesis import given
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.clients.importing import values
@@ -165,3 +167,77 @@ def test_leading_zeros_of_client_numbers_stay() -> None:
 
 def test_tags_are_divided_by_either_comma() -> None:
     assert values.parse_tags("vip，fund, vip ; 新客") == ["vip", "fund", "新客"]
+
+
+# ---- The short ways agree with the libraries they stand for ---------------------------------------------------------
+
+local_parts = st.text(alphabet="abZ019.+-_!#'\"@ \\(),王é", min_size=0, max_size=66)
+domains = st.sampled_from(
+    [
+        "example.com",
+        "EXAMPLE.org",
+        "a.b.c.example",
+        "例子.公司",
+        "bücher.example",
+        "x",
+        "-x.com",
+        "x..com",
+        "",
+        "1.2.3.4",
+    ]
+) | st.text(alphabet="ab-.1_", max_size=12)
+
+
+@settings(max_examples=400, deadline=None)
+@given(local=local_parts, domain=domains)
+@example(local="a" * 64, domain="b" * 60 + "." + "c" * 60 + "." + "d" * 60 + ".com")
+@example(local="a" * 64, domain=".".join(["b" * 62] * 3) + ".com")
+def test_addresses_are_judged_as_email_validator_does(local: str, domain: str) -> None:
+    text = f"{local}@{domain}".strip()
+    try:
+        expected = validate_email(text, check_deliverability=False, strict=True).normalized
+    except EmailNotValidError:
+        expected = None
+    try:
+        found = values.parse_email(text)
+    except BadValue:
+        found = None
+    assert found == expected
+
+
+china = st.from_regex(r"(\+?86|0086)?[ -]?1[0-9]{2}[ -]?[0-9]{4}[ -]?[0-9]{4}", fullmatch=True)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    text=st.one_of(china, st.text(alphabet="0123456789+ -", min_size=1, max_size=16)),
+    region=st.sampled_from(["CN", None]),
+)
+def test_mobiles_are_judged_as_phonenumbers_does(text: str, region: str | None) -> None:
+    clean = text.strip()
+    expected = None
+    try:
+        number = phonenumbers.parse(f"+{clean[2:]}" if clean.startswith("00") else clean, region)
+        if phonenumbers.is_valid_number(number):
+            expected = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    except phonenumbers.NumberParseException:
+        pass
+    try:
+        found = values.parse_mobile(clean, region=region)
+    except BadValue:
+        found = None
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("110101199003074477", "110101199003074477"), ("e12 345-678x", "E12345-678X"), ("１２３４", "1234")],
+)
+def test_identity_numbers_end_in_one_form(text: str, number: str) -> None:
+    assert values.parse_identity_number(text) == number
+
+
+@pytest.mark.parametrize("text", ["x", "abc", "1;DROP", "12", "1" * 40])
+def test_what_is_no_identity_number_is_refused(text: str) -> None:
+    with pytest.raises(BadValue):
+        values.parse_identity_number(text)

@@ -17,6 +17,7 @@ class SwitchForm(FlaskForm):  # type: ignore[misc]
     )
     product = SelectField(
         _l("Exported from"),
+        default="",
         choices=[
             SelectChoice("", _l("Tell it by the columns")),
             *(SelectChoice(product.key, product.name) for product in PRODUCTS.values()),
