@@ -117,7 +117,7 @@ def _custom() -> dict[str, Any]:
 def _condition(key: dict[str, Any], operators: list[str], kind: str) -> dict[str, Any]:
     properties: dict[str, Any] = {"field": key, "op": {"enum": operators}}
     if kind == "none":
-        return _object(properties, ["field", "op"])
+        return _object(properties | {"value": {"type": "null"}}, ["field", "op"])
     return _object(properties | {"value": _value(kind)}, ["field", "op", "value"])
 
 
