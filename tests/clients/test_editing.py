@@ -115,7 +115,8 @@ def test_a_client_is_edited_in_the_browser(browser_client: FlaskClient) -> None:
     assert "13812345678" not in page
     assert "+86 138****5678" in page
     assert 'name="custom-fed"' not in page
-    form: dict[str, object] = {"seen": service.version_of(client), "kind": "person", "status": "client", "branch_id": str(client.branch_id),
+    form: dict[str, object] = {
+        "seen": service.version_of(client), "kind": "person", "status": "client", "branch_id": str(client.branch_id),
             "qualified_investor": "no", "professional_investor": "no", "name": "Wang Fang", "locale": "", "gender": "",
             "risk_level": ""}  # fmt: skip
     wrong = officer.post("/clients/1/edit", data=form | {"email": "nobody", "birth_date": "2999-01-01", "mobile": "12"})
