@@ -21,6 +21,8 @@ export class Preview {
   private readonly builder = Array.from({ length: 3 }, () => Math.random().toString(36).slice(2, 8)).join("");
   private edit = 0;
   private request: AbortController | undefined;
+  /** The server may still be counting. A request that failed is no sign that it is not: leaving the page fails it. */
+  private unanswered = false;
   private lastAsked: string | undefined;
 
   constructor(private readonly settings: Settings) {
@@ -35,6 +37,7 @@ export class Preview {
     const request = new AbortController();
     this.request = request;
     this.lastAsked = rule;
+    this.unanswered = true;
     target.setAttribute("aria-busy", "true");
     try {
       const response = await fetch(url, {
@@ -45,6 +48,7 @@ export class Preview {
       });
       const text = await response.text();
       if (this.request !== request) return;
+      this.unanswered = false;
       const html = response.headers.get("Content-Type")?.startsWith("text/html");
       if (html && (response.ok || response.status === 422)) this.show(text);
       else if (response.status !== 204) this.fail(!html && text.length < 500 ? text : undefined);
@@ -74,7 +78,7 @@ export class Preview {
 
   /** Nobody waits any more: the server need not go on. */
   private leave(): void {
-    if (!this.request || !this.settings.endUrl) return;
+    if (!this.unanswered || !this.settings.endUrl) return;
     const form = new FormData();
     form.append("builder", this.builder);
     form.append("csrf_token", csrfToken());
@@ -84,7 +88,7 @@ export class Preview {
   /** The page comes back from where the browser had put it aside. */
   private again(): void {
     const rule = this.lastAsked;
-    if (!this.request || rule === undefined) return;
+    if (!this.unanswered || rule === undefined) return;
     this.lastAsked = undefined;
     void this.ask(rule);
   }
