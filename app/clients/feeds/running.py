@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import structlog
 from flask import Flask, current_app
 from flask_babel import gettext as _
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, Select, column, delete, insert, select, table, text, update
 from sqlalchemy.exc import OperationalError
 
 from app.clients.feeds.converting import FeedConverter, RowRefused
@@ -25,6 +25,7 @@ from app.clients.feeds.loading.plan import LOADERS, make_months
 from app.clients.feeds.loading.rules import Outcome, Rules, outcome
 from app.clients.feeds.models import Feed, FeedRefusal, FeedRun
 from app.clients.feeds.staging import Stage
+from app.clients.metrics.service import mark_stale
 from app.core.clock import now, today
 from app.core.errors import AppError, Retryable
 from app.core.extensions import db
@@ -37,6 +38,11 @@ KEPT_REFUSALS = 50_000
 SMALL = 20  # so many refused rows never end a run
 ANALYZED_FROM = 50_000
 _BEAT_SECONDS = 3.0
+
+# The clients whose rows a load wrote; their metrics follow within a minute.
+_CHANGED: Select[Any] = (
+    select(column("client_id")).select_from(table("feed_rows")).where(column("state").in_(("new", "changed")))
+)
 
 log = structlog.get_logger(__name__)
 
@@ -178,6 +184,8 @@ def _check_and_apply(
         )
     make_months(stage, loader)
     made = loader.apply(stage, rules)
+    if feed.kind != "clients":
+        mark_stale(_CHANGED, connection=stage.connection)
     while part := list(islice(refused, 1_000)):
         stage.connection.execute(insert(FeedRefusal), _refusal_rows(run.id, part))
     return made

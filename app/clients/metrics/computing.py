@@ -120,12 +120,13 @@ def _held(as_of: date, only: str) -> str:
             SELECT account_id, client_id, on_date, amount FROM balance
             WHERE on_date > DATE '{start}' AND on_date <= DATE '{as_of}' AND {only}
             UNION ALL
-            SELECT id, client_id, DATE '{start}', amount
+            SELECT id, client_id, DATE '{start}',
+                CASE WHEN closed_on > newest.on_date AND closed_on <= DATE '{start}' THEN 0 ELSE amount END
             FROM account CROSS JOIN LATERAL (
                 SELECT on_date, amount FROM balance WHERE account_id = account.id AND on_date <= DATE '{start}'
                 ORDER BY on_date DESC LIMIT 1
             ) AS newest
-            WHERE (closed_on IS NULL OR closed_on > DATE '{start}' OR closed_on <= newest.on_date) AND {only}
+            WHERE {only}
             UNION ALL
             SELECT id, client_id, closed_on, 0 FROM account
             WHERE closed_on > DATE '{start}' AND closed_on <= DATE '{as_of}' AND {only}

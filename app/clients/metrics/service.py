@@ -1,10 +1,11 @@
 """Bringing the metrics up to date: of the whole book, or of the clients who changed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Select, column, delete, func, insert, select, table, text
+from sqlalchemy import BigInteger, Connection, Select, column, delete, func, insert, literal, select, table, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.audit.service import record
@@ -27,7 +28,6 @@ ANEW_ABOVE = 0.2  # of the clients stale: the whole book is then the shorter way
 _chosen = table(CHOSEN, column("client_id"))
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('metrics', 0))")
 _SETTINGS = ("work_mem = '192MB'", "hash_mem_multiplier = 2", "jit = off")
-_IDS = text("INSERT INTO stale_client SELECT DISTINCT unnest(CAST(:ids AS bigint[])) ON CONFLICT DO NOTHING")
 
 
 def default_as_of() -> date:
@@ -50,25 +50,26 @@ def refresh_metrics(*, as_of: date | None = None, client_ids: Iterable[int] | Se
         _choose(client_ids)
         clients = write_chosen(as_of)
     else:
-        db.session.execute(delete(StaleClient))
+        _take_stale()
         clients = write_all(as_of)
         db.session.add(MetricsRun(as_of=as_of, clients=clients, started_at=started, finished_at=now()))
         emit(COMPUTED)
-    bring_total_assets(chosen=client_ids is not None)
+    bring_total_assets(as_of, chosen=client_ids is not None)
     db.session.expire_all()
     return clients
 
 
-def mark_stale(client_ids: Iterable[int] | Select[Any]) -> None:
+def mark_stale(client_ids: Iterable[int] | Select[Any], *, connection: Connection | None = None) -> None:
     """Have the metrics of these clients (their ids, or a SELECT of them) computed anew within a minute.
 
-    For whoever changes accounts, balances, transactions or positions, in the same transaction.
+    For whoever changes accounts, balances, transactions or positions, in the same transaction (the session's, unless
+    told another connection). A mark that is there
+    is locked, so that nobody takes it before the change can be seen.
     """
-    if isinstance(client_ids, Select):
-        rows = upsert(StaleClient).from_select(["client_id"], client_ids.distinct())
-        db.session.execute(rows.on_conflict_do_nothing())
-    else:
-        db.session.execute(_IDS, {"ids": list(client_ids)})
+    wanted = _as_select(client_ids).subquery().c[0]
+    rows = upsert(StaleClient).from_select(["client_id"], select(wanted).distinct().order_by(wanted))
+    locking = rows.on_conflict_do_update(index_elements=["client_id"], set_={"client_id": rows.excluded.client_id})
+    (connection or db.session).execute(locking)
 
 
 def refresh_stale() -> int:
@@ -83,8 +84,7 @@ def refresh_stale() -> int:
     if run is None or stale > ANEW_ABOVE * (db.session.scalar(select(func.count(Client.id))) or 0):
         start_computing(actor=None)
         return 0
-    taken = db.session.scalars(delete(StaleClient).returning(StaleClient.client_id)).all()
-    return refresh_metrics(as_of=run.as_of, client_ids=taken)
+    return refresh_metrics(as_of=run.as_of, client_ids=_take_stale())
 
 
 def start_computing(*, actor: User | None) -> Job:
@@ -99,9 +99,20 @@ def _choose(client_ids: Iterable[int] | Select[Any]) -> None:
     """Put the clients into the temporary table that the query reads."""
     db.session.execute(text(f"CREATE TEMPORARY TABLE IF NOT EXISTS {CHOSEN} (client_id bigint) ON COMMIT DROP"))
     db.session.execute(text(f"TRUNCATE {CHOSEN}"))
-    if isinstance(client_ids, Select):
-        db.session.execute(insert(_chosen).from_select(["client_id"], client_ids.distinct()))
-    else:
-        query = f"INSERT INTO {CHOSEN} SELECT DISTINCT unnest(CAST(:ids AS bigint[]))"
-        db.session.execute(text(query), {"ids": list(client_ids)})
+    wanted = _as_select(client_ids).subquery().c[0]
+    db.session.execute(insert(_chosen).from_select(["client_id"], select(wanted).distinct()))
     db.session.execute(text(f"ANALYZE {CHOSEN}"))
+
+
+def _as_select(client_ids: Iterable[int] | Select[Any]) -> Select[Any]:
+    if isinstance(client_ids, Select):
+        return client_ids
+    return select(func.unnest(literal(list(client_ids), ARRAY(BigInteger))).label("client_id"))
+
+
+def _take_stale() -> Sequence[int]:
+    """Forget the marks whose change is committed and return whose they were; others stay for the next time."""
+    free = select(StaleClient.client_id).with_for_update(skip_locked=True)
+    return db.session.scalars(
+        delete(StaleClient).where(StaleClient.client_id.in_(free)).returning(StaleClient.client_id)
+    ).all()

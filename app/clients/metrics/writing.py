@@ -65,14 +65,18 @@ def write_chosen(as_of: date) -> int:
     return written.rowcount  # type: ignore[attr-defined,no-any-return]
 
 
-def bring_total_assets(*, chosen: bool) -> int:
-    """Copy total assets to the client rows that say otherwise; returns how many did."""
+def bring_total_assets(as_of: date, *, chosen: bool) -> int:
+    """Copy total assets to the client rows that say otherwise; returns how many did.
+
+    A client with balances of later days is left alone: whoever loaded them has brought the newer figure.
+    """
     only = f"AND client.id IN (SELECT client_id FROM {CHOSEN})" if chosen else ""
     updated = db.session.execute(
         text(
             f"""
             UPDATE client SET total_assets = metrics.total_assets FROM {TABLE} AS metrics
             WHERE metrics.client_id = client.id AND client.total_assets IS DISTINCT FROM metrics.total_assets {only}
+                AND NOT EXISTS (SELECT FROM balance WHERE client_id = client.id AND on_date > DATE '{as_of}')
             """
         )
     )
