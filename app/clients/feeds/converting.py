@@ -121,7 +121,21 @@ class FeedConverter:
             return None
 
         # Keys and amounts are mostly different in each row; remembering them would cost more than it saves.
-        return read if about.type in ("key", "money") and words is None else _Remembered(read).__getitem__
+        if about.type not in ("key", "money") or words is not None:
+            return _Remembered(read).__getitem__
+        if missing:
+            return read
+
+        def read_plain(cell: str) -> str | None:
+            """The same where there is nothing to map: these are most of the cells of a large file."""
+            text = cell.strip()
+            try:
+                return parse(text) if text else read(cell)
+            except BadValue as problem:
+                problem.text = text
+                raise
+
+        return read_plain
 
 
 class _Remembered(dict[str, str | None]):

@@ -72,10 +72,6 @@ class Stage:
             **values,
         )
 
-    def fields(self, prefix: str, names: Sequence[str]) -> str:
-        """Columns as a list of SQL: `s.kind, s.amount`."""
-        return ", ".join(f"{prefix}.{name}" for name in names)
-
     def refusals(self, limit: int) -> list[tuple[int, str]]:
         """The refused rows in the file's order, with their reasons, up to a limit."""
         found = self.connection.execute(
