@@ -411,3 +411,20 @@ def test_a_command_killed_in_the_middle_is_finished_by_a_worker(app: Flask, tmp_
     assert (client_import.state, counts(client_import)) == ("done", (rows, 0, 0, 0))
     assert db.session.scalar(select(func.count(Client.id))) == rows
     assert db.session.scalar(select(func.count(Consent.id))) == rows
+
+
+def test_identity_numbers_fill_their_column_and_are_shown_masked(app: Flask) -> None:
+    text = "number,ID card,pro,quiet\n1,110101199003074477,yes,yes\n2,!!secret-number!!,no,no\n"
+    client_import = upload(text)
+    mapping = importing.suggested_mapping(client_import, importing.samples_of(client_import))
+    assert mapping.columns["identity_number"] == {"column": "ID card"}
+    shown = importing.preview(client_import=client_import, mapping=mapping, actor=None)
+    assert shown.rows[0].cells[1] == "****4477"
+    assert "secret" not in str(shown.rows[1].reason)
+    columns = {"number": "number", "identity_number": "ID card", "professional_investor": "pro"}
+    targets = {target: {"column": name} for target, name in (columns | {"personalisation_refused": "quiet"}).items()}
+    run(text, {"columns": targets})
+    client = clients()["1"]
+    assert (client.identity_number, client.professional_investor) == ("110101199003074477", True)
+    run(text.replace("yes,yes", "yes,no"), {"columns": targets})
+    assert clients()["1"].personalisation_refused, "a file never takes this choice back"

@@ -18,6 +18,7 @@ from app.clients.importing.mapping import (
     guess_type,
     read_mapping,
 )
+from app.clients.masking import mask_account
 
 NEW = "new"
 # Targets that make sense without a column; shown as text boxes.
@@ -52,9 +53,10 @@ def column_lines(mapping: Mapping, columns: list[str], samples: list[ColumnSampl
             becomes = targets.get(column, "")
         else:
             becomes = NEW
-        lines.append(
-            ColumnLine(position, column, list(sample.distinct)[:SHOWN_VALUES], becomes, new.key, new.label, new.type)
-        )
+        shown = list(sample.distinct)[:SHOWN_VALUES]
+        if becomes == "identity_number":
+            shown = [mask_account(value) or "" for value in shown]
+        lines.append(ColumnLine(position, column, shown, becomes, new.key, new.label, new.type))
     return lines
 
 
