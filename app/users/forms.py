@@ -9,6 +9,7 @@ from wtforms import (
     BooleanField,
     EmailField,
     HiddenField,
+    IntegerField,
     PasswordField,
     SelectChoice,
     SelectField,
@@ -16,15 +17,15 @@ from wtforms import (
     StringField,
     ValidationError,
 )
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import InputRequired, Length, NumberRange, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.core.errors import AppError
 from app.core.extensions import LANGUAGES
 from app.core.permissions import ROLE_LABELS
-from app.users import passwords, service
+from app.users import passwords, service, teams
 from app.users.models import API_RESOURCES, User
-from app.users.queries import BranchLine
+from app.users.queries import BranchLine, TeamLine
 
 # Which field a refusal of the service belongs to.
 FIELDS: Mapping[type[AppError], str] = {
@@ -43,6 +44,11 @@ FIELDS: Mapping[type[AppError], str] = {
     service.BranchCodeMissing: "code",
     service.BranchLoop: "parent",
     service.HeadOfficeStays: "parent",
+    service.BadCapacity: "capacity",
+    teams.LeaderWithoutTeam: "leads_team",
+    teams.TeamNameMissing: "name",
+    teams.TeamNameTaken: "name",
+    teams.TeamLoop: "parent",
 }
 
 _INDENT = "\N{EM SPACE}"  # an option keeps no plain ones
@@ -60,6 +66,14 @@ def branch_choices(lines: list[BranchLine]) -> list[SelectChoice]:
     """The tree for a select, indented."""
     return [
         SelectChoice(line.branch.id, f"{_INDENT * line.depth}{line.branch.name} ({line.branch.code})") for line in lines
+    ]
+
+
+def team_choices(lines: list[TeamLine], nothing: object) -> list[SelectChoice]:
+    """The tree of teams for a select, indented; 0 is none."""
+    return [
+        SelectChoice(0, nothing),
+        *(SelectChoice(line.team.id, f"{_INDENT * line.depth}{line.team.name}") for line in lines),
     ]
 
 
@@ -100,8 +114,32 @@ class StaffForm(FlaskForm):  # type: ignore[misc]
     )
     branch = SelectField(_l("Branch"), coerce=int, description=_l("They see the clients of this branch and below it."))
     active = BooleanField(_l("May sign in"), default=True)
+    team = SelectField(_l("Team"), coerce=int, default=0)
+    leads_team = BooleanField(
+        _l("Leads the team"),
+        description=_l("They see the clients of every member of the team and of the teams below it."),
+    )
+    capacity = IntegerField(
+        _l("Clients they may own"),
+        [Optional(), NumberRange(min=0, max=service.MAX_CAPACITY, message=_l("A whole number is needed."))],
+        description=_l("Empty: as the firm has set for all."),
+    )
+    marketing_post = BooleanField(
+        _l("Marketing post"),
+        default=True,
+        description=_l("Not for counter, compliance and IT staff: they get no targets, tasks or clients."),
+    )
+    registration_number = StringField(
+        _l("Registration number"),
+        [Length(max=100)],
+        description=_l("Of a registered investment adviser; empty for others."),
+    )
 
     def fill(self, user: User) -> None:
+        self.capacity.data, self.marketing_post.data = user.client_capacity, user.marketing_post
+        self.registration_number.data = user.registration_number
+        if self.team:
+            self.team.data, self.leads_team.data = user.team_id or 0, user.leads_team
         self.name.data, self.email.data = user.name, user.email
         self.roles.data, self.branch.data, self.active.data = list(user.roles), user.branch_id, user.active
 
@@ -128,6 +166,23 @@ API_RESOURCE_LABELS = dict(
         strict=True,
     )
 )
+
+
+class TeamForm(FlaskForm):  # type: ignore[misc]
+    """A team; its members and leaders are chosen once it is there."""
+
+    name = StringField(_l("Name"), [InputRequired(_l("Enter a name.")), Length(max=teams.MAX_NAME)])
+    parent = SelectField(_l("Belongs to"), coerce=int)
+    members = SelectMultipleField(
+        _l("Members"), coerce=int, widget=ListWidget(prefix_label=False), option_widget=CheckboxInput()
+    )
+    leaders = SelectMultipleField(
+        _l("Who leads it"),
+        coerce=int,
+        widget=ListWidget(prefix_label=False),
+        option_widget=CheckboxInput(),
+        description=_l("Who leads it sees the clients of every member and of the teams below it."),
+    )
 
 
 class ApiKeyForm(FlaskForm):  # type: ignore[misc]

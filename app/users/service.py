@@ -498,7 +498,11 @@ def create_api_key(
     )
     db.session.add(key)
     db.session.flush()
-    record(actor=actor, action="api_key.create", subject="api_key", subject_id=key.id,
+    record(
+        actor=actor,
+        action="api_key.create",
+        subject="api_key",
+        subject_id=key.id,
         changes={"name": [None, name], "resources": [None, key.resources]},
     )
     return key, secret

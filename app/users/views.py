@@ -6,12 +6,14 @@ from flask import Blueprint, flash, redirect, render_template, request, session,
 from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.exceptions import BadRequest
+from wtforms import SelectChoice
 
 from app.core.errors import AppError, Forbidden
 from app.core.extensions import LANGUAGES, choose_locale
 from app.core.permissions import ROLE_LABELS, Permission, public, requires, signed_in
 from app.core.unit_of_work import unit_of_work
 from app.users import queries, service
+from app.users import teams as team_verbs
 from app.users.forms import (
     API_RESOURCE_LABELS,
     ApiKeyForm,
@@ -20,10 +22,12 @@ from app.users.forms import (
     ProfileForm,
     SignInForm,
     StaffForm,
+    TeamForm,
     branch_choices,
     show_refusal,
+    team_choices,
 )
-from app.users.models import Branch, User
+from app.users.models import Branch, Team, User
 from app.users.passwords import generate_password
 from app.users.sessions import end_session, safe_path, start_session
 
@@ -207,6 +211,15 @@ def edit(user_id: int) -> Any:
                     active=form.active.data,
                     actor=_me(),
                 )
+                service.set_post(
+                    user=user,
+                    team=_chosen_team(form.team.data) if form.team else user.team,
+                    leads_team=form.leads_team.data if form.team else user.leads_team,
+                    client_capacity=form.capacity.data,
+                    marketing_post=form.marketing_post.data,
+                    registration_number=form.registration_number.data or "",
+                    actor=_me(),
+                )
             flash(_("%(name)s is saved.", name=user.name), "success")
             return redirect(url_for("staff.index"))
         except AppError as error:
@@ -220,7 +233,15 @@ def edit(user_id: int) -> Any:
 def _staff_form() -> StaffForm:
     form = StaffForm()
     form.branch.choices = branch_choices(queries.branch_tree(current_user.branch))
+    if current_user.branch.parent_id is None:
+        form.team.choices = team_choices(queries.team_tree(), _("No team"))
+    else:  # a team reaches beyond the branch, so that its leader would see more than who makes them one
+        del form.team, form.leads_team
     return form
+
+
+def _chosen_team(team_id: int) -> Team | None:
+    return queries.find_team(team_id) if team_id else None
 
 
 @staff.post("/staff/<int:user_id>/reset-password")
@@ -301,6 +322,83 @@ def _offer_parents(form: BranchForm, branch: Branch) -> None:
     form.parent.choices = branch_choices([line for line in lines if not queries.contains(branch, line.branch)])
 
 
+# --- teams --------------------------------------------------------------------------------------------------------
+
+
+@staff.get("/teams")
+@requires(Permission.ADMINISTER)
+def teams() -> Any:
+    _whole_firm()
+    return render_template("users/teams.html", lines=queries.team_tree())
+
+
+@staff.route("/teams/new", methods=["GET", "POST"])
+@requires(Permission.ADMINISTER)
+def create_team() -> Any:
+    _whole_firm()
+    form = TeamForm(parent=request.args.get("parent", 0, type=int))
+    del form.members, form.leaders
+    form.parent.choices = team_choices(queries.team_tree(), _("At the top"))
+    if form.validate_on_submit():
+        try:
+            with unit_of_work():
+                team = team_verbs.create_team(name=form.name.data, parent=_chosen_team(form.parent.data), actor=_me())
+            flash(_("%(name)s is added.", name=team.name), "success")
+            return redirect(url_for("staff.edit_team", team_id=team.id))
+        except AppError as error:
+            show_refusal(form, error)
+    return render_template("users/team.html", form=form, team=None), 422 if form.errors else 200
+
+
+@staff.route("/teams/<int:team_id>", methods=["GET", "POST"])
+@requires(Permission.ADMINISTER)
+def edit_team(team_id: int) -> Any:
+    _whole_firm()
+    team, people = queries.find_team(team_id), queries.possible_members()
+    inside = [user for user in people if user.team_id == team.id]
+    form = TeamForm(
+        name=team.name,
+        parent=team.parent_id or 0,
+        members=[user.id for user in inside],
+        leaders=[user.id for user in inside if user.leads_team],
+    )
+    lines = [line for line in queries.team_tree() if not line.team.path.startswith(team.path)]
+    form.parent.choices = team_choices(lines, _("At the top"))
+    form.members.choices = form.leaders.choices = [
+        SelectChoice(user.id, f"{user.name} ({user.branch.name})") for user in people
+    ]
+    if form.validate_on_submit():
+        try:
+            with unit_of_work():
+                team_verbs.rename_team(team=team, name=form.name.data, actor=_me())
+                team_verbs.move_team(team=team, parent=_chosen_team(form.parent.data), actor=_me())
+                team_verbs.set_members(
+                    team=team,
+                    members=[user for user in people if user.id in form.members.data],
+                    leaders=[user for user in people if user.id in form.leaders.data],
+                    actor=_me(),
+                )
+            flash(_("%(name)s is saved.", name=team.name), "success")
+            return redirect(url_for("staff.teams"))
+        except team_verbs.LeaderWithoutTeam as error:
+            form.leaders.errors = [*form.leaders.errors, str(error)]
+        except AppError as error:
+            show_refusal(form, error)
+    return render_template("users/team.html", form=form, team=team), 422 if form.errors else 200
+
+
+@staff.post("/teams/<int:team_id>/delete")
+@requires(Permission.ADMINISTER)
+def delete_team(team_id: int) -> Any:
+    _whole_firm()
+    team = queries.find_team(team_id)
+    name = team.name
+    with unit_of_work():
+        team_verbs.delete_team(team=team, actor=_me())
+    flash(_("%(name)s is deleted.", name=name), "success")
+    return redirect(url_for("staff.teams"))
+
+
 # --- keys of the HTTP interface -----------------------------------------------------------------------------------
 
 
@@ -311,9 +409,7 @@ def api_keys() -> Any:
     form, secret = ApiKeyForm(), None
     if form.validate_on_submit():
         with unit_of_work():
-            _key, secret = service.create_api_key(
-                name=form.name.data, resources=form.resources.data or (), actor=_me()
-            )
+            _key, secret = service.create_api_key(name=form.name.data, resources=form.resources.data or (), actor=_me())
         form = ApiKeyForm(formdata=None)
     return (
         render_template(
