@@ -141,17 +141,17 @@ def campaigns_using(segment_ids: Sequence[int]) -> Sequence[Row[int, str, str]]:
     ).all()
 
 
-def audience_preview(campaign: Campaign) -> AudienceCounts:
+def audience_preview(campaign: Campaign, *, viewer: User | None = None) -> AudienceCounts:
     """Matched, excluded by reason and left to send to, as of now; the launch counts again and freezes.
 
-    A campaign reaches the clients of its owner's part of the firm.
+    A campaign reaches the clients of its owner's part of the firm; a viewer is told of those they may see (None: all).
     """
     return audience_counts(
         included=[segment.rule for segment in segments_of(campaign, "include")],
         excluded=[segment.rule for segment in segments_of(campaign, "exclude")],
         channel=campaign.steps[0].channel,
         purpose=campaign.purpose,
-        visible=visible_clients(campaign.owner),
+        visible=visible_clients(campaign.owner) & visible_clients(viewer),
     )
 
 

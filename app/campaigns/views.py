@@ -19,7 +19,7 @@ from app.campaigns.forms import NewCampaignForm, ScheduleForm, SendBackForm, Set
 from app.campaigns.guide import next_action, steps
 from app.campaigns.models import PURPOSE_LABELS, SEGMENT_ROLES, STATE_LABELS, STATE_TONES, Campaign, State
 from app.campaigns.preflight import preflight
-from app.clients.queries import find_client
+from app.clients.queries import find_client, sees_whole_book
 from app.content import starters
 from app.content.forms import MessageForm, field_menu, start_from
 from app.content.previews import preview_page, refusal_page
@@ -184,6 +184,7 @@ def audience(code: str) -> str:
         campaign,
         segments=chosen,
         choices=all_segments(),
+        sizes_known=sees_whole_book(_me()),
         sentences=queries.segment_sentences(chain.from_iterable(chosen.values())),
     )
 
@@ -210,7 +211,11 @@ def counts(code: str) -> str:
     """A fragment: matched, excluded by reason, left to send to."""
     campaign = _campaign(code)
     return render_template(
-        "campaigns/_counts.html", counts=queries.audience_preview(campaign), reasons=REASON_LABELS, campaign=campaign
+        "campaigns/_counts.html",
+        counts=queries.audience_preview(campaign, viewer=_me()),
+        partial=not sees_whole_book(_me()),
+        reasons=REASON_LABELS,
+        campaign=campaign,
     )
 
 
@@ -384,7 +389,8 @@ def _send_page(campaign: Campaign, form: ScheduleForm) -> str:
         campaign,
         form=form,
         zone=zone_name(),
-        counts=queries.audience_preview(campaign) if ready else None,
+        counts=queries.audience_preview(campaign, viewer=_me()) if ready else None,
+        partial=not sees_whole_book(_me()),
         reasons=REASON_LABELS,
     )
 

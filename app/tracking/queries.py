@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from flask_babel import gettext as _
-from sqlalchemy import Row, func, select
+from sqlalchemy import ColumnElement, Row, func, select, true
 
 from app.campaigns.models import Campaign
 from app.channels.email.models import MailboxMessage
 from app.clients.models import Client
-from app.clients.queries import visible_clients
+from app.clients.queries import sees_whole_book, visible_clients
 from app.clients.timeline import TimelineEntry
 from app.core.errors import NotFound
 from app.core.extensions import db
@@ -17,6 +17,7 @@ from app.core.paging import Page, newest_first
 from app.delivery.models import Message
 from app.tracking.models import AccountOpening, Attribution, OpeningImport, Reply
 from app.users.models import User
+from app.users.queries import in_subtree
 
 # ---- Replies --------------------------------------------------------------------------------------------------------
 
@@ -117,17 +118,29 @@ def find_import(import_id: int) -> OpeningImport:
 # ---- The local mailbox ----------------------------------------------------------------------------------------------
 
 
-def mailbox_page(*, recipient: str, newer_than: int | None, older_than: int | None) -> Page:
+def _mailbox_of(user: User) -> ColumnElement[bool]:
+    """For WHERE on mailbox messages: those to clients the person may see, and to staff of their part of the firm."""
+    if sees_whole_book(user):
+        return true()
+    address = func.lower(MailboxMessage.recipient)
+    to_client = select(Client.id).where(func.lower(Client.email) == address, visible_clients(user)).exists()
+    colleague = select(User.id).join(User.branch).where(func.lower(User.email) == address, in_subtree(user.branch))
+    return to_client | colleague.exists()
+
+
+def mailbox_page(*, user: User, recipient: str, newer_than: int | None, older_than: int | None) -> Page:
     """Messages of the local mailbox, newest first; `recipient` is the beginning of an address."""
-    query = select(MailboxMessage.id, MailboxMessage.recipient, MailboxMessage.subject, MailboxMessage.received_at)
+    query = select(
+        MailboxMessage.id, MailboxMessage.recipient, MailboxMessage.subject, MailboxMessage.received_at
+    ).where(_mailbox_of(user))
     if recipient:
         query = query.where(func.lower(MailboxMessage.recipient).startswith(recipient.lower(), autoescape=True))
     return newest_first(query, MailboxMessage.id.expression, newer_than=newer_than, older_than=older_than)
 
 
-def find_mailbox_message(message_id: int) -> MailboxMessage:
-    """One message; NotFound where there is none."""
-    found = db.session.get(MailboxMessage, message_id)
+def find_mailbox_message(message_id: int, *, user: User) -> MailboxMessage:
+    """One message, where the person may see whom it went to; else NotFound."""
+    found = db.session.scalar(select(MailboxMessage).where(MailboxMessage.id == message_id, _mailbox_of(user)))
     if found is None:
         raise NotFound
     return found
