@@ -9,14 +9,14 @@ import app.clients.classes.models
 import app.clients.duplicates.models
 import app.clients.editing.models
 import app.clients.engagement.models
-import app.clients.feeds.models
 import app.clients.exporting.models
+import app.clients.feeds.models
 import app.clients.holdings.models
 import app.clients.metrics.models
-import app.clients.reachability.models
 import app.clients.models
 import app.clients.notes.models
 import app.clients.ownership.models
+import app.clients.reachability.models
 import app.clients.relations.models
 import app.clients.switching.models
 import app.content.models

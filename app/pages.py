@@ -7,6 +7,7 @@ from flask_babel import lazy_gettext as _l
 
 from app.api.v1 import bp as api_v1
 from app.audiences.cli import audiences_cli
+from app.audiences.exporting import register_sources
 from app.audiences.snapshot_views import snapshots
 from app.audiences.usage import register_usage
 from app.audiences.views import audiences
@@ -23,9 +24,9 @@ from app.clients.duplicates.tables import on_merge
 from app.clients.editing.queries import change_timeline
 from app.clients.exporting.views import exports
 from app.clients.feeds.cli import feeds_cli
-from app.clients.notes.queries import note_timeline
 from app.clients.metrics.cli import metrics_command
 from app.clients.metrics.views import metrics
+from app.clients.notes.queries import note_timeline
 from app.clients.ownership.views import ownership
 from app.clients.queries import consent_timeline
 from app.clients.reachability.views import unreachable
@@ -73,6 +74,7 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(switching)
     app.register_blueprint(ownership)
     app.register_blueprint(exports)
+    register_sources()
     app.register_blueprint(unreachable)
     app.register_blueprint(metrics)
     app.register_blueprint(value_models)

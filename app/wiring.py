@@ -7,7 +7,6 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.audiences.choices import register_campaigns
-from app.audiences.exporting import register_sources
 from app.audiences.handing_over import BY_SEGMENT, SEGMENTS
 from app.audiences.service import refuse_field_change
 from app.campaigns.handing_over import DRAFTS
@@ -104,7 +103,6 @@ def connect_features() -> None:
     for belongings in (DRAFTS, SEGMENTS):
         register_belongings(belongings)
     register_selection(BY_SEGMENT)
-    register_sources()
     guard("edit segment", refuse_segment_edit)
 
 

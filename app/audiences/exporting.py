@@ -13,7 +13,7 @@ from app.users.models import User
 
 
 def register_sources() -> None:
-    """Make both exportable; called in the wiring of every process."""
+    """Make both exportable; called by the web process and by the worker that writes files."""
     register_source("segment", Source(name=lambda number: find_segment(number).name, where=_in_segment))
     register_source("snapshot", Source(name=lambda number: find_snapshot(number).name, where=_in_snapshot))
 

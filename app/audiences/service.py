@@ -197,14 +197,14 @@ def _record_freeze(snapshot: Snapshot, actor: Actor | None) -> None:
     )
 
 
-def refuse_field_change(field_id: int) -> object | None:
+def refuse_field_change(field_id: int) -> str | None:
     """Against archiving one of the firm's fields, or taking away its choices: a segment asks about it."""
     key = db.session.scalar(select(CustomField.key).where(CustomField.id == field_id))
     asks = func.strpos(cast(Segment.rule, Text), f'"custom.{key}"') > 0
     name = db.session.scalar(select(Segment.name).where(Segment.archived_at.is_(None), asks).limit(1))
     if name is None:
         return None
-    return _("The segment “%(name)s” asks about this field. Change or archive the segment first.", name=name)
+    return str(_("The segment “%(name)s” asks about this field. Change or archive the segment first.", name=name))
 
 
 def _lock(segment: Segment) -> None:

@@ -2,10 +2,14 @@
 
 from zoneinfo import ZoneInfo
 
+from app.audiences.exporting import register_sources
 from app.audiences.history import forget_old_sets, record_day, uncounted_segments
 from app.core.clock import now, today
 from app.core.extensions import settings
 from app.core.queues import AUDIENCE, tick
+
+# Here rather than in the wiring: only this queue writes exports, and they bring readers of files along.
+register_sources()
 
 FIRST_HOUR = 4  # in the firm's time zone: after the night's metrics and classes
 SEGMENTS_A_TICK = 5
