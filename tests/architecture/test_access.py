@@ -1,16 +1,24 @@
 """Walks every route as every role and as a stranger. New routes are covered as they appear."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from itertools import islice, product
 from typing import NamedTuple
+from urllib.parse import urlencode
 from uuid import UUID
+from zipfile import ZipFile
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
-from werkzeug.routing.converters import AnyConverter, UUIDConverter
+from werkzeug.routing.converters import AnyConverter, IntegerConverter, UUIDConverter
+from werkzeug.test import TestResponse
 
+from app.campaigns.models import Campaign
+from app.core.extensions import db
 from app.core.permissions import GRANTS, Permission, Role
+from tests.architecture.two_branches import COUNTS, NAME, NAMES, NUMBER, TwoBranches, make_two_branches
 from tests.factories.users import make_user, sign_in
 
 PERMISSIONS = {permission.value: permission for permission in Permission}
@@ -114,3 +122,93 @@ def test_no_view_fails_on_an_empty_form(app: Flask, role: Role) -> None:
         if (status := call.by(client)) == 500:
             wrong.append(f"{call}: {status}")
     assert wrong == []
+
+
+# ---- Scope: nobody meets a client of another part of the firm ----
+
+PEOPLE = ("adviser", "team leader", *(role.value for role in Role if role != Role.ADVISER))
+MOST_ADDRESSES = 40  # of one route
+# Addresses of a client are typed by the person: a page that repeats what was typed tells nothing.
+TYPED = tuple(marker for marker in NAMES if marker not in (NUMBER, "SOUTH-"))
+
+
+def addresses(app: Flask, firm: TwoBranches, method: str) -> Iterator[str]:
+    """Each route with the ids, numbers and codes of things of both branches, and once more with every usual filter."""
+    codes = list(db.session.scalars(db.select(Campaign.code)))
+    bound = app.url_map.bind("localhost")
+    filters = {
+        "search": NAME[:3], "adviser": firm.southern_adviser.id, "branch": firm.south.id, "client": NUMBER,
+        "number": NUMBER, "segment": 1, "segments": 1, "a": 1, "b": 2, "state": "all", "outcome": "targeted",
+    }  # fmt: skip
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint == "static" or method not in (rule.methods or ()) or rule.endpoint == "users.sign_out":
+            continue
+        values = [_values(rule, name, codes) for name in sorted(rule.arguments)]
+        for chosen in islice(product(*values), MOST_ADDRESSES):
+            path = bound.build(rule.endpoint, dict(zip(sorted(rule.arguments), chosen, strict=True)))
+            yield path
+            if method == "GET" and set(map(str, chosen)) <= {"1", NUMBER, *codes}:
+                yield f"{path}?{urlencode(filters)}"
+
+
+def _values(rule: Rule, name: str, codes: list[str]) -> list[object]:
+    converter = rule._converters[name]
+    if isinstance(converter, IntegerConverter):
+        return [1, 2, 4]
+    if isinstance(converter, AnyConverter):
+        return list(converter.items)
+    if isinstance(converter, UUIDConverter):
+        return [UUID(int=1)]
+    return list({"number": [NUMBER, "NORTH-1"], "code": codes}.get(name, ["1"]))
+
+
+def words_of(response: TestResponse) -> str:
+    """What a reader would find in the answer, also inside a workbook."""
+    body = response.get_data()
+    if body.startswith(b"PK"):
+        with ZipFile(BytesIO(body)) as workbook:
+            body = b"\n".join(workbook.read(name) for name in workbook.namelist())
+    return body.decode(errors="replace")
+
+
+def leaks(path: str, body: str, markers: Iterable[str]) -> list[str]:
+    return [f"{path}: {marker}" for marker in markers if marker in body]
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+def test_no_page_list_count_or_export_shows_a_client_outside_the_scope(app: Flask, person: str) -> None:
+    firm = make_two_branches()
+    client, found = sign_in(app.test_client(), firm.people[person]), []
+    for path in list(addresses(app, firm, "GET")):
+        typed = "?" in path or NUMBER in path
+        response = client.get(path)
+        found += leaks(path, words_of(response), (*(TYPED if typed else NAMES), *COUNTS))
+    assert found == []
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+def test_no_preview_or_form_shows_a_client_outside_the_scope(app: Flask, person: str) -> None:
+    firm = make_two_branches()
+    everyone = {"all": []}
+    typed = {
+        "rule": '{"all": []}', "name": "Typed", "search": NAME[:3], "client": NUMBER, "client_number": NUMBER,
+        "number": NUMBER, "numbers": NUMBER, "reason": "because", "include": "1", "segment": "1",
+    }  # fmt: skip
+    found = []
+    for path in list(addresses(app, firm, "POST")):
+        for sent in ({"data": typed}, {"json": {"rule": everyone, "name": "Typed"}}):
+            client = sign_in(app.test_client(), db.session.merge(firm.people[person]))
+            response = client.post(path, **sent)
+            found += leaks(path, words_of(response), (*TYPED, *COUNTS))
+    assert found == []
+
+
+def test_the_walk_would_find_a_leak(app: Flask) -> None:
+    """The head office meets everything of the south on the same walk."""
+    firm = make_two_branches()
+    client, found = sign_in(app.test_client(), make_user(role=Role.ADMINISTRATOR)), set()
+    for path in list(addresses(app, firm, "GET")):
+        words = words_of(client.get(path))
+        found |= {marker for marker in (*NAMES, *COUNTS) if marker in words}
+    assert set(NAMES) <= found
+    assert set(COUNTS) & found
