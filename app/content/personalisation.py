@@ -97,7 +97,7 @@ def client_values(client: Client) -> dict[str, dict[str, object]]:
 
 
 def _presentable(value: object) -> object:
-    """Numbers without a needless fraction, dates in ISO form, several choices divided by commas; filters format further."""
+    """Numbers without a needless fraction, dates in ISO form, several choices joined by commas; filters do the rest."""
     if isinstance(value, list):
         return ", ".join(map(str, value))
     if isinstance(value, Decimal | float):

@@ -21,7 +21,9 @@ class ExportForm(FlaskForm):  # type: ignore[misc]
         widget=ListWidget(prefix_label=False),
         default=FIRST_CHOSEN,
     )
-    format = RadioField(_l("Format"), choices=[SelectChoice("xlsx", "Excel"), SelectChoice("csv", "CSV")], default="xlsx")
+    format = RadioField(
+        _l("Format"), choices=[SelectChoice("xlsx", "Excel"), SelectChoice("csv", "CSV")], default="xlsx"
+    )
     unmasked = BooleanField(_l("With e-mail addresses, mobile and identity numbers in full"))
     purpose = StringField(
         _l("What the list is for"),
