@@ -206,6 +206,17 @@ def test_an_opt_out_wins_over_a_file(app: Flask) -> None:
     assert {(client_id, granted) for client_id, granted in told} == {(silent.id, True), (agreed.id, False)}
 
 
+def test_a_number_that_was_merged_is_refused_but_its_opt_out_reaches_the_survivor(app: Flask) -> None:
+    survivor = make_client(number="1", name="Ada", email_consent=True, sms_consent=True)
+    make_client(number="2", name="Old", merged_into_id=survivor.id)
+    mapping = {"columns": {name: {"column": name} for name in ("number", "name", "email_consent", "sms_consent")}}
+    done = run("number,name,email_consent,sms_consent\n2,Older,no,yes\n3,New,yes,\n", mapping)
+    assert counts(done) == (1, 0, 0, 1)
+    assert refusals(done) == {1: "This client number was merged into 1. Use that number."}
+    assert (clients()["1"].name, clients()["1"].email_consent, clients()["1"].sms_consent) == ("Ada", False, True)
+    assert clients()["2"].name == "Old"
+
+
 def test_an_importer_reaches_the_clients_of_their_own_part_only(app: Flask) -> None:
     north, south = make_branch(code="N"), make_branch(code="S")
     make_client(number="1", name="theirs", branch=south)

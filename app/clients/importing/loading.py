@@ -41,6 +41,7 @@ from app.clients.importing.converting import Chunk, Refused
 from app.clients.importing.mapping import CONSENTS
 from app.clients.models import Client, ClientImport, Consent, ImportNumber, ImportRefusal
 from app.clients.ownership.recording import record_ownership_changes
+from app.clients.service import withdraw_consent
 from app.core.extensions import db
 
 # Columns that an empty cell leaves as they are: they cannot be empty, or forgetting them would do harm.
@@ -85,6 +86,7 @@ def load_chunk(
     known = _any_known(rows)
     if known:
         db.session.execute(text(f"ANALYZE {_CHUNK} (number)"))
+        refused += _refuse_merged(client_import, rows, consents, chunk.cells)
         if visible is not None:
             refused += _refuse_invisible(rows, visible, chunk.cells)
         kept = _record_consent_of_known(client_import, rows, consents)
@@ -176,6 +178,26 @@ def _any_known(chunk: TableClause) -> bool:
     """Whether there is anyone to update. A new book's first import never asks more than this."""
     found = select(literal(1)).select_from(_CLIENT).where(_CLIENT.c.number == chunk.c.number).limit(1).correlate(chunk)
     return bool(db.session.scalar(select(select(literal(1)).select_from(chunk).where(found.exists()).exists())))
+
+
+def _refuse_merged(
+    client_import: ClientImport, chunk: TableClause, consents: list[str], cells: Callable[[int], list[str]]
+) -> list[Refused]:
+    """Rows of numbers that were merged into another client: their facts are old, but an opt-out in them counts."""
+    survivor = _CLIENT.alias("survivor")
+    gone = db.session.execute(
+        delete(chunk)
+        .where(chunk.c.number == _CLIENT.c.number, survivor.c.id == _CLIENT.c.merged_into_id)
+        .returning(chunk.c.row_number, survivor.c.id, survivor.c.number, *(chunk.c[name] for name in consents))
+    ).all()
+    for place, name in enumerate(consents, start=3):
+        if opted_out := [row[1] for row in gone if row[place] is False]:
+            channel = name.removesuffix("_consent")
+            withdraw_consent(client_ids=opted_out, channel=channel, source="import", wording=client_import.file_name)
+    return [
+        (row[0], cells(row[0]), _("This client number was merged into %(number)s. Use that number.", number=row[2]))
+        for row in gone
+    ]
 
 
 def _refuse_invisible(

@@ -72,19 +72,21 @@ def mark_stale(client_ids: Iterable[int] | Select[Any], *, connection: Connectio
     (connection or db.session).execute(locking)
 
 
-def refresh_stale() -> int:
-    """Compute the metrics of the clients marked as stale, as of the day of the last whole run. Returns how many.
+def refresh_stale() -> Sequence[int]:
+    """Compute the metrics of the clients marked as stale, as of the day of the last whole run. Returns their ids.
 
     Where they are a large part of the book, a worker is asked to compute the whole, and nothing is computed here.
     """
     stale = stale_clients()
     if not stale:
-        return 0
+        return []
     run = last_run()
     if run is None or stale > ANEW_ABOVE * (db.session.scalar(select(func.count(Client.id))) or 0):
         start_computing(actor=None)
-        return 0
-    return refresh_metrics(as_of=run.as_of, client_ids=_take_stale())
+        return []
+    client_ids = _take_stale()
+    refresh_metrics(as_of=run.as_of, client_ids=client_ids)
+    return client_ids
 
 
 def start_computing(*, actor: User | None) -> Job:

@@ -3,6 +3,7 @@
 from datetime import time
 from zoneinfo import ZoneInfo
 
+from app.clients.classes.computing import classify
 from app.clients.metrics.queries import last_run, open_job
 from app.clients.metrics.service import COMPUTE, default_as_of, refresh_metrics, refresh_stale, start_computing
 from app.core.clock import now
@@ -34,6 +35,6 @@ def compute_nightly() -> None:
 
 @tick("clients.refresh_stale_metrics", every=60, queue=AUDIENCE)
 def refresh_stale_metrics() -> None:
-    """Compute those whose holdings changed; a whole run that is on its way takes them along."""
+    """Compute those whose holdings changed, and their classes; a whole run that is on its way takes them along."""
     if open_job(COMPUTE) is None:
-        refresh_stale()
+        classify(client_ids=refresh_stale())
