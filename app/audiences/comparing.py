@@ -18,12 +18,15 @@ from sqlalchemy import (
     Numeric,
     Text,
     any_,
+    cast,
     false,
     func,
     literal,
+    select,
     true,
 )
 
+from app.audiences.lunar import born_for
 from app.core.extensions import Timestamp
 
 Column = ColumnElement[Any]
@@ -82,6 +85,8 @@ def _both(ends: list[ColumnElement[bool]]) -> ColumnElement[bool]:
 def compare_date(column: Column, op: str, value: Any, today: date) -> ColumnElement[bool]:
     if op == "anniversary_in_next_days":
         return _anniversary(column, value, today)
+    if op == "lunar_anniversary_in_next_days":
+        return _lunar_anniversary(column, value, today)
     return in_days(column, day_range(op, value, today))
 
 
@@ -94,6 +99,13 @@ def _anniversary(column: Column, days: int, today: date) -> ColumnElement[bool]:
     if any(day.month == 2 and day.day == 28 and (day + timedelta(days=1)).month == 3 for day in coming):
         wanted.add(229)
     return month_and_day(column) == any_(literal(sorted(wanted), ARRAY(Integer)))
+
+
+def _lunar_anniversary(column: Column, days: int, today: date) -> ColumnElement[bool]:
+    """The dates in question as rows, so that they are hashed once even where the plan does not know their number."""
+    dates = func.unnest(literal(born_for(today, days), ARRAY(Date)))
+    day = column if isinstance(column.type, Date) else cast(column, Date)
+    return day.in_(select(dates.column_valued()))
 
 
 def month_and_day(column: Column) -> Column:

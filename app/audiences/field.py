@@ -25,7 +25,7 @@ from app.users.models import Branch
 # Positive comparison, value and today > what it asks of the client.
 Compare = Callable[[str, Any, date], Test]
 _FREE = {"choice": "text", "choices": "list"}  # what a field without a closed list of choices takes instead
-_WITHOUT_COLUMN = {"anniversary_in_next_days"}
+_NEEDING_COLUMN = {"anniversary_in_next_days", "lunar_anniversary_in_next_days"}
 _AS_WRITTEN = {"is", "is_not", "in", "not_in", *PRESENCE}
 ONE_ROW_TABLES = (ClientMetrics.__table__, ClientClass.__table__)
 _CLIENT = Client.__table__.c
@@ -72,7 +72,7 @@ class Field:
         if self.code:
             kept = {key: one for key, one in kept.items() if key in _AS_WRITTEN}
         if self.column is None:
-            kept = {key: one for key, one in kept.items() if key not in _WITHOUT_COLUMN}
+            kept = {key: one for key, one in kept.items() if key not in _NEEDING_COLUMN}
         if self.takes_choices:
             return kept
         return {key: Operator(key, one.label, _FREE.get(one.value, one.value)) for key, one in kept.items()}

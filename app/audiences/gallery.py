@@ -42,8 +42,14 @@ GALLERY = (
     ReadySegment(
         "birthday",
         _l("Birthday in the next 7 days"),
-        _l("Every Monday: a greeting, with no offer in it, to those whose day comes this week."),
-        _all(_is("birth_date", "anniversary_in_next_days", 7), _is("kind", "is", "person")),
+        _l("Every Monday: a greeting, with no offer in it, to those whose day, solar or lunar, comes this week."),
+        _all(
+            _any(
+                _is("birth_date", "anniversary_in_next_days", 7),
+                _is("birth_date", "lunar_anniversary_in_next_days", 7),
+            ),
+            _is("kind", "is", "person"),
+        ),
     ),
     ReadySegment(
         "never_traded",

@@ -51,6 +51,7 @@ OPERATORS: dict[str, dict[str, Operator]] = {
         ("in_next_days", _l("is in the next"), "days"),
         ("more_than_days_ago", _l("is longer ago than"), "days"),
         ("anniversary_in_next_days", _l("anniversary in the next"), "days"),
+        ("lunar_anniversary_in_next_days", _l("lunar anniversary in the next"), "days"),
         *_PRESENCE,
     ),
     "yesno": _operators(("is_yes", _l("is yes"), "none"), ("is_no", _l("is no"), "none"), *_PRESENCE),

@@ -36,6 +36,7 @@ _PHRASES = {
     "in_next_days": _l("%(field)s is in the next %(days)s"),
     "more_than_days_ago": _l("%(field)s is longer ago than %(days)s"),
     "anniversary_in_next_days": _l("%(field)s has its anniversary in the next %(days)s"),
+    "lunar_anniversary_in_next_days": _l("%(field)s has its lunar anniversary in the next %(days)s"),
     "is_yes": _l("%(field)s is yes"),
     "is_no": _l("%(field)s is no"),
     "has": _l("%(field)s include %(value)s"),

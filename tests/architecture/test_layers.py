@@ -18,6 +18,7 @@ HEAVY = {
     "xlsxwriter",
     "python_calamine",
     "phonenumbers",
+    "cnlunar",
     "app.pages",
     "app.demo",
     "app.reports",

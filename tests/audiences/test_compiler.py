@@ -1,11 +1,13 @@
 """Rules as SQL: against an evaluator of its own, rule by rule, and against malice."""
 
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import pytest
+from cnlunar import Lunar
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -89,13 +91,29 @@ def _compare_date(op: str, have: date, value: Any) -> bool:
         return 0 <= (have - TODAY).days <= value
     if op == "more_than_days_ago":
         return (TODAY - have).days > value
-    return any(_is_anniversary(have, TODAY + timedelta(days=offset)) for offset in range(value + 1))
+    coming = [TODAY + timedelta(days=offset) for offset in range(value + 1)]
+    if op == "lunar_anniversary_in_next_days":
+        return have <= TODAY and any(_is_lunar_anniversary(have, day) for day in coming)
+    return any(_is_anniversary(have, day) for day in coming)
 
 
 def _is_anniversary(born: date, day: date) -> bool:
     if (born.month, born.day) == (2, 29) and (day.year % 4 or (day.year % 100 == 0 and day.year % 400)):
         return (day.month, day.day) == (2, 28)
     return (born.month, born.day) == (day.month, day.day)
+
+
+@cache
+def _lunar(day: date) -> Lunar:
+    return Lunar(datetime.combine(day, time(12)))
+
+
+def _is_lunar_anniversary(born: date, day: date) -> bool:
+    have, now = _lunar(born), _lunar(day)
+    if now.isLunarLeapMonth or now.lunarMonth != have.lunarMonth:
+        return False
+    day_is_last = _lunar(day + timedelta(days=1)).lunarDay == 1
+    return now.lunarDay == have.lunarDay or (day_is_last and have.lunarDay > now.lunarDay)
 
 
 def age_of(born: date | None) -> int | None:
@@ -167,7 +185,8 @@ def _date(field: str) -> st.SearchStrategy[dict[str, Any]]:
     ends = st.tuples(events, events).map(lambda pair: [day.isoformat() for day in sorted(pair)])
     return _condition(
         field, on=written, before=written, after=written, between=ends, in_last_days=days, in_next_days=days,
-        more_than_days_ago=days, anniversary_in_next_days=st.integers(0, 366), known=None, missing=None,
+        more_than_days_ago=days, anniversary_in_next_days=st.integers(0, 366),
+        lunar_anniversary_in_next_days=st.integers(0, 400), known=None, missing=None,
     )  # fmt: skip
 
 

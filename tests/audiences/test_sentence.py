@@ -51,6 +51,8 @@ TRADES = {
         ({"field": "birth_date", "op": "on", "value": "2000-02-29"}, "Birth date is on Feb 29, 2000"),
         ({"field": "birth_date", "op": "anniversary_in_next_days", "value": 7},
          "Birth date has its anniversary in the next 7 days"),
+        ({"field": "birth_date", "op": "lunar_anniversary_in_next_days", "value": 7},
+         "Birth date has its lunar anniversary in the next 7 days"),
         ({"field": "opened_on", "op": "in_last_days", "value": 1}, "Client since is in the last 1 day"),
         ({"field": "risk_level", "op": "in", "value": [4, 5]}, "Risk level is one of C4 or C5"),
         ({"field": "branch", "op": "is", "value": "N"}, "Branch (with those below it) is North (N)"),
