@@ -68,6 +68,7 @@ def scores(parameters: AllParameters, today: date, *conditions: ColumnElement[bo
     measures, tiers = Measures(), parameters.aum_tier
     matrix, stability = parameters.contribution_turnover, parameters.profit_stability
     referred = aliased(Client)
+    # Looked up client by client: those who were referred are few, and lie in an index of their own.
     referrals = (
         select(func.count())
         .where(referred.referred_by_id == Client.id, referred.merged_into_id.is_(None))
@@ -228,6 +229,7 @@ def classes(rows: Subquery, parameters: AllParameters, cut_points: CutPoints, to
             case((suitable, cast(rows.c.highest_risk, SmallInteger)), else_=null()).label("suitability"),
             case((scored, cast(rows.c.profit, Numeric(18, 2))), else_=null()).label("contribution"),
             *(case((scored, rows.c[name]), else_=null()).label(name) for name in ("stability", "score", "potential")),
+            rows.c.assets,
         )
         .select_from(rows)
         .outerjoin(overrides, overrides.c.client_id == rows.c.client_id)

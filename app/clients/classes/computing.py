@@ -9,7 +9,19 @@ from datetime import date
 from typing import Any
 
 import structlog
-from sqlalchemy import BigInteger, ColumnElement, Date, Text, and_, cast, func, literal, or_, select, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Date,
+    Text,
+    and_,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.dml import Insert
@@ -21,6 +33,7 @@ from app.clients.classes.presets import first_preset
 from app.clients.classes.versions import all_parameters
 from app.clients.models import Client
 from app.core import clock
+from app.core.asides import put_aside
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
 
@@ -28,6 +41,9 @@ CHUNK = 100_000  # clients: a second or two, so that a lease is renewed in time
 KEPT = (*MODELS, "contribution", "stability", "score", "potential")
 
 log = structlog.get_logger(__name__)
+
+# Which clients, as a condition on their id wherever it stands.
+Chosen = Callable[[ColumnElement[int]], ColumnElement[bool]]
 
 
 def ensure_versions() -> dict[str, int]:
@@ -76,7 +92,7 @@ def compute_all(progress: Callable[..., None] = lambda **_: None) -> ClassRun | 
                 run.finished_at = run.finished_at or clock.now()
                 break
             first, end = run.done_up_to + 1, min(run.done_up_to + CHUNK, last)
-            written, moves = _write(parameters, cut_points, versions, today, Client.id.between(first, end))
+            written, moves = _write(parameters, cut_points, versions, today, _between(first, end))
             run.done_up_to, run.written, run.moves = end, run.written + written, run.moves + moves
             progress(done=end, total=last)
     log.info("classes_computed", run=run_id, written=run.written, moves=run.moves)
@@ -112,31 +128,48 @@ def classify(*, client_ids: Collection[int]) -> int:
     versions = _active_versions()
     if run is None or run.versions != versions or not client_ids:
         return 0
-    chosen = Client.id == func.any(literal(sorted(set(client_ids)), ARRAY(BigInteger)))
-    return _write(all_parameters(), CutPoints(**run.cut_points), versions, clock.today(), chosen)[0]
+    ids = literal(sorted(set(client_ids)), ARRAY(BigInteger))
+
+    def chosen(client_id: ColumnElement[int]) -> ColumnElement[bool]:
+        return client_id == func.any(ids)
+
+    return _write(
+        all_parameters(),
+        CutPoints(**run.cut_points),
+        versions,
+        clock.today(),
+        lambda client_id: client_id == func.any(ids),
+    )[0]
+
+
+def _between(first: int, end: int) -> Chosen:
+    return lambda client_id: client_id.between(first, end)
 
 
 def _write(
-    parameters: Any, cut_points: CutPoints, versions: dict[str, int], today: date, chosen: ColumnElement[bool]
+    parameters: Any, cut_points: CutPoints, versions: dict[str, int], today: date, chosen: Chosen
 ) -> tuple[int, int]:
-    """Write the rows that differ and the moves between classes, in one statement; (rows, moves).
+    """Write the rows that differ and the moves between classes; (rows, moves).
 
-    A client's first classes are no move. One writer at a time: two would note the same move twice.
+    A client's first classes are no move. One writer at a time: two would note the same move twice. What differs is
+    put aside first, for PostgreSQL computes with several processes only where the same statement does not write.
     """
     db.session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('client classes', 0))"))
-    fresh = (
-        classes(scores(parameters, today, chosen), parameters, cut_points, today)
-        .cte("fresh")
-        .prefix_with("MATERIALIZED")
+    fresh = classes(scores(parameters, today, chosen(Client.id.expression)), parameters, cut_points, today).subquery(
+        "fresh"
     )
     old = ClientClass.__table__.alias("old")
     differs = [old.c[name].is_distinct_from(fresh.c[name]) for name in KEPT]
-    differing = (
-        select(fresh, *(old.c[model].label(f"was_{model}") for model in MODELS), old.c.client_id.label("known"))
+    differing = put_aside(
+        "differing_classes",
+        select(
+            *(fresh.c[name] for name in ("client_id", *KEPT)),
+            *(old.c[model].label(f"was_{model}") for model in MODELS),
+            old.c.client_id.label("known"),
+        )
         .select_from(fresh)
-        .outerjoin(old, old.c.client_id == fresh.c.client_id)
-        .where(or_(old.c.client_id.is_(None), *differs))
-        .cte("differing")
+        .outerjoin(old, and_(old.c.client_id == fresh.c.client_id, chosen(old.c.client_id)))
+        .where(or_(old.c.client_id.is_(None), *differs)),
     )
     names = ["client_id", *KEPT]
     insert = upsert(ClientClass).from_select(
@@ -157,6 +190,7 @@ def _write(
             select(func.count()).select_from(moves).scalar_subquery(),
         )
     ).one()
+    db.session.execute(text("DROP TABLE differing_classes"))
     return int(counts[0]), int(counts[1])
 
 

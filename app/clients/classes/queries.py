@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import cast as typing_cast
 
 from flask_babel import gettext as _
@@ -134,19 +135,33 @@ def preview_moves(model: str, parameters: Parameters, *, user: User | None) -> d
     changed, today = all_parameters({model: parameters}), clock.today()
     cut_points = find_cut_points(changed, today) if model in _WITH_CUT_POINTS else CutPoints()
     fresh = classes(scores(changed, today, visible_clients(user)), changed, cut_points, today).subquery("fresh")
-    found: dict[str, list[Move]] = {}
-    for one in AFFECTS.get(model, (model,)):
-        was = cast(ClientClass.__table__.c[one], Text).label("was")
-        is_now = cast(fresh.c[one], Text).label("is_now")
-        counted = db.session.execute(
-            select(was, is_now, func.count(), func.coalesce(func.sum(ASSETS), 0))
-            .select_from(fresh)
-            .join(Client, Client.id == fresh.c.client_id)
-            .outerjoin(ClientMetrics, ClientMetrics.client_id == fresh.c.client_id)
-            .outerjoin(ClientClass, ClientClass.client_id == fresh.c.client_id)
-            .group_by(was, is_now)
-        )
-        found[one] = [Move(*row) for row in counted]
+    affected = AFFECTS.get(model, (model,))
+    pairs = [
+        [cast(ClientClass.__table__.c[one], Text).label(f"was_{one}"), cast(fresh.c[one], Text).label(f"is_{one}")]
+        for one in affected
+    ]
+    # All models in one pass over the book: a grouping set for each.
+    rows = (
+        select(*chain.from_iterable(pairs), fresh.c.assets)
+        .select_from(fresh)
+        .outerjoin(ClientClass, ClientClass.client_id == fresh.c.client_id)
+        .subquery("moves")
+    )
+    columns = [[rows.c[f"was_{one}"], rows.c[f"is_{one}"]] for one in affected]
+    counted = db.session.execute(
+        select(
+            func.grouping(*(is_now for _was, is_now in columns)),
+            *chain.from_iterable(columns),
+            func.count(),
+            func.coalesce(func.sum(rows.c.assets), 0),
+        ).group_by(func.grouping_sets(*(tuple_(*pair) for pair in columns)))
+    )
+    found: dict[str, list[Move]] = {one: [] for one in affected}
+    for row in counted:
+        # grouping() has a bit for each model, the first highest, and it is 0 in the set that groups by this one.
+        place = next(place for place in range(len(affected)) if not row[0] >> (len(affected) - 1 - place) & 1)
+        was, is_now = row[1 + 2 * place : 3 + 2 * place]
+        found[affected[place]].append(Move(was, is_now, row[-2], row[-1]))
     return found
 
 
