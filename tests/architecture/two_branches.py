@@ -27,7 +27,7 @@ from tests.factories.ledger import make_launched_campaign, make_opening, make_ru
 from tests.factories.users import make_branch, make_team, make_user
 
 NUMBER, NAME, EMAIL = "SOUTH-77001", "Zzsouthern Quuxley", "zzsouthern.quuxley@example.com"
-SOUTHERN = 7_331
+SOUTHERN = 1_733
 NORTHERN = 3
 # What no page for the north may say: who they are, how many they are, how many all are together.
 NAMES = (NUMBER, NAME, EMAIL, "Quuxley", "SOUTH-")

@@ -6,6 +6,7 @@ import os
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -214,7 +215,7 @@ def names(folder: Path) -> list[str]:
 def collected(account: Account) -> Feed:
     feed = make_feed("transactions")
     with unit_of_work():
-        feed.name = f"folder-{os.getpid()}-{datetime.now(UTC).timestamp():.0f}".replace(".", "")
+        feed.name = f"folder-{uuid4().hex}"  # of its own: folders stay when the tables are emptied
         service.schedule_feed(feed=feed, schedule="hourly", daily_at=None, enabled=True, actor=None)
     return feed
 

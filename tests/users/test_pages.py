@@ -308,7 +308,7 @@ def test_the_head_office_is_renamed_but_not_moved(app: Flask, browser_client: Fl
 
 
 def test_a_key_is_shown_once_and_revoked(app: Flask, browser_client: FlaskClient, administrator: User) -> None:
-    page = browser_client.post("/api-keys", data={"name": "Core banking"}).text
+    page = browser_client.post("/api-keys", data={"name": "Core banking", "resources": ["account-openings"]}).text
     secret = re.search(r"bw_[\w-]{43}", page).group(0)
     listed = browser_client.get("/api-keys").text
     assert secret not in listed

@@ -84,7 +84,7 @@ def refresh_stale() -> Sequence[int]:
     if run is None or stale > ANEW_ABOVE * (db.session.scalar(select(func.count(Client.id))) or 0):
         start_computing(actor=None)
         return []
-    client_ids = _take_stale()
+    client_ids = db.session.scalars(select(Client.id).where(Client.id.in_(_as_select(_take_stale())))).all()
     refresh_metrics(as_of=run.as_of, client_ids=client_ids)
     return client_ids
 
