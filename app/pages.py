@@ -97,19 +97,23 @@ def register_pages(app: Flask) -> None:
 
 @dataclass(frozen=True)
 class NavigationEntry:
-    """One line of the staff navigation; shown where the permission (if any) is granted."""
+    """One line of the staff navigation; shown where the permission (if any) is granted.
+
+    Its line is marked on every page of its blueprint, and of those in `also`.
+    """
 
     label: object
     endpoint: str
     icon: str
     permission: Permission | None = None
+    also: tuple[str, ...] = ()
 
     @property
     def active(self) -> bool:
         here = request.endpoint or ""
         if self.endpoint == OVERVIEW or here == OVERVIEW:
             return here == self.endpoint
-        return here.split(".")[0] == self.endpoint.split(".")[0]
+        return here.split(".")[0] in (self.endpoint.split(".")[0], *self.also)
 
 
 OVERVIEW = "reports.home"
@@ -117,9 +121,11 @@ NAVIGATION = (
     NavigationEntry(_l("Overview"), OVERVIEW, "home"),
     NavigationEntry(_l("Campaigns"), "campaigns.index", "send", Permission.VIEW_CAMPAIGNS),
     NavigationEntry(_l("Reports"), "reports.index", "report-analytics", Permission.VIEW_REPORTS),
-    NavigationEntry(_l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS),
+    NavigationEntry(_l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS, ("snapshots",)),
     NavigationEntry(_l("Value models"), "classes.index", "stairs", Permission.VIEW_SEGMENTS),
-    NavigationEntry(_l("Clients"), "clients.index", "users", Permission.VIEW_CLIENTS),
+    NavigationEntry(
+        _l("Clients"), "clients.index", "users", Permission.VIEW_CLIENTS, ("unreachable", "exports", "metrics")
+    ),
     NavigationEntry(_l("Pool and advisers"), "ownership.pool", "users-group", Permission.VIEW_POOL),
     NavigationEntry(_l("E-mail templates"), "content.index", "template", Permission.EDIT_CAMPAIGNS),
     NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES),

@@ -156,6 +156,7 @@ def _growth_chart(points: Sequence[tuple[date, int]]) -> dict[str, Any] | None:
     return {
         "aria": {"label": {"description": words}},
         "tooltip": {"trigger": "axis"},
+        "grid": {"left": 12, "right": 32, "top": 24, "bottom": 12, "containLabel": True},
         "xAxis": {
             "type": "category",
             "boundaryGap": False,
