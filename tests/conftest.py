@@ -102,3 +102,11 @@ def _empty_tables() -> None:
 def browser_client(app: Flask) -> FlaskClient:
     """A test client: a browser without script."""
     return app.test_client()
+
+
+LONGEST_FIRST = ("tests/e2e/", "tests/architecture/test_access")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, so that no worker has one of them left when the others are done."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST_FIRST))
