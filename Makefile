@@ -32,7 +32,7 @@ demo: ready ## Build the synthetic firm, or run the whole job on a real file: ma
 	@$(BIN)/python -m app.demo $(if $(DATA),--data "$(DATA)")
 
 test: ready ## Run the whole test suite
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: ready ## Check style, types, layers, migrations, translations and the built front end
 	@$(BIN)/ruff check .

@@ -74,4 +74,5 @@ def test_the_chosen_language_stays_with_the_person_after_signing_out(page: Page)
 
 
 def open_user_menu(page: Page) -> None:
+    page.wait_for_load_state()  # until the styles are there, both places of the button are visible
     page.locator(".user-button:visible").click()
