@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _l
 from sqlalchemy import text
 
 from app.clients.editing.fields import FACTS, ChangedBy, Fact, own_fact
+from app.clients.metrics.service import mark_stale
 from app.clients.queries import custom_fields
 from app.core.extensions import db
 
@@ -85,7 +86,7 @@ def move_rows(loser_id: int, survivor_id: int) -> dict[str, int]:
     moved |= {table: _count(statement, ids) for table, statement in COMBINE.items()}
     for table in (*DROPPED, "household_member", "class_override"):
         _count(f"DELETE FROM {table} WHERE client_id = :loser", ids)  # noqa: S608
-    _count("INSERT INTO stale_client (client_id) VALUES (:survivor) ON CONFLICT DO NOTHING", {"survivor": survivor_id})
+    mark_stale([survivor_id])
     moved |= {table: step(loser_id, survivor_id) for table, step in _steps.items()}
     return {table: count for table, count in moved.items() if count}
 
