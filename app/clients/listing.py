@@ -13,9 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from sqlalchemy import (
-    ClauseElement,
     ColumnElement,
-    Executable,
     Select,
     SQLColumnExpression,
     String,
@@ -27,7 +25,6 @@ from sqlalchemy import (
     tuple_,
     union,
 )
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import selectinload
 
 from app.clients.classes.labels import MODEL_LABELS
@@ -37,6 +34,7 @@ from app.clients.importing.values import BadValue, parse_mobile
 from app.clients.models import Client
 from app.clients.queries import visible_clients
 from app.core.extensions import db
+from app.core.plans import estimated_rows
 from app.users.models import Branch, User
 
 PAGE = 50
@@ -294,23 +292,4 @@ def clients_count(*, user: User, filters: Filters) -> Count:
     counted = db.session.scalar(select(func.count()).select_from(matching.limit(COUNTED + 1).subquery())) or 0
     if counted <= COUNTED:
         return Count(counted, exact=True)
-    return Count(max(_estimate(matching), counted), exact=False)
-
-
-class _Explain(Executable, ClauseElement):
-    """EXPLAIN of a query, with the query's own parameters."""
-
-    inherit_cache = False
-
-    def __init__(self, query: Select[Any]) -> None:
-        self.query = query
-
-
-@compiles(_Explain)
-def _compile_explain(element: _Explain, compiler: Any, **options: Any) -> str:
-    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.query, **options)}"
-
-
-def _estimate(query: Select[Any]) -> int:
-    plan = db.session.execute(_Explain(query)).scalar_one()
-    return int(plan[0]["Plan"]["Plan Rows"])
+    return Count(max(estimated_rows(matching), counted), exact=False)
