@@ -2,10 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from app.clients.models import ClientImport, ImportRefusal
 from app.core.extensions import db
@@ -14,15 +15,18 @@ from app.core.spreadsheets import neutralise
 
 def refusal_lines(client_import: ClientImport) -> Iterator[str]:
     """Lines of CSV: row number, reason, then the file's own columns; formulas neutralised. Streamed."""
-    yield _line([_("Row"), _("Reason"), *client_import.columns])
-    refusals = db.session.scalars(
-        select(ImportRefusal)
-        .where(ImportRefusal.import_id == client_import.id)
-        .order_by(ImportRefusal.row_number)
-        .execution_options(yield_per=1000)
+    refusals = select(ImportRefusal.row_number, ImportRefusal.reason, ImportRefusal.cells)
+    return lines_of(
+        client_import.columns,
+        refusals.where(ImportRefusal.import_id == client_import.id).order_by(ImportRefusal.row_number),
     )
-    for refusal in refusals:
-        yield _line([refusal.row_number, refusal.reason, *refusal.cells])
+
+
+def lines_of(columns: Sequence[str], refusals: Select[int, str, list[Any]]) -> Iterator[str]:
+    """The same for any refusals: (row number, reason, cells) under the columns of their file."""
+    yield _line([_("Row"), _("Reason"), *columns])
+    for row_number, reason, cells in db.session.execute(refusals.execution_options(yield_per=1000)):
+        yield _line([row_number, reason, *cells])
 
 
 def _line(cells: list[object]) -> str:
