@@ -1,8 +1,6 @@
 """`flask audiences`: segments without a browser: list, count, explain, save, freeze."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -13,7 +11,7 @@ from app.audiences.fields import Catalogue, load_catalogue
 from app.audiences.rules import Rule, dump_rule, parse_rule, parse_rule_text
 from app.audiences.schema import rule_schema
 from app.audiences.sentence import sentence
-from app.core.errors import AppError
+from app.core.commands import sentences
 from app.core.extensions import db
 from app.core.plans import plan_lines
 from app.core.unit_of_work import unit_of_work
@@ -26,15 +24,6 @@ _rule_file = click.option(
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
     help="A file with the rule as JSON (docs/rule.schema.json) in place of NAME; - is standard input.",
 )
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """A refusal ends the command with its sentence and exit code 1."""
-    try:
-        yield
-    except AppError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _asked(name: str | None, file: Path | None, catalogue: Catalogue) -> Rule:
@@ -62,7 +51,7 @@ def list_segments() -> None:
 @_rule_file
 def count(name: str | None, file: Path | None) -> None:
     """How many of all clients are in the segment NAME, or in a rule, now."""
-    with _sentences(), unit_of_work():
+    with sentences(), unit_of_work():
         if name is not None and file is None:
             found = service.recount(segment=queries.segment_named(name))
         else:
@@ -76,7 +65,7 @@ def count(name: str | None, file: Path | None) -> None:
 @click.option("--analyze", is_flag=True, help="Run it too, and tell how long each step took.")
 def explain(name: str | None, file: Path | None, analyze: bool) -> None:
     """What the segment NAME, or a rule, asks: in words, as SQL with its parameters, and how PostgreSQL reads it."""
-    with _sentences(), unit_of_work():
+    with sentences(), unit_of_work():
         catalogue = load_catalogue()
         rule = _asked(name, file, catalogue)
         statement = queries.count_statement(rule)
@@ -93,7 +82,7 @@ def explain(name: str | None, file: Path | None, analyze: bool) -> None:
 @click.argument("name")
 def freeze(name: str) -> None:
     """Keep who is in the segment NAME now, and say whom marketing by e-mail could not reach."""
-    with _sentences(), unit_of_work():
+    with sentences(), unit_of_work():
         snapshot = service.freeze_segment(segment=queries.segment_named(name), actor=None)
         click.echo(f"Frozen audience {snapshot.id}: {snapshot.size} clients; {snapshot.sentence}.")
         for reason, left_out in (snapshot.exclusions or {}).items():
@@ -112,7 +101,7 @@ def freeze(name: str) -> None:
 @click.option("--description", help="What the segment is for.")
 def save(name: str, file: Path, description: str | None) -> None:
     """Make the segment NAME, or give the one that exists this rule."""
-    with _sentences(), unit_of_work():
+    with sentences(), unit_of_work():
         catalogue = load_catalogue()
         rule = _asked(None, file, catalogue)
         words = sentence(rule, catalogue)

@@ -1,8 +1,6 @@
 """`flask campaigns`: the life of a campaign without a browser."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from app.audiences.models import Segment
 from app.audiences.queries import segment_named
 from app.campaigns import queries, service
 from app.campaigns.models import PURPOSES, Campaign, State
-from app.core.errors import AppError
+from app.core.commands import sentences
 from app.core.extensions import db
 from app.core.permissions import Permission, require
 from app.core.unit_of_work import unit_of_work
@@ -25,15 +23,6 @@ campaigns_cli = AppGroup("campaigns", help="E-mail campaigns, from draft to laun
 
 _as = click.option("--as", "email", required=True, metavar="EMAIL", help="The member of staff who does it.")
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """A refusal ends the command with its sentence and exit code 1."""
-    try:
-        yield
-    except AppError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _person(email: str, permission: Permission) -> User:
@@ -80,7 +69,7 @@ def create(plan: Path | None, submit: bool, email: str, **options: Any) -> None:
     facts = _plan(plan) | {key: value for key, value in options.items() if value}
     if not facts.get("name"):
         raise click.UsageError("A campaign needs a name: --name, or “name” in the file.")
-    with _sentences(), unit_of_work():
+    with sentences(), unit_of_work():
         actor = _person(email, Permission.EDIT_CAMPAIGNS)
         campaign = service.create_campaign(
             name=facts["name"],
@@ -146,7 +135,7 @@ def _segments(facts: dict[str, Any], role: str) -> list[Segment]:
 @_as
 def submit_campaign(code: str, email: str) -> None:
     """Hand a draft to compliance."""
-    with _sentences(), unit_of_work():
+    with sentences(), unit_of_work():
         actor = _person(email, Permission.EDIT_CAMPAIGNS)
         campaign = queries.campaign_by_code(code, viewer=actor)
         service.submit(campaign=campaign, actor=actor)
@@ -158,7 +147,7 @@ def submit_campaign(code: str, email: str) -> None:
 @_as
 def approve(code: str, email: str) -> None:
     """Approve a submitted campaign, as somebody other than its author."""
-    with _sentences(), unit_of_work():
+    with sentences(), unit_of_work():
         actor = _person(email, Permission.APPROVE_CAMPAIGNS)
         campaign = queries.campaign_by_code(code, viewer=actor)
         service.approve(campaign=campaign, actor=actor)
@@ -170,7 +159,7 @@ def approve(code: str, email: str) -> None:
 @_as
 def launch(code: str, email: str) -> None:
     """Start sending an approved campaign. The workers do the rest."""
-    with _sentences(), unit_of_work():
+    with sentences(), unit_of_work():
         actor = _person(email, Permission.RUN_CAMPAIGNS)
         campaign = queries.campaign_by_code(code, viewer=actor)
         service.launch(campaign=campaign, actor=actor)
@@ -181,7 +170,7 @@ def launch(code: str, email: str) -> None:
 @click.argument("code")
 def status(code: str) -> None:
     """Where a campaign stands, as JSON; before the launch with the size of its audience as of now."""
-    with _sentences():
+    with sentences():
         campaign = queries.campaign_by_code(code, viewer=None)
         times = {
             name: moment and moment.isoformat()

@@ -2,20 +2,17 @@
 
 import json
 from pathlib import Path
-from threading import Thread
 
 import click
-from flask import current_app
 from flask.cli import AppGroup
-from sqlalchemy import select
 
 from app.clients import tasks as tasks  # registers the job that this process may run itself
 from app.clients.importing.refusals import refusal_lines
 from app.clients.importing.service import receive_file, start_import
 from app.clients.models import ClientImport
-from app.core.errors import AppError
+from app.core.commands import run_here, sentences
 from app.core.extensions import db
-from app.core.jobs import Job, run_job
+from app.core.jobs import Job
 from app.core.unit_of_work import unit_of_work
 from app.users.models import User
 from app.users.queries import find_user
@@ -39,22 +36,21 @@ clients_cli = AppGroup("clients", help="Import clients.")
 )
 def import_command(file: Path, mapping_file: Path, actor: str | None, detach: bool, refused: Path | None) -> None:
     """Import FILE (CSV, TSV, XLSX). Prints the counts; ends with 1 where the import failed."""
-    try:
-        person = _person(actor)
+    with sentences():
+        person = acting_person(actor)
         with unit_of_work(), file.open("rb") as stream:
             client_import = receive_file(stream=stream, name=file.name, actor=person)
             job = start_import(client_import=client_import, mapping=_read(mapping_file), actor=person, in_worker=detach)
-    except AppError as error:
-        raise click.ClickException(str(error)) from error
     import_id, job_id = client_import.id, job.id
     if detach:
         click.echo(f"Import {import_id} was handed to a worker.")
         return
-    _run_here(job_id)
+    run_here(job_id, lambda job: f"{job.done:,} of {job.total:,} rows")
     _report(import_id, job_id, refused)
 
 
-def _person(email: str | None) -> User | None:
+def acting_person(email: str | None) -> User | None:
+    """Who signs in with this address; None where none is given. A stranger ends the command with a sentence."""
     if email is None:
         return None
     person = find_user(email)
@@ -69,26 +65,6 @@ def _read(path: Path) -> dict[str, object]:
     except (ValueError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{path} is not JSON: {error}") from error
     return mapping
-
-
-def _run_here(job_id: int) -> None:
-    """Run the job in a thread and tell its progress on standard error until it ends."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-
-    def work() -> None:
-        with app.app_context():
-            run_job(job_id)
-
-    worker = Thread(target=work, daemon=True)
-    worker.start()
-    told = None
-    while worker.is_alive():
-        worker.join(timeout=0.2)
-        db.session.rollback()
-        row = db.session.execute(select(Job.done, Job.total).where(Job.id == job_id)).one()
-        if row.done and row.done != told:
-            told = row.done
-            click.echo(f"{row.done:,} of {row.total:,} rows", err=True)
 
 
 def _report(import_id: int, job_id: int, refused: Path | None) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from flask.cli import AppGroup
 
-from app.core.errors import AppError
+from app.core.commands import sentences
 from app.core.unit_of_work import unit_of_work
 from app.tracking import service
 from app.tracking.account_openings import credit_pending
@@ -17,12 +17,9 @@ tracking_cli = AppGroup("tracking", help="Account openings, and what events mean
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_openings(file: Path) -> None:
     """Import account openings from FILE (CSV, TSV, XLSX) and credit them. Ends with 1 where FILE is no such table."""
-    try:
-        with unit_of_work(), file.open("rb") as stream:
-            done = service.import_openings(stream=stream, name=file.name, actor=None)
-            credit_pending()
-    except AppError as error:
-        raise click.ClickException(str(error)) from error
+    with sentences(), unit_of_work(), file.open("rb") as stream:
+        done = service.import_openings(stream=stream, name=file.name, actor=None)
+        credit_pending()
     click.echo(f"{done.rows} rows: {done.taken} taken, {done.known} known already, {len(done.refused)} refused.")
     for row, reason, _cells in done.refused[:20]:
         click.echo(f"row {row}: {reason}", err=True)
@@ -32,11 +29,8 @@ def import_openings(file: Path) -> None:
 @click.option("--campaign", "code", help="The code of one campaign; all where it is not given.")
 def reinterpret(code: str | None) -> None:
     """Work out anew what the recorded events mean. Raw events and clients' consents stay as they are."""
-    try:
-        with unit_of_work():
-            events = service.reinterpret(campaign_code=code)
-    except AppError as error:
-        raise click.ClickException(str(error)) from error
+    with sentences(), unit_of_work():
+        events = service.reinterpret(campaign_code=code)
     click.echo(f"{events} events interpreted.")
 
 
@@ -44,9 +38,6 @@ def reinterpret(code: str | None) -> None:
 @click.option("--campaign", "code", help="The code of one campaign; all where it is not given.")
 def credit_openings(code: str | None) -> None:
     """Credit account openings to messages anew, for instance after a campaign's window was changed."""
-    try:
-        with unit_of_work():
-            openings = service.credit_openings_again(campaign_code=code)
-    except AppError as error:
-        raise click.ClickException(str(error)) from error
+    with sentences(), unit_of_work():
+        openings = service.credit_openings_again(campaign_code=code)
     click.echo(f"{openings} account openings credited anew.")

@@ -1,13 +1,11 @@
 """`flask users`: the first administrator, and first aid where nobody can sign in."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 from flask.cli import AppGroup
 
-from app.core.errors import AppError
+from app.core.commands import sentences
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
 from app.users import queries, service
@@ -18,15 +16,6 @@ users_cli = AppGroup("users", help="Staff and keys of the HTTP interface.")
 _password_stdin = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking for it."
 )
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """A refusal ends the command with its sentence and exit code 1."""
-    try:
-        yield
-    except AppError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _password(from_stdin: bool) -> str:
@@ -60,7 +49,7 @@ def create(email: str, name: str, roles: tuple[str, ...], branch_code: str, pass
     if branch is None:
         raise click.ClickException(f"There is no branch with the code {branch_code}.")
     password = _password(password_stdin)
-    with _sentences(), unit_of_work():
+    with sentences(), unit_of_work():
         user = service.create_user(
             email=email, name=name, password=password, roles=roles or (Role.ADMINISTRATOR.value,), branch=branch
         )
@@ -83,7 +72,7 @@ def set_password(email: str, password_stdin: bool) -> None:
     """Give somebody a new password, end their sessions and open a lock."""
     user = _person(email)
     password = _password(password_stdin)
-    with _sentences(), unit_of_work():
+    with sentences(), unit_of_work():
         service.set_password(user=user, password=password, actor=None)
     click.echo("The password is set. Older sessions have ended.")
 
@@ -96,6 +85,6 @@ def create_api_key(name: str, resources: tuple[str, ...]) -> None:
 
     --for may be given several times. A key made here reads the clients of the whole firm.
     """
-    with _sentences(), unit_of_work():
+    with sentences(), unit_of_work():
         _key, secret = service.create_api_key(name=name, resources=resources, actor=None)
     click.echo(secret)

@@ -3,23 +3,20 @@
 import json
 from datetime import datetime
 from pathlib import Path
-from threading import Thread
 
 import click
-from flask import current_app
 from flask.cli import AppGroup
 from sqlalchemy import select
 
+from app.clients.cli import acting_person
 from app.clients.feeds import queries, service
 from app.clients.feeds import tasks as tasks  # registers the jobs that this process may run itself
 from app.clients.feeds.models import KINDS, SCHEDULES, Feed, FeedRun
 from app.clients.feeds.refusals import refusal_lines
-from app.core.errors import AppError
+from app.core.commands import run_here, sentences
 from app.core.extensions import db
-from app.core.jobs import Job, run_job
 from app.core.unit_of_work import unit_of_work
 from app.users.models import User
-from app.users.queries import find_user
 
 feeds_cli = AppGroup("feeds", help="Load accounts, balances, transactions and positions.")
 
@@ -62,21 +59,18 @@ def define_command(
         definition = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError, RecursionError) as error:
         raise click.ClickException(f"{file} is not JSON: {error}") from error
-    try:
-        with unit_of_work():
-            feed = queries.feed_by_name(name)
-            if feed is None:
-                if kind is None or source is None:
-                    raise click.UsageError("A new feed needs --kind and --source.")
-                feed = service.create_feed(name=name, kind=kind, source=source, actor=None)
-            service.define_feed(feed=feed, definition=definition, actor=None)
-            if schedule is not None or off or not feed.enabled:
-                chosen = feed.schedule if schedule is None else None if schedule == "none" else schedule
-                daily_at = at.time() if at else feed.daily_at
-                service.schedule_feed(feed=feed, schedule=chosen, daily_at=daily_at, enabled=not off, actor=None)
-            version = feed.version
-    except AppError as error:
-        raise click.ClickException(str(error)) from error
+    with sentences(), unit_of_work():
+        feed = queries.feed_by_name(name)
+        if feed is None:
+            if kind is None or source is None:
+                raise click.UsageError("A new feed needs --kind and --source.")
+            feed = service.create_feed(name=name, kind=kind, source=source, actor=None)
+        service.define_feed(feed=feed, definition=definition, actor=None)
+        if schedule is not None or off or not feed.enabled:
+            chosen = feed.schedule if schedule is None else None if schedule == "none" else schedule
+            daily_at = at.time() if at else feed.daily_at
+            service.schedule_feed(feed=feed, schedule=chosen, daily_at=daily_at, enabled=not off, actor=None)
+        version = feed.version
     click.echo(f"{name}: version {version}")
 
 
@@ -99,14 +93,12 @@ def run_command(
     feed = queries.feed_by_name(name)
     if feed is None:
         raise click.ClickException(f"There is no feed {name}.")
-    try:
-        job_id, run_id = _start(feed, file, again=again, actor=_person(actor), detach=detach)
-    except AppError as error:
-        raise click.ClickException(str(error)) from error
+    with sentences():
+        job_id, run_id = _start(feed, file, again=again, actor=acting_person(actor), detach=detach)
     if detach:
         click.echo("The work was handed to a worker.")
         return
-    _run_here(job_id)
+    run_here(job_id, lambda job: f"{job.done:,} rows read")
     if run_id is None:
         _report_folder(job_id)
     else:
@@ -126,36 +118,6 @@ def _start(feed: Feed, file: Path | None, *, again: bool, actor: User | None, de
                 feed=feed, stream=stream, name=file.name, actor=actor, again=again, in_worker=detach
             )
         return run.job_id or 0, run.id
-
-
-def _person(email: str | None) -> User | None:
-    if email is None:
-        return None
-    person = find_user(email)
-    if person is None:
-        raise click.ClickException(f"Nobody signs in with the address {email}.")
-    return person
-
-
-def _run_here(job_id: int) -> None:
-    """Run the job in a thread and tell its progress on standard error until it ends."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-
-    def work() -> None:
-        with app.app_context():
-            run_job(job_id)
-
-    worker = Thread(target=work, daemon=True)
-    worker.start()
-    told = 0
-    while worker.is_alive():
-        worker.join(timeout=0.5)
-        db.session.rollback()
-        done = db.session.get_one(Job, job_id, populate_existing=True).done
-        if done and done != told:
-            told = done
-            click.echo(f"{done:,} rows read", err=True)
-    db.session.rollback()
 
 
 def _report(run_id: int, refused: Path | None) -> None:

@@ -4,15 +4,14 @@ from pathlib import Path
 
 import click
 
-from app.clients.cli import clients_cli
+from app.clients.cli import acting_person, clients_cli
 from app.clients.switching import tasks as tasks  # registers the job that this process runs itself
 from app.clients.switching.products import PRODUCTS
 from app.clients.switching.service import receive_export, start_switch
-from app.core.errors import AppError
+from app.core.commands import sentences
 from app.core.extensions import db
 from app.core.jobs import run_job
 from app.core.unit_of_work import unit_of_work
-from app.users.queries import find_user
 
 COUNTS = ("rows", "opted_out", "bounced", "agreed", "refused", "suppressed", "withdrawn", "granted")
 
@@ -35,10 +34,8 @@ def switch_command(
     dry_run: bool,
 ) -> None:
     """Take over opt-outs, bounces and consents from FILE, an export of another product. Prints the counts."""
-    person = find_user(actor) if actor else None
-    if actor and person is None:
-        raise click.ClickException(f"Nobody signs in with the address {actor}.")
-    try:
+    person = acting_person(actor)
+    with sentences():
         with unit_of_work(), file.open("rb") as stream:
             switch = receive_export(
                 stream=stream,
@@ -55,8 +52,6 @@ def switch_command(
             with unit_of_work():
                 job = start_switch(switch=switch, actor=person, in_worker=False)
             _run(job.id)
-    except AppError as error:
-        raise click.ClickException(str(error)) from error
     if switch.state not in ("ready", "done"):
         raise click.ClickException(switch.error or "The work was taken over by a worker.")
     for name in COUNTS:
