@@ -1,10 +1,9 @@
 """The page of unreachable clients and the acts on it."""
 
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 
 from app.clients.queries import find_client
 from app.clients.reachability import queries
@@ -13,14 +12,10 @@ from app.clients.reachability.service import dismiss_task, report_wrong_address
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 unreachable = Blueprint("unreachable", __name__, url_prefix="/unreachable")
 STATES = {"open", "done", "dismissed"}
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 @unreachable.get("/")
@@ -34,7 +29,7 @@ def index() -> Any:
         mine="mine" in request.args,
     )
     lines, page = queries.task_page(
-        user=_me(),
+        user=signed_in_user(),
         filters=filters,
         newer=request.args.get("newer", type=int),
         older=request.args.get("older", type=int),
@@ -55,7 +50,7 @@ def figures() -> Any:
     """How many each channel can reach, filled in after the page is shown: it is a pass over the book."""
     return render_template(
         "clients/_reach.html",
-        states=queries.channel_states(_me()),
+        states=queries.channel_states(signed_in_user()),
         channels=queries.CHANNEL_LABELS,
         reasons=queries.REASON_LABELS,
     )
@@ -64,15 +59,12 @@ def figures() -> Any:
 @unreachable.post("/<int:task_id>/dismiss")
 @requires(Permission.VIEW_CLIENTS)
 def dismiss(task_id: int) -> Any:
+    task = queries.task_in_scope(task_id, user=signed_in_user())
     try:
         with unit_of_work():
-            dismiss_task(
-                task=queries.task_in_scope(task_id, user=_me()), reason=request.form.get("reason", ""), actor=_me()
-            )
+            dismiss_task(task=task, reason=request.form.get("reason", ""), actor=signed_in_user())
         flash(_("Closed. Nobody is asked again for this reason."), "success")
     except AppError as refusal:
-        if refusal.status == 404:
-            raise
         flash(str(refusal), "error")
     return redirect(url_for("unreachable.index"))
 
@@ -80,10 +72,10 @@ def dismiss(task_id: int) -> Any:
 @unreachable.post("/clients/<number>/<any(email, phone):channel>/wrong")
 @requires(Permission.VIEW_CLIENTS)
 def report_wrong(number: str, channel: str) -> Any:
-    client = find_client(number, user=_me())
+    client = find_client(number, user=signed_in_user())
     try:
         with unit_of_work():
-            report_wrong_address(client=client, channel=channel, actor=_me())
+            report_wrong_address(client=client, channel=channel, actor=signed_in_user())
         flash(_("Nothing is sent to this address any more, and a task asks for the right one."), "success")
     except AppError as refusal:
         flash(str(refusal), "error")
