@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import format_date, format_decimal, get_locale
 from flask_babel import gettext as _
-from flask_login import current_user
 from pyroaring import BitMap64
 from sqlalchemy import select
 
@@ -24,14 +23,11 @@ from app.core.paging import newest_first
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.users.models import User
+from app.users.sessions import signed_in_user
 
 snapshots = Blueprint("snapshots", __name__, url_prefix="/segments")
 CHANGES = {"joined", "left"}
 DAYS_BACK = 30
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 # ---- Snapshots ----
@@ -53,7 +49,7 @@ def index() -> Any:
         newer_than=request.args.get("newer", type=int),
         older_than=request.args.get("older", type=int),
     )
-    seen = overlap.visible_ids(_me())
+    seen = overlap.visible_ids(signed_in_user())
     sizes = {row.id: seen.intersection_cardinality(BitMap64.deserialize(row.bitmap)) for row in page.rows}
     return render_template("audiences/snapshots.html", page=page, sizes=sizes, search=search)
 
@@ -62,7 +58,7 @@ def index() -> Any:
 @requires(Permission.EDIT_SEGMENTS)
 def freeze(segment_id: int) -> Any:
     with unit_of_work():
-        snapshot = freeze_segment(segment=queries.find_segment(segment_id), actor=_me())
+        snapshot = freeze_segment(segment=queries.find_segment(segment_id), actor=signed_in_user())
         snapshot_id = snapshot.id
     flash(_("Frozen: these clients stay together, whatever happens to the rule."), "success")
     return redirect(url_for("snapshots.show", snapshot_id=snapshot_id))
@@ -72,14 +68,14 @@ def freeze(segment_id: int) -> Any:
 @requires(Permission.VIEW_SEGMENTS)
 def show(snapshot_id: int) -> Any:
     snapshot = overlap.find_snapshot(snapshot_id)
-    whole = sees_whole_book(_me())
+    whole = sees_whole_book(signed_in_user())
     return render_template(
         "audiences/snapshot.html",
         snapshot=snapshot,
         segment=db.session.get(Segment, snapshot.segment_id) if snapshot.segment_id else None,
-        size=len(snapshot.client_ids & overlap.visible_ids(_me())),
+        size=len(snapshot.client_ids & overlap.visible_ids(signed_in_user())),
         # Counted over the firm when it was frozen; somebody with a part of it gets no numbers of the rest.
-        exclusions=snapshot.exclusions if whole or snapshot.created_by_id == _me().id else None,
+        exclusions=snapshot.exclusions if whole or snapshot.created_by_id == signed_in_user().id else None,
         reasons=REASON_LABELS,
     )
 
@@ -89,7 +85,7 @@ def show(snapshot_id: int) -> Any:
 def members(snapshot_id: int) -> Any:
     snapshot = overlap.find_snapshot(snapshot_id)
     return _client_list(
-        snapshot.client_ids & overlap.visible_ids(_me()),
+        snapshot.client_ids & overlap.visible_ids(signed_in_user()),
         title=_("Clients of %(name)s", name=snapshot.name),
         back=url_for("snapshots.show", snapshot_id=snapshot_id),
         here=url_for("snapshots.members", snapshot_id=snapshot_id),
@@ -103,13 +99,13 @@ def members(snapshot_id: int) -> Any:
 @requires(Permission.VIEW_SEGMENTS)
 def changes(segment_id: int) -> Any:
     segment, since = queries.find_segment(segment_id), _since()
-    whole = sees_whole_book(_me())
+    whole = sees_whole_book(signed_in_user())
     change = history.change_since(segment_id, since)
     return render_template(
         "audiences/history.html",
         segment=segment,
         since=since,
-        change=change.within(overlap.visible_ids(_me())) if change else None,
+        change=change.within(overlap.visible_ids(signed_in_user())) if change else None,
         days=history.days_with_sets(segment_id)[1:],
         chart=_growth_chart(history.growth(segment_id)) if whole else None,
         whole=whole,
@@ -125,7 +121,7 @@ def changed_clients(segment_id: int, which: str) -> Any:
         raise NotFound
     names = {"joined": _("Joined %(name)s", name=segment.name), "left": _("Left %(name)s", name=segment.name)}
     return _client_list(
-        getattr(change.within(overlap.visible_ids(_me())), which),
+        getattr(change.within(overlap.visible_ids(signed_in_user())), which),
         title=names[which],
         back=url_for("snapshots.changes", segment_id=segment_id, since=since),
         here=url_for("snapshots.changed_clients", segment_id=segment_id, which=which, since=since),
@@ -184,7 +180,7 @@ def compare() -> Any:
     keys, way = request.args.getlist("set"), _way()
     problem, chosen = None, []
     try:
-        chosen = overlap.chosen_sets(keys, user=_me())
+        chosen = overlap.chosen_sets(keys, user=signed_in_user())
     except (AppError, NotFound) as refusal:
         problem = refusal
     sets = [one.ids for one in chosen]
@@ -213,7 +209,7 @@ def compare() -> Any:
 def shared_clients() -> Any:
     """The clients of a combination, or of one cell of the matrix (two sets, in all of them)."""
     keys, way = request.args.getlist("set"), _way()
-    chosen = overlap.chosen_sets(keys, user=_me())
+    chosen = overlap.chosen_sets(keys, user=signed_in_user())
     names = [one.name for one in chosen]
     return _client_list(
         overlap.combine([one.ids for one in chosen], way),
@@ -228,13 +224,13 @@ def shared_clients() -> Any:
 def freeze_shared() -> Any:
     keys, way = request.form.getlist("set"), _way()
     with unit_of_work():
-        chosen = overlap.chosen_sets(keys, user=_me())
+        chosen = overlap.chosen_sets(keys, user=signed_in_user())
         snapshot = freeze_combination(
             sets=[one.ids for one in chosen],
             names=[one.name for one in chosen],
             way=way,
             name=request.form.get("name", ""),
-            actor=_me(),
+            actor=signed_in_user(),
         )
         snapshot_id = snapshot.id
     flash(_("Frozen: these clients stay together, whatever happens to the rule."), "success")
@@ -254,6 +250,9 @@ def _recent_snapshots() -> list[Any]:
 
 def _client_list(ids: BitMap64, *, title: str, back: str, here: str) -> Any:
     page = overlap.page_of(
-        ids, user=_me(), before=request.args.get("before", type=int), after=request.args.get("after", type=int)
+        ids,
+        user=signed_in_user(),
+        before=request.args.get("before", type=int),
+        after=request.args.get("after", type=int),
     )
     return render_template("audiences/set_clients.html", page=page, total=len(ids), title=title, back=back, here=here)

@@ -9,7 +9,6 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import format_decimal
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_login import current_user
 
 from app.audiences import preview as previews
 from app.audiences import queries, service
@@ -27,13 +26,9 @@ from app.clients.contactability import REASON_LABELS
 from app.core.errors import AppError, Conflict
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 audiences = Blueprint("audiences", __name__, url_prefix="/segments")
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 @audiences.get("")
@@ -64,7 +59,7 @@ def index() -> Any:
 def counts() -> Any:
     """The counts of the segments on one page of the list, filled in after it is shown."""
     ids = request.args.getlist("id", type=int)[: queries.PAGE]
-    found = queries.segment_counts(queries.segments_with(ids), user=_me())
+    found = queries.segment_counts(queries.segments_with(ids), user=signed_in_user())
     return render_template("audiences/_counts.html", ids=ids, counts=found)
 
 
@@ -132,7 +127,7 @@ def upload_numbers() -> Any:
         raise NoNumbers
     with unit_of_work():
         name = PurePath(upload.filename or "").stem
-        kept = keep_uploaded_list(name=name, stream=cast(BinaryIO, upload.stream), actor=_me())
+        kept = keep_uploaded_list(name=name, stream=cast(BinaryIO, upload.stream), actor=signed_in_user())
     return {"value": kept.id, "label": kept.name, "hint": format_decimal(kept.size)}, 201
 
 
@@ -172,7 +167,7 @@ def clients(segment_id: int) -> Any:
     words = sentence(rule, catalogue)
     page = queries.clients_page(
         rule,
-        user=_me(),
+        user=signed_in_user(),
         before=request.args.get("before", type=int),
         after=request.args.get("after", type=int),
     )
@@ -183,7 +178,7 @@ def clients(segment_id: int) -> Any:
 @requires(Permission.EDIT_SEGMENTS)
 def duplicate(segment_id: int) -> Any:
     with unit_of_work():
-        copy = service.duplicate_segment(segment=queries.find_segment(segment_id), actor=_me())
+        copy = service.duplicate_segment(segment=queries.find_segment(segment_id), actor=signed_in_user())
     flash(_("This is the copy. Change it as you need."), "success")
     return redirect(url_for("audiences.edit", segment_id=copy.id))
 
@@ -193,7 +188,7 @@ def duplicate(segment_id: int) -> Any:
 def archive(segment_id: int) -> Any:
     try:
         with unit_of_work():
-            service.archive_segment(segment=queries.find_segment(segment_id), actor=_me())
+            service.archive_segment(segment=queries.find_segment(segment_id), actor=signed_in_user())
         flash(_("The segment is archived."), "success")
     except Conflict as refusal:
         flash(str(refusal), "error")
@@ -205,7 +200,7 @@ def archive(segment_id: int) -> Any:
 def restore(segment_id: int) -> Any:
     try:
         with unit_of_work():
-            service.restore_segment(segment=queries.find_segment(segment_id), actor=_me())
+            service.restore_segment(segment=queries.find_segment(segment_id), actor=signed_in_user())
         flash(_("The segment is in use again."), "success")
     except Conflict as refusal:
         flash(str(refusal), "error")
@@ -220,7 +215,7 @@ def _save(form: SegmentForm, segment: Segment | None) -> Segment | None:
             "name": form.name.data,
             "rule": rule,
             "description": form.description.data,
-            "actor": _me(),
+            "actor": signed_in_user(),
         }
         with unit_of_work():
             if segment is None:
@@ -252,7 +247,7 @@ def _builder(form: SegmentForm, segment: Segment | None) -> Any:
         "audiences/edit.html",
         form=form,
         segment=segment,
-        catalogue=builder_catalogue(catalogue, user=_me(), segment=segment),
+        catalogue=builder_catalogue(catalogue, user=signed_in_user(), segment=segment),
         gallery=() if segment or form.is_submitted() else GALLERY,
     )
     return page, 422 if form.errors else 200
@@ -268,7 +263,7 @@ def _asker() -> previews.Asker | None:
     builder, edit = request.form.get("builder", ""), request.form.get("edit", 0, type=int)
     if not _BUILDER.fullmatch(builder):
         return None
-    return previews.Asker(_me().id, builder, min(max(edit, 0), _LAST_EDIT))
+    return previews.Asker(signed_in_user().id, builder, min(max(edit, 0), _LAST_EDIT))
 
 
 def _preview_of(
@@ -276,7 +271,7 @@ def _preview_of(
 ) -> Any:
     words = sentence(rule, catalogue)
     try:
-        found = previews.preview(rule, user=_me(), asker=asker)
+        found = previews.preview(rule, user=signed_in_user(), asker=asker)
     except queries.TooSlow as error:
         return render_template("audiences/_problem.html", error=error, words=None if segment else words), 422
     except previews.Superseded:

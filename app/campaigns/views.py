@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, Response, current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.audiences.queries import all_segments
@@ -29,7 +28,7 @@ from app.core.errors import AppError, NotFound
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.core.web import can, sandboxed
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
 Page = str | AnyResponse | tuple[str, int]
@@ -73,12 +72,8 @@ def segment_uses(segment_ids: Sequence[int]) -> Iterable[Use]:
         yield Use(segment_id, name, url_for("campaigns.show", code=code))
 
 
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
-
-
 def _campaign(code: str) -> Campaign:
-    return queries.campaign_by_code(code, viewer=_me())
+    return queries.campaign_by_code(code, viewer=signed_in_user())
 
 
 def _page(template: str, campaign: Campaign, **more: Any) -> str:
@@ -90,7 +85,7 @@ def _page(template: str, campaign: Campaign, **more: Any) -> str:
         state=state,
         State=State,
         steps=steps(campaign),
-        next=next_action(campaign, _me()),
+        next=next_action(campaign, signed_in_user()),
         editable=state == State.DRAFT and can(Permission.EDIT_CAMPAIGNS),
         **more,
     )
@@ -104,7 +99,7 @@ def _page(template: str, campaign: Campaign, **more: Any) -> str:
 def index() -> str:
     filters = {key: request.args.get(key, "").strip() for key in ("search", "state", "tag")}
     page = queries.campaign_page(
-        viewer=_me(),
+        viewer=signed_in_user(),
         **filters,
         newer_than=request.args.get("newer", type=int),
         older_than=request.args.get("older", type=int),
@@ -113,8 +108,8 @@ def index() -> str:
         "campaigns/index.html",
         page=page,
         filters=filters,
-        counts=queries.campaign_counts(viewer=_me()),
-        tags=queries.campaign_tags(viewer=_me()),
+        counts=queries.campaign_counts(viewer=signed_in_user()),
+        tags=queries.campaign_tags(viewer=signed_in_user()),
     )
 
 
@@ -126,7 +121,7 @@ def create() -> Page:
         return render_template("campaigns/create.html", form=form), 422 if form.errors else 200
     try:
         with unit_of_work():
-            campaign = service.create_campaign(**form.facts(), code=form.code.data or None, actor=_me())
+            campaign = service.create_campaign(**form.facts(), code=form.code.data or None, actor=signed_in_user())
     except AppError as error:
         flash(str(error), "error")
         return render_template("campaigns/create.html", form=form), 422
@@ -166,7 +161,7 @@ def _save_setup(campaign: Campaign, form: SetupForm) -> Page:
     if not form.validate_on_submit():
         return _page("setup", campaign, form=form), 422
     with unit_of_work():
-        service.update_campaign(campaign=campaign, **form.facts(), actor=_me())
+        service.update_campaign(campaign=campaign, **form.facts(), actor=signed_in_user())
     flash(_("The setup is saved."), "success")
     return redirect(url_for("campaigns.setup", code=campaign.code))
 
@@ -184,7 +179,7 @@ def audience(code: str) -> str:
         campaign,
         segments=chosen,
         choices=all_segments(),
-        sizes_known=sees_whole_book(_me()),
+        sizes_known=sees_whole_book(signed_in_user()),
         sentences=queries.segment_sentences(chain.from_iterable(chosen.values())),
     )
 
@@ -201,7 +196,7 @@ def change_audience(code: str) -> AnyResponse:
         chosen[role] = [segment for segment in chosen[role] if segment.id not in (added, removed)]
         chosen[role] += [segment for segment in all_segments() if segment.id == added]
         with unit_of_work():
-            service.set_segments(campaign=campaign, **chosen, actor=_me())
+            service.set_segments(campaign=campaign, **chosen, actor=signed_in_user())
     return redirect(url_for("campaigns.audience", code=campaign.code), 303)
 
 
@@ -212,8 +207,8 @@ def counts(code: str) -> str:
     campaign = _campaign(code)
     return render_template(
         "campaigns/_counts.html",
-        counts=queries.audience_preview(campaign, viewer=_me()),
-        partial=not sees_whole_book(_me()),
+        counts=queries.audience_preview(campaign, viewer=signed_in_user()),
+        partial=not sees_whole_book(signed_in_user()),
         reasons=REASON_LABELS,
         campaign=campaign,
     )
@@ -246,7 +241,7 @@ def _save_message(campaign: Campaign, form: MessageForm) -> Page:
             service.set_content(
                 campaign=campaign,
                 **form.words(),
-                actor=_me(),
+                actor=signed_in_user(),
                 seen_content_id=int(form.seen.data) if form.seen.data.isdecimal() else None,
             )
     except AppError as error:
@@ -282,7 +277,7 @@ def preview(code: str) -> Response:
             content = stored
         else:
             return sandboxed(refusal_page(NotFound(_("There is no message yet."))))
-        client = find_client(number, user=_me()) if number else None
+        client = find_client(number, user=signed_in_user()) if number else None
         return sandboxed(preview_page(content, client=client, mode=request.values.get("mode", "")))
     except AppError as error:
         return sandboxed(refusal_page(error))
@@ -295,7 +290,7 @@ def seeds(code: str) -> AnyResponse:
     emails = request.form.get("emails", "").replace(",", "\n").splitlines()
     try:
         with unit_of_work():
-            service.set_seeds(campaign=campaign, emails=emails, actor=_me())
+            service.set_seeds(campaign=campaign, emails=emails, actor=signed_in_user())
     except AppError as error:
         flash(str(error), "error")
     else:
@@ -326,7 +321,7 @@ def _review_page(campaign: Campaign, form: SendBackForm) -> str:
         client_number=request.args.get("client_number", "").strip(),
         decides=State(campaign.state) == State.IN_REVIEW
         and can(Permission.APPROVE_CAMPAIGNS)
-        and campaign.submitted_by_id != _me().id,
+        and campaign.submitted_by_id != signed_in_user().id,
     )
 
 
@@ -336,7 +331,7 @@ def submit(code: str) -> AnyResponse:
     campaign = _campaign(code)
     try:
         with unit_of_work():
-            service.submit(campaign=campaign, actor=_me())
+            service.submit(campaign=campaign, actor=signed_in_user())
     except service.NotReady as error:
         flash(str(error), "error")
     else:
@@ -349,7 +344,7 @@ def submit(code: str) -> AnyResponse:
 def approve(code: str) -> AnyResponse:
     campaign = _campaign(code)
     with unit_of_work():
-        service.approve(campaign=campaign, actor=_me(), seen=datetime.fromisoformat(request.form["seen"]))
+        service.approve(campaign=campaign, actor=signed_in_user(), seen=datetime.fromisoformat(request.form["seen"]))
     flash(_("Approved. Marketing may launch it now."), "success")
     return redirect(url_for("campaigns.show", code=campaign.code))
 
@@ -362,7 +357,7 @@ def send_back(code: str) -> Page:
     if not form.validate_on_submit():
         return _review_page(campaign, form), 422
     with unit_of_work():
-        service.send_back(campaign=campaign, reason=form.reason.data, actor=_me())
+        service.send_back(campaign=campaign, reason=form.reason.data, actor=signed_in_user())
     flash(_("Returned to the author with your reason."), "success")
     return redirect(url_for("campaigns.show", code=campaign.code))
 
@@ -389,8 +384,8 @@ def _send_page(campaign: Campaign, form: ScheduleForm) -> str:
         campaign,
         form=form,
         zone=zone_name(),
-        counts=queries.audience_preview(campaign, viewer=_me()) if ready else None,
-        partial=not sees_whole_book(_me()),
+        counts=queries.audience_preview(campaign, viewer=signed_in_user()) if ready else None,
+        partial=not sees_whole_book(signed_in_user()),
         reasons=REASON_LABELS,
     )
 
@@ -404,7 +399,7 @@ def schedule(code: str) -> Page:
         return _send_page(campaign, form), 422
     try:
         with unit_of_work():
-            service.schedule(campaign=campaign, send_at=form.moment(), actor=_me())
+            service.schedule(campaign=campaign, send_at=form.moment(), actor=signed_in_user())
     except AppError as error:
         form.send_at.errors = [str(error)]
         return _send_page(_campaign(code), form), error.status
@@ -447,7 +442,7 @@ def cancel(code: str) -> AnyResponse:
 def duplicate(code: str) -> AnyResponse:
     campaign = _campaign(code)
     with unit_of_work():
-        copy = service.duplicate(campaign=campaign, actor=_me())
+        copy = service.duplicate(campaign=campaign, actor=signed_in_user())
     flash(_("This is the copy. Give it a name of its own."), "success")
     return redirect(url_for("campaigns.setup", code=copy.code))
 
@@ -456,6 +451,6 @@ def _act(code: str, verb: Callable[..., None], done: str, endpoint: str = "campa
     """Do a verb that needs no more than the campaign and who does it; say so; go on."""
     campaign = _campaign(code)
     with unit_of_work():
-        verb(campaign=campaign, actor=_me())
+        verb(campaign=campaign, actor=signed_in_user())
     flash(done, "success")
     return redirect(url_for(endpoint, code=campaign.code))

@@ -1,11 +1,10 @@
 """The firm's own fields of a client, and who may change which fact."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 
 from app.clients import field_service, queries, service
 from app.clients.editing.fields import CHANGED_BY_LABELS, DERIVED, DYNAMIC, FACTS, ChangedBy
@@ -14,14 +13,10 @@ from app.clients.models import CustomField
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 fields = Blueprint("fields", __name__, url_prefix="/client-fields")
 WITH_CHOICES = ("choice", "multichoice")
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 @fields.route("/", methods=["GET", "POST"])
@@ -38,7 +33,7 @@ def index() -> Any:
                     type=kind,
                     description=form.description.data,
                     edited_by=form.edited_by.data,
-                    actor=_me(),
+                    actor=signed_in_user(),
                 )
                 if kind in WITH_CHOICES and form.listed_choices:
                     field.choices = field_service.checked_choices(field, form.listed_choices)
@@ -80,7 +75,7 @@ def edit(field_id: int) -> Any:
                     description=form.description.data or "",
                     edited_by=form.edited_by.data,
                     choices=form.listed_choices if found.type in WITH_CHOICES else None,
-                    actor=_me(),
+                    actor=signed_in_user(),
                 )
             flash(_("The field was changed."), "success")
             return redirect(url_for(".index"))
@@ -107,25 +102,25 @@ def _act(field_id: int, verb: Callable[[CustomField], None], done: str | None) -
 @requires(Permission.IMPORT_CLIENTS)
 def move(field_id: int) -> Any:
     up = request.form.get("to") == "up"
-    return _act(field_id, lambda found: field_service.move_field(field=found, up=up, actor=_me()), None)
+    return _act(field_id, lambda found: field_service.move_field(field=found, up=up, actor=signed_in_user()), None)
 
 
 @fields.post("/<int:field_id>/archive")
 @requires(Permission.IMPORT_CLIENTS)
 def archive(field_id: int) -> Any:
     done = _("The field was archived. Its values are kept.")
-    return _act(field_id, lambda found: field_service.archive_field(field=found, actor=_me()), done)
+    return _act(field_id, lambda found: field_service.archive_field(field=found, actor=signed_in_user()), done)
 
 
 @fields.post("/<int:field_id>/restore")
 @requires(Permission.IMPORT_CLIENTS)
 def restore(field_id: int) -> Any:
     done = _("The field is in use again.")
-    return _act(field_id, lambda found: field_service.restore_field(field=found, actor=_me()), done)
+    return _act(field_id, lambda found: field_service.restore_field(field=found, actor=signed_in_user()), done)
 
 
 @fields.post("/<int:field_id>/free")
 @requires(Permission.ADMINISTER)
 def free(field_id: int) -> Any:
     done = _("The values are being deleted. The field can be defined anew once that is done.")
-    return _act(field_id, lambda found: field_service.order_freeing(field=found, actor=_me()), done)
+    return _act(field_id, lambda found: field_service.order_freeing(field=found, actor=signed_in_user()), done)

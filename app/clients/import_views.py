@@ -1,10 +1,9 @@
 """The pages of an import: upload, map the columns, preview, progress and result."""
 
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, stream_with_context, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 
 from app.clients import queries
 from app.clients.forms import TYPE_LABELS, UploadForm
@@ -16,23 +15,19 @@ from app.clients.models import ClientImport
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 imports = Blueprint("imports", __name__, url_prefix="/client-imports")
 
 
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
-
-
 def _import(import_id: int) -> ClientImport:
-    return queries.import_in_scope(import_id, user=_me())
+    return queries.import_in_scope(import_id, user=signed_in_user())
 
 
 @imports.get("/")
 @requires(Permission.IMPORT_CLIENTS)
 def index() -> Any:
-    page = queries.imports_page(user=_me(), before=request.args.get("before", type=int))
+    page = queries.imports_page(user=signed_in_user(), before=request.args.get("before", type=int))
     return render_template("clients/imports/index.html", page=page)
 
 
@@ -45,7 +40,7 @@ def create() -> Any:
         try:
             with unit_of_work():
                 client_import = service.receive_file(
-                    stream=form.file.data.stream, name=form.file.data.filename or "", actor=_me()
+                    stream=form.file.data.stream, name=form.file.data.filename or "", actor=signed_in_user()
                 )
             return redirect(url_for(".map_columns", import_id=client_import.id))
         except AppError as error:
@@ -66,7 +61,7 @@ def map_columns(import_id: int) -> Any:
         try:
             mapping = mapping_of_form(request.form, client_import.columns)
             with unit_of_work():
-                service.save_mapping(client_import=client_import, mapping=mapping, actor=_me())
+                service.save_mapping(client_import=client_import, mapping=mapping, actor=signed_in_user())
             return redirect(url_for(".preview", import_id=import_id))
         except AppError as error:
             problem = str(error)
@@ -100,7 +95,9 @@ def preview(import_id: int) -> Any:
     if client_import.state != "uploaded" or client_import.mapping is None:
         return redirect(url_for(".show", import_id=import_id))
     try:
-        shown = service.preview(client_import=client_import, mapping=_stored_mapping(client_import), actor=_me())
+        shown = service.preview(
+            client_import=client_import, mapping=_stored_mapping(client_import), actor=signed_in_user()
+        )
     except AppError as error:
         flash(str(error), "error")
         return redirect(url_for(".map_columns", import_id=import_id))
@@ -121,7 +118,9 @@ def start(import_id: int) -> Any:
         return redirect(url_for(".map_columns", import_id=import_id))
     try:
         with unit_of_work():
-            service.start_import(client_import=client_import, mapping=_stored_mapping(client_import), actor=_me())
+            service.start_import(
+                client_import=client_import, mapping=_stored_mapping(client_import), actor=signed_in_user()
+            )
     except AppError as error:
         flash(str(error), "error")
         return redirect(url_for(".map_columns", import_id=import_id))
@@ -132,7 +131,7 @@ def start(import_id: int) -> Any:
 @requires(Permission.IMPORT_CLIENTS)
 def resume(import_id: int) -> Any:
     with unit_of_work():
-        service.resume_import(client_import=_import(import_id), actor=_me())
+        service.resume_import(client_import=_import(import_id), actor=signed_in_user())
     flash(_("The import goes on where it stopped."), "success")
     return redirect(url_for(".show", import_id=import_id))
 

@@ -1,24 +1,19 @@
 """The suppression list: addresses that get nothing any more."""
 
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from flask_login import current_user
 
 from app.clients import queries, service
 from app.clients.forms import CHANNEL_LABELS, ReasonForm, SuppressForm
 from app.clients.masking import mask_address
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 suppression = Blueprint("suppression", __name__, url_prefix="/suppression-list")
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 @suppression.route("/", methods=["GET", "POST"])
@@ -32,7 +27,7 @@ def index() -> Any:
                 addresses=form.addresses.data.splitlines(),
                 reason=form.reason.data.strip(),
                 source="staff",
-                actor=_me(),
+                actor=signed_in_user(),
             )
         flash(
             ngettext(
@@ -62,7 +57,7 @@ def remove(suppression_id: int) -> Any:
     form = ReasonForm()
     if form.validate_on_submit():
         with unit_of_work():
-            service.unsuppress(suppression=entry, reason=form.reason.data, actor=_me())
+            service.unsuppress(suppression=entry, reason=form.reason.data, actor=signed_in_user())
         flash(_("The address was taken off the list."), "success")
         return redirect(url_for(".index"))
     return render_template(

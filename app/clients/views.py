@@ -1,10 +1,9 @@
 """The client list and the page of a client."""
 
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 
 from app.clients import profile, queries, service
 from app.clients.duplicates.queries import merged_numbers, pairs_of
@@ -30,8 +29,8 @@ from app.clients.timeline import timeline
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.core.web import can
-from app.users.models import User
 from app.users.queries import branch_tree
+from app.users.sessions import signed_in_user
 
 clients = Blueprint("clients", __name__)
 clients.register_blueprint(imports)
@@ -40,10 +39,6 @@ clients.register_blueprint(fields)
 clients.register_blueprint(feeds)
 for _part in (editing, notes, relations, tagging, duplicates):
     clients.register_blueprint(_part)
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 @clients.app_template_filter("masked_email")
@@ -73,13 +68,13 @@ def index() -> Any:
     kept = {name: value for name, value in given.items() if value}
     return render_template(
         "clients/index.html",
-        page=clients_page(user=_me(), filters=filters, sort=sort, cursor=place),
-        count=clients_count(user=_me(), filters=filters),
+        page=clients_page(user=signed_in_user(), filters=filters, sort=sort, cursor=place),
+        count=clients_count(user=signed_in_user(), filters=filters),
         filters=filters,
         kept=kept,
         sort=sort,
-        branches=branch_tree(_me().branch),
-        advisers=queries.adviser_names(_me()),
+        branches=branch_tree(signed_in_user().branch),
+        advisers=queries.adviser_names(signed_in_user()),
         statuses=STATUS_LABELS,
         classes=class_filters(),
     )
@@ -88,7 +83,7 @@ def index() -> Any:
 @clients.get("/clients/<number>")
 @requires(Permission.VIEW_CLIENTS)
 def show(number: str) -> Any:
-    client = queries.find_client(number, user=_me())
+    client = queries.find_client(number, user=signed_in_user())
     if client.number != number:  # merged into another record, which is the client's page now
         return redirect(url_for(".show", number=client.number))
     return _page(client)
@@ -113,14 +108,14 @@ def _page(client: Client, *, consent_form: ConsentForm | None = None, contact: s
         entries=timeline(ids),
         notes=notes_of(ids),
         may_edit_note=may_edit,
-        relations=relations_of(client, user=_me()),
+        relations=relations_of(client, user=signed_in_user()),
         corrections=open_corrections(client.id),
-        duplicates=pairs_of(client.id, user=_me()) if can(Permission.MERGE_CLIENTS) else 0,
+        duplicates=pairs_of(client.id, user=signed_in_user()) if can(Permission.MERGE_CLIENTS) else 0,
         merged=merged_numbers(client.id),
         consent_form=consent_form or ConsentForm(),
         reason_form=ReasonForm(prefix="reveal"),
         contact=contact,
-        me=_me(),
+        me=signed_in_user(),
         statuses=STATUS_LABELS,
         kinds=KIND_LABELS,
         genders=GENDER_LABELS,
@@ -135,12 +130,12 @@ def _page(client: Client, *, consent_form: ConsentForm | None = None, contact: s
 @requires(Permission.REVEAL_CONTACT)
 def reveal(number: str) -> Any:
     """Show the contact data once, for a reason; the answer is never stored in the browser."""
-    client = queries.find_client(number, user=_me())
+    client = queries.find_client(number, user=signed_in_user())
     form = ReasonForm(prefix="reveal")
     contact = None
     if form.validate():
         with unit_of_work():
-            contact = service.reveal_contact(client=client, reason=form.reason.data, actor=_me())
+            contact = service.reveal_contact(client=client, reason=form.reason.data, actor=signed_in_user())
     status = 200 if contact else 422
     if request.headers.get("HX-Request"):
         accounts = queries.accounts_of(client.id)
@@ -154,7 +149,7 @@ def reveal(number: str) -> Any:
 @clients.post("/clients/<number>/consent")
 @requires(Permission.VIEW_CLIENTS)
 def consent(number: str) -> Any:
-    client = queries.find_client(number, user=_me())
+    client = queries.find_client(number, user=signed_in_user())
     form = ConsentForm()
     if not form.validate():
         return _page(client, consent_form=form), 422
@@ -165,7 +160,7 @@ def consent(number: str) -> Any:
             granted=form.granted.data == "yes",
             source=form.source.data,
             wording=form.wording.data,
-            actor=_me(),
+            actor=signed_in_user(),
         )
     flash(_("The client’s wish has been recorded and holds from now on."), "success")
     return redirect(url_for(".show", number=number))

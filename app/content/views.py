@@ -1,10 +1,9 @@
 """The library of e-mail templates."""
 
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.clients.queries import find_client
@@ -24,14 +23,10 @@ from app.core.errors import AppError, NotFound
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.core.web import sandboxed
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 bp = Blueprint("content", __name__, url_prefix="/templates")
 Page = str | AnyResponse | tuple[str, int]
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 @bp.get("")
@@ -59,7 +54,7 @@ def create() -> Page:
     if form.validate_on_submit():
         try:
             with unit_of_work():
-                template = create_template(name=form.name.data, **form.words(), actor=_me())
+                template = create_template(name=form.name.data, **form.words(), actor=signed_in_user())
         except AppError as error:
             return _editor(form, error=error)
         flash(_("The template is saved."), "success")
@@ -80,7 +75,7 @@ def edit(template_id: int) -> Page:
         try:
             with unit_of_work():
                 update_template(
-                    template=template, name=form.name.data, **form.words(), actor=_me(), seen_content_id=seen
+                    template=template, name=form.name.data, **form.words(), actor=signed_in_user(), seen_content_id=seen
                 )
         except AppError as error:
             return _editor(form, template=template_by_id(template_id), error=error)
@@ -105,7 +100,7 @@ def preview() -> Response:
     number = request.form.get("client_number", "").strip()
     try:
         content = new_content(**form.words(), actor=None)
-        client = find_client(number, user=_me()) if number else None
+        client = find_client(number, user=signed_in_user()) if number else None
         return sandboxed(preview_page(content, client=client, mode=request.form.get("mode", "")))
     except AppError as error:
         return sandboxed(refusal_page(error))
@@ -135,7 +130,7 @@ def show_stock(key: str) -> Response:
 @requires(Permission.EDIT_CAMPAIGNS)
 def duplicate(template_id: int) -> AnyResponse:
     with unit_of_work():
-        copy = duplicate_template(template=template_by_id(template_id), actor=_me())
+        copy = duplicate_template(template=template_by_id(template_id), actor=signed_in_user())
     flash(_("This is the copy. Give it a name of its own."), "success")
     return redirect(url_for("content.edit", template_id=copy.id))
 
@@ -144,6 +139,6 @@ def duplicate(template_id: int) -> AnyResponse:
 @requires(Permission.EDIT_CAMPAIGNS)
 def archive(template_id: int) -> AnyResponse:
     with unit_of_work():
-        archive_template(template=template_by_id(template_id), actor=_me())
+        archive_template(template=template_by_id(template_id), actor=signed_in_user())
     flash(_("The template is archived. Campaigns that started from it keep their message."), "success")
     return redirect(url_for("content.index"))

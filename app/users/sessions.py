@@ -1,7 +1,7 @@
 """Who the request comes from: the session of a member of staff, and where strangers are sent."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, current_app, jsonify, redirect, request, session, url_for
 from flask_babel import gettext as _
@@ -22,6 +22,11 @@ def init_sessions(app: Flask) -> None:
     login_manager.user_loader(user_of_session)
     login_manager.unauthorized_handler(ask_to_sign_in)
     app.before_request(ask_for_new_password)
+
+
+def signed_in_user() -> User:
+    """The member of staff whose request this is. For views that let nobody else in."""
+    return cast(User, current_user._get_current_object())
 
 
 def start_session(user: User) -> None:

@@ -1,6 +1,6 @@
 """Signing in, one's own profile, and the administration of staff, branches and keys."""
 
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
@@ -27,16 +27,12 @@ from app.users.forms import (
     show_refusal,
     team_choices,
 )
-from app.users.models import Branch, Team, User
+from app.users.models import Branch, Team
 from app.users.passwords import generate_password
-from app.users.sessions import end_session, safe_path, start_session
+from app.users.sessions import end_session, safe_path, signed_in_user, start_session
 
 users = Blueprint("users", __name__)
 staff = Blueprint("staff", __name__)
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 def _whole_firm() -> None:
@@ -107,7 +103,7 @@ def set_language() -> Any:
         raise BadRequest
     if current_user.is_authenticated:
         with unit_of_work():
-            service.set_language(user=_me(), language=language)
+            service.set_language(user=signed_in_user(), language=language)
     else:
         session["locale"] = language
     return redirect(safe_path(request.form.get("next")))
@@ -119,7 +115,7 @@ def set_language() -> Any:
 @users.route("/profile", methods=["GET", "POST"])
 @signed_in
 def profile() -> Any:
-    me = _me()
+    me = signed_in_user()
     form = ProfileForm(name=me.name, language=choose_locale())
     if form.validate_on_submit():
         with unit_of_work():
@@ -133,7 +129,7 @@ def profile() -> Any:
 @users.route("/profile/password", methods=["GET", "POST"])
 @signed_in
 def change_password() -> Any:
-    me, form = _me(), PasswordForm()
+    me, form = signed_in_user(), PasswordForm()
     if form.validate_on_submit():
         try:
             with unit_of_work():
@@ -183,8 +179,8 @@ def create() -> Any:
                     name=form.name.data,
                     password=password,
                     roles=form.roles.data,
-                    branch=queries.branch_in_scope(form.branch.data, actor=_me()),
-                    actor=_me(),
+                    branch=queries.branch_in_scope(form.branch.data, actor=signed_in_user()),
+                    actor=signed_in_user(),
                     must_change_password=True,
                 )
             return render_template("users/one_time_password.html", user=user, password=password, is_new=True)
@@ -196,7 +192,7 @@ def create() -> Any:
 @staff.route("/staff/<int:user_id>", methods=["GET", "POST"])
 @requires(Permission.ADMINISTER)
 def edit(user_id: int) -> Any:
-    user, form = queries.user_in_scope(user_id, actor=_me()), _staff_form()
+    user, form = queries.user_in_scope(user_id, actor=signed_in_user()), _staff_form()
     if not form.is_submitted():
         form.fill(user)
     elif form.validate():
@@ -207,9 +203,9 @@ def edit(user_id: int) -> Any:
                     email=form.email.data,
                     name=form.name.data,
                     roles=form.roles.data,
-                    branch=queries.branch_in_scope(form.branch.data, actor=_me()),
+                    branch=queries.branch_in_scope(form.branch.data, actor=signed_in_user()),
                     active=form.active.data,
-                    actor=_me(),
+                    actor=signed_in_user(),
                 )
                 service.set_post(
                     user=user,
@@ -218,7 +214,7 @@ def edit(user_id: int) -> Any:
                     client_capacity=form.capacity.data,
                     marketing_post=form.marketing_post.data,
                     registration_number=form.registration_number.data or "",
-                    actor=_me(),
+                    actor=signed_in_user(),
                 )
             flash(_("%(name)s is saved.", name=user.name), "success")
             return redirect(url_for("staff.index"))
@@ -247,18 +243,18 @@ def _chosen_team(team_id: int) -> Team | None:
 @staff.post("/staff/<int:user_id>/reset-password")
 @requires(Permission.ADMINISTER)
 def reset_password(user_id: int) -> Any:
-    user = queries.user_in_scope(user_id, actor=_me())
+    user = queries.user_in_scope(user_id, actor=signed_in_user())
     with unit_of_work():
-        password = service.reset_password(user=user, actor=_me())
+        password = service.reset_password(user=user, actor=signed_in_user())
     return render_template("users/one_time_password.html", user=user, password=password, is_new=False)
 
 
 @staff.post("/staff/<int:user_id>/unlock")
 @requires(Permission.ADMINISTER)
 def unlock(user_id: int) -> Any:
-    user = queries.user_in_scope(user_id, actor=_me())
+    user = queries.user_in_scope(user_id, actor=signed_in_user())
     with unit_of_work():
-        service.unlock_user(user=user, actor=_me())
+        service.unlock_user(user=user, actor=signed_in_user())
     flash(_("%(name)s can sign in again.", name=user.name), "success")
     return redirect(url_for("staff.edit", user_id=user.id))
 
@@ -283,8 +279,8 @@ def create_branch() -> Any:
                 branch = service.create_branch(
                     code=form.code.data,
                     name=form.name.data,
-                    parent=queries.branch_in_scope(form.parent.data, actor=_me()),
-                    actor=_me(),
+                    parent=queries.branch_in_scope(form.parent.data, actor=signed_in_user()),
+                    actor=signed_in_user(),
                 )
             flash(_("%(name)s is added.", name=branch.name), "success")
             return redirect(url_for("staff.branches"))
@@ -296,16 +292,16 @@ def create_branch() -> Any:
 @staff.route("/branches/<int:branch_id>", methods=["GET", "POST"])
 @requires(Permission.ADMINISTER)
 def edit_branch(branch_id: int) -> Any:
-    branch = queries.branch_in_scope(branch_id, actor=_me())
+    branch = queries.branch_in_scope(branch_id, actor=signed_in_user())
     form = BranchForm(name=branch.name, code=branch.code, parent=branch.parent_id)
     _offer_parents(form, branch)
     if form.validate_on_submit():
         try:
             with unit_of_work():
-                service.edit_branch(branch=branch, code=form.code.data, name=form.name.data, actor=_me())
+                service.edit_branch(branch=branch, code=form.code.data, name=form.name.data, actor=signed_in_user())
                 if form.parent:
-                    parent = queries.branch_in_scope(form.parent.data, actor=_me())
-                    service.move_branch(branch=branch, parent=parent, actor=_me())
+                    parent = queries.branch_in_scope(form.parent.data, actor=signed_in_user())
+                    service.move_branch(branch=branch, parent=parent, actor=signed_in_user())
             flash(_("%(name)s is saved.", name=branch.name), "success")
             return redirect(url_for("staff.branches"))
         except AppError as error:
@@ -342,7 +338,9 @@ def create_team() -> Any:
     if form.validate_on_submit():
         try:
             with unit_of_work():
-                team = team_verbs.create_team(name=form.name.data, parent=_chosen_team(form.parent.data), actor=_me())
+                team = team_verbs.create_team(
+                    name=form.name.data, parent=_chosen_team(form.parent.data), actor=signed_in_user()
+                )
             flash(_("%(name)s is added.", name=team.name), "success")
             return redirect(url_for("staff.edit_team", team_id=team.id))
         except AppError as error:
@@ -370,13 +368,13 @@ def edit_team(team_id: int) -> Any:
     if form.validate_on_submit():
         try:
             with unit_of_work():
-                team_verbs.rename_team(team=team, name=form.name.data, actor=_me())
-                team_verbs.move_team(team=team, parent=_chosen_team(form.parent.data), actor=_me())
+                team_verbs.rename_team(team=team, name=form.name.data, actor=signed_in_user())
+                team_verbs.move_team(team=team, parent=_chosen_team(form.parent.data), actor=signed_in_user())
                 team_verbs.set_members(
                     team=team,
                     members=[user for user in people if user.id in form.members.data],
                     leaders=[user for user in people if user.id in form.leaders.data],
-                    actor=_me(),
+                    actor=signed_in_user(),
                 )
             flash(_("%(name)s is saved.", name=team.name), "success")
             return redirect(url_for("staff.teams"))
@@ -394,7 +392,7 @@ def delete_team(team_id: int) -> Any:
     team = queries.find_team(team_id)
     name = team.name
     with unit_of_work():
-        team_verbs.delete_team(team=team, actor=_me())
+        team_verbs.delete_team(team=team, actor=signed_in_user())
     flash(_("%(name)s is deleted.", name=name), "success")
     return redirect(url_for("staff.teams"))
 
@@ -409,7 +407,9 @@ def api_keys() -> Any:
     form, secret = ApiKeyForm(), None
     if form.validate_on_submit():
         with unit_of_work():
-            _key, secret = service.create_api_key(name=form.name.data, resources=form.resources.data or (), actor=_me())
+            _key, secret = service.create_api_key(
+                name=form.name.data, resources=form.resources.data or (), actor=signed_in_user()
+            )
         form = ApiKeyForm(formdata=None)
     return (
         render_template(
@@ -424,6 +424,6 @@ def api_keys() -> Any:
 def revoke_api_key(key_id: int) -> Any:
     _whole_firm()
     with unit_of_work():
-        service.revoke_api_key(key_id=key_id, actor=_me())
+        service.revoke_api_key(key_id=key_id, actor=signed_in_user())
     flash(_("The key is revoked. Whatever uses it is refused from now on."), "success")
     return redirect(url_for("staff.api_keys"))

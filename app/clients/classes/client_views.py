@@ -1,10 +1,9 @@
 """The classes of one client, as a part of the client's page, and overriding them."""
 
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, render_template, request
-from flask_login import current_user
 
 from app.clients.classes import queries, service
 from app.clients.classes.forms import OverrideForm
@@ -16,14 +15,10 @@ from app.core import clock
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 client_classes = Blueprint("client_classes", __name__)
 OVERRIDABLE = tuple(model for model in MODELS if model != "suitability")
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 @client_classes.get("/clients/<number>/classes")
@@ -31,13 +26,13 @@ def _me() -> User:
 def show(number: str) -> Any:
     """The part of the client's page. `model` in the address opens the form for that model."""
     model = request.args.get("model", "")
-    return _part(find_client(number, user=_me()), model if model in OVERRIDABLE else None)
+    return _part(find_client(number, user=signed_in_user()), model if model in OVERRIDABLE else None)
 
 
 @client_classes.post("/clients/<number>/classes/override")
 @requires(Permission.OVERRIDE_CLASSES)
 def override(number: str) -> Any:
-    client, form = find_client(number, user=_me()), OverrideForm()
+    client, form = find_client(number, user=signed_in_user()), OverrideForm()
     model = form.model.data if form.model.data in OVERRIDABLE else OVERRIDABLE[0]
     if not form.validate():
         return _part(client, model, form), 422
@@ -49,7 +44,7 @@ def override(number: str) -> Any:
                 class_code=form.class_code.data or "",
                 reason=form.reason.data,
                 expires_on=form.expires_on.data,
-                actor=_me(),
+                actor=signed_in_user(),
             )
     except service.BadExpiry as refusal:
         form.expires_on.errors = [str(refusal)]
@@ -63,10 +58,10 @@ def override(number: str) -> Any:
 @client_classes.post("/clients/<number>/classes/end-override")
 @requires(Permission.OVERRIDE_CLASSES)
 def end_override(number: str) -> Any:
-    client, model = find_client(number, user=_me()), request.form.get("model", "")
+    client, model = find_client(number, user=signed_in_user()), request.form.get("model", "")
     if model in OVERRIDABLE:
         with unit_of_work():
-            service.end_override(client=client, model=model, actor=_me())
+            service.end_override(client=client, model=model, actor=signed_in_user())
     return _part(client, None)
 
 

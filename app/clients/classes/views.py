@@ -2,11 +2,10 @@
 
 import json
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 
 from app.clients.classes import queries, service
 from app.clients.classes.differences import differences
@@ -31,15 +30,11 @@ from app.core.jobs import enqueue
 from app.core.permissions import Permission, requires
 from app.core.queues import AUDIENCE
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 value_models = Blueprint("classes", __name__)
 MODEL = f"<any({', '.join(MODELS)}):model>"
 ANSWER = 422  # a form that comes back with what is wrong in it
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 @value_models.app_template_global()
@@ -68,7 +63,7 @@ def all_sizes() -> Any:
     """The sizes of all classes, filled into the list after it is shown."""
     return render_template(
         "clients/classes/_all_sizes.html",
-        sizes=queries.class_sizes(user=_me()),
+        sizes=queries.class_sizes(user=signed_in_user()),
         classes={model: queries.value_classes(model) for model in MODELS},
     )
 
@@ -103,7 +98,7 @@ def show(model: str) -> Any:
 @requires(Permission.VIEW_SEGMENTS)
 def sizes(model: str) -> Any:
     """The classes with their sizes, as a picture where the model is a matrix."""
-    found = queries.class_sizes(user=_me(), models=[model])[model]
+    found = queries.class_sizes(user=signed_in_user(), models=[model])[model]
     classes = queries.value_classes(model)
     matrix = MATRICES.get(model)
     return render_template(
@@ -122,7 +117,7 @@ def sizes(model: str) -> Any:
 @value_models.get(f"/value-models/{MODEL}/coverage")
 @requires(Permission.VIEW_SEGMENTS)
 def coverage(model: str) -> Any:
-    lines = queries.coverage(model, user=_me())
+    lines = queries.coverage(model, user=signed_in_user())
     branches = list(dict.fromkeys(line.branch for line in lines))
     return render_template(
         "clients/classes/_coverage.html",
@@ -146,7 +141,7 @@ def clients(model: str, code: str) -> Any:
         page=queries.clients_of_class(
             model,
             code,
-            user=_me(),
+            user=signed_in_user(),
             newer_than=request.args.get("newer", type=int),
             older_than=request.args.get("older", type=int),
         ),
@@ -209,7 +204,7 @@ def _save(model: str, draft: ModelVersion | None, form: Any) -> ModelVersion | N
                 note=form.note.data,
                 draft=draft,
                 revision=int(revision) if revision.isdecimal() and len(revision) < 10 else None,
-                actor=_me(),
+                actor=signed_in_user(),
             )
     except BadParameters:
         return None
@@ -238,7 +233,7 @@ def _preview(model: str, parameters: Any) -> str:
     labels[model] = labels[model] | {one.code: one.label for one in parameters.classes}
     return render_template(
         "clients/classes/_preview.html",
-        found=queries.preview_moves(model, parameters, user=_me()),
+        found=queries.preview_moves(model, parameters, user=signed_in_user()),
         labels=labels,
         orders={one: list(known) for one, known in labels.items()},
     )
@@ -282,7 +277,7 @@ def activate(model: str, number: int) -> Any:
         service.activate_version(
             version=queries.find_version(model, number),
             seen=int(seen) if seen.isdecimal() and len(seen) < 18 else None,
-            actor=_me(),
+            actor=signed_in_user(),
         )
     flash(_("The version is in force; the classes are being computed."), "success")
     return redirect(url_for(".show", model=model))
@@ -296,7 +291,7 @@ def schedule(model: str, number: int) -> Any:
         return _version_page(found, form), ANSWER
     try:
         with unit_of_work():
-            service.schedule_version(version=found, on=form.on.data, actor=_me())
+            service.schedule_version(version=found, on=form.on.data, actor=signed_in_user())
     except service.BadDate as refusal:
         form.on.errors = [str(refusal)]
         return _version_page(found, form), ANSWER
@@ -308,7 +303,7 @@ def schedule(model: str, number: int) -> Any:
 @requires(Permission.MANAGE_MODELS)
 def unschedule(model: str, number: int) -> Any:
     with unit_of_work():
-        service.unschedule_version(version=queries.find_version(model, number), actor=_me())
+        service.unschedule_version(version=queries.find_version(model, number), actor=signed_in_user())
     return redirect(url_for(".version", model=model, number=number))
 
 
@@ -316,7 +311,7 @@ def unschedule(model: str, number: int) -> Any:
 @requires(Permission.MANAGE_MODELS)
 def discard(model: str, number: int) -> Any:
     with unit_of_work():
-        service.discard_draft(version=queries.find_version(model, number), actor=_me())
+        service.discard_draft(version=queries.find_version(model, number), actor=signed_in_user())
     flash(_("The draft is discarded; it stays in the history."), "success")
     return redirect(url_for(".show", model=model))
 
@@ -326,7 +321,7 @@ def discard(model: str, number: int) -> Any:
 def return_to(model: str, number: int) -> Any:
     try:
         with unit_of_work():
-            draft = service.return_to(version=queries.find_version(model, number), actor=_me())
+            draft = service.return_to(version=queries.find_version(model, number), actor=signed_in_user())
     except AppError as refusal:
         flash(str(refusal), "error")
         return redirect(url_for(".version", model=model, number=number))

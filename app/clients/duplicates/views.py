@@ -1,11 +1,10 @@
 """Pairs of clients who may be one: the list, the comparison, the merge."""
 
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_login import current_user
 
 from app.clients.duplicates import queries, service
 from app.clients.duplicates.models import STATES
@@ -15,7 +14,7 @@ from app.clients.labels import FLAG_LABELS
 from app.core.errors import Conflict
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 duplicates = Blueprint("duplicates", __name__, url_prefix="/client-duplicates")
 SIGN_LABELS = {
@@ -26,12 +25,8 @@ SIGN_LABELS = {
 }
 
 
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
-
-
 def _two(stays: str, goes: str) -> tuple[Any, Any]:
-    return queries.find_two(stays.replace("\x00", ""), goes.replace("\x00", ""), user=_me())
+    return queries.find_two(stays.replace("\x00", ""), goes.replace("\x00", ""), user=signed_in_user())
 
 
 @duplicates.get("/")
@@ -41,7 +36,7 @@ def index() -> Any:
     state = state if state in STATES[:2] else "open"
     return render_template(
         "clients/duplicates/index.html",
-        page=queries.pairs_page(user=_me(), state=state, after=request.args.get("after", "")),
+        page=queries.pairs_page(user=signed_in_user(), state=state, after=request.args.get("after", "")),
         state=state,
         search=queries.last_search(),
         signs=SIGN_LABELS,
@@ -52,7 +47,7 @@ def index() -> Any:
 @requires(Permission.MERGE_CLIENTS)
 def search() -> Any:
     with unit_of_work():
-        service.order_search(actor=_me())
+        service.order_search(actor=signed_in_user())
     flash(_("The whole book is being searched. This takes a few seconds for a large one."), "info")
     return redirect(url_for(".index"))
 
@@ -102,7 +97,7 @@ def merge() -> Any:
                 loser=goes,
                 take=take,
                 seen=(request.form.get("seen-stays", ""), request.form.get("seen-goes", "")),
-                actor=_me(),
+                actor=signed_in_user(),
             )
     except Conflict as error:
         flash(str(error), "danger")
@@ -119,6 +114,6 @@ def dismiss() -> Any:
     if not form.validate():
         return _comparison(stays, goes, form)
     with unit_of_work():
-        service.dismiss(one=stays, other=goes, reason=form.reason.data, actor=_me())
+        service.dismiss(one=stays, other=goes, reason=form.reason.data, actor=signed_in_user())
     flash(_("Remembered: these two are not the same person."), "success")
     return redirect(url_for(".index"))

@@ -1,11 +1,10 @@
 """Adding and editing clients, flags, and the corrections that wait."""
 
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 
 from app.clients import queries
 from app.clients.duplicates.finding import look_alikes
@@ -17,15 +16,11 @@ from app.clients.labels import FLAG_LABELS
 from app.core.errors import AppError, Conflict
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 editing = Blueprint("editing", __name__)
 _BY_KEY = {fact.key: fact for fact in FACTS}
 STATES = ("open", "confirmed", "refused")
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 def _groups(facts: list[Fact], form: Any) -> list[tuple[object, list[str]]]:
@@ -38,14 +33,16 @@ def _groups(facts: list[Fact], form: Any) -> list[tuple[object, list[str]]]:
 @requires(Permission.EDIT_CLIENTS)
 def create() -> Any:
     facts = list(service.facts_now().values())
-    form = client_form(facts, client=None, actor=_me())
+    form = client_form(facts, client=None, actor=signed_in_user())
     alike = []
     if request.method == "POST" and (values := read_values(form, facts, client=None)) is not None:
-        alike = [] if form.anyway.data else look_alikes(values, user=_me())
+        alike = [] if form.anyway.data else look_alikes(values, user=signed_in_user())
         if not alike:
             try:
                 with unit_of_work():
-                    client = service.create_client(number=form.number.data or None, values=values, actor=_me())
+                    client = service.create_client(
+                        number=form.number.data or None, values=values, actor=signed_in_user()
+                    )
                 flash(_("%(name)s was added.", name=client.name or client.number), "success")
                 return redirect(url_for("clients.show", number=client.number))
             except AppError as error:
@@ -58,14 +55,16 @@ def create() -> Any:
 @editing.route("/clients/<number>/edit", methods=["GET", "POST"])
 @requires(Permission.EDIT_CLIENTS)
 def edit(number: str) -> Any:
-    client = queries.find_client(number, user=_me())
+    client = queries.find_client(number, user=signed_in_user())
     facts = list(service.facts_now().values())
-    form = client_form(facts, client=client, actor=_me())
+    form = client_form(facts, client=client, actor=signed_in_user())
     if request.method == "POST":
         values = read_values(form, facts, client=client)
         if values is not None:
             with unit_of_work():
-                edited = service.edit_client(client=client, values=values, seen=form.seen.data or "", actor=_me())
+                edited = service.edit_client(
+                    client=client, values=values, seen=form.seen.data or "", actor=signed_in_user()
+                )
             _tell(edited)
             return redirect(url_for("clients.show", number=client.number))
     else:
@@ -97,14 +96,14 @@ def clear_flag(number: str) -> Any:
 
 
 def _flag(number: str, *, on: bool) -> Any:
-    client = queries.find_client(number, user=_me())
+    client = queries.find_client(number, user=signed_in_user())
     form = FlagForm()
     if not form.validate():
         flash(_("Please give a reason; it is kept in the audit trail."), "danger")
         return redirect(url_for("clients.show", number=number))
     flag = str(FLAG_LABELS[form.flag.data])
     with unit_of_work():
-        service.set_flag(client=client, flag=form.flag.data, on=on, reason=form.reason.data, actor=_me())
+        service.set_flag(client=client, flag=form.flag.data, on=on, reason=form.reason.data, actor=signed_in_user())
     flash(
         _("Flagged as “%(flag)s”: no marketing from now on.", flag=flag)
         if on
@@ -123,23 +122,28 @@ def corrections() -> Any:
     state = request.args.get("state", "open")
     state = state if state in STATES else "open"
     page = corrections_page(
-        user=_me(),
+        user=signed_in_user(),
         state=state,
         newer_than=request.args.get("newer_than", type=int),
         older_than=request.args.get("older_than", type=int),
     )
     return render_template(
-        "clients/editing/corrections.html", page=page, state=state, facts=_BY_KEY, masked_value=masked_value, me=_me()
+        "clients/editing/corrections.html",
+        page=page,
+        state=state,
+        facts=_BY_KEY,
+        masked_value=masked_value,
+        me=signed_in_user(),
     )
 
 
 @editing.post("/client-corrections/<int:correction_id>/confirm")
 @requires(Permission.CONFIRM_CLIENT_DATA)
 def confirm(correction_id: int) -> Any:
-    correction = find_correction(correction_id, user=_me())
+    correction = find_correction(correction_id, user=signed_in_user())
     try:
         with unit_of_work():
-            service.confirm_correction(correction=correction, actor=_me())
+            service.confirm_correction(correction=correction, actor=signed_in_user())
         flash(_("The correction holds from now on."), "success")
     except Conflict as error:
         flash(str(error), "danger")
@@ -149,14 +153,14 @@ def confirm(correction_id: int) -> Any:
 @editing.post("/client-corrections/<int:correction_id>/refuse")
 @requires(Permission.CONFIRM_CLIENT_DATA)
 def refuse(correction_id: int) -> Any:
-    correction = find_correction(correction_id, user=_me())
+    correction = find_correction(correction_id, user=signed_in_user())
     form = RefusalForm()
     if not form.validate():
         flash(_("Please give a reason; it is kept in the audit trail."), "danger")
         return redirect(url_for(".corrections"))
     try:
         with unit_of_work():
-            service.refuse_correction(correction=correction, reason=form.reason.data, actor=_me())
+            service.refuse_correction(correction=correction, reason=form.reason.data, actor=signed_in_user())
         flash(_("The correction was refused."), "success")
     except Conflict as error:
         flash(str(error), "danger")

@@ -1,10 +1,9 @@
 """Pages of exports: ask, decide, fetch."""
 
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, stream_with_context, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 
 from app.clients.exporting import queries, service
 from app.clients.exporting.columns import columns
@@ -17,26 +16,22 @@ from app.core.files import file_chunks
 from app.core.permissions import Permission, requires, signed_in
 from app.core.spreadsheet_files import MIME
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 exports = Blueprint("exports", __name__, url_prefix="/exports")
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 @exports.get("/")
 @signed_in
 def index() -> Any:
     page = queries.own_exports(
-        _me(), newer=request.args.get("newer", type=int), older=request.args.get("older", type=int)
+        signed_in_user(), newer=request.args.get("newer", type=int), older=request.args.get("older", type=int)
     )
     return render_template(
         "clients/exports/index.html",
         page=page,
         exports=[row.ClientExport for row in page.rows],
-        waiting=queries.waiting_exports(_me()),
+        waiting=queries.waiting_exports(signed_in_user()),
         states=queries.STATE_LABELS,
         columns=columns(custom_fields()),
     )
@@ -63,7 +58,7 @@ def create() -> Any:
                     format=form.format.data,
                     unmasked=form.unmasked.data,
                     purpose=form.purpose.data or "",
-                    actor=_me(),
+                    actor=signed_in_user(),
                 )
                 waits = export.state == "asked"
         except NotFound:
@@ -89,8 +84,8 @@ def create() -> Any:
 @requires(Permission.EXPORT)
 def fetch(export_id: int) -> Any:
     with unit_of_work():
-        export = queries.own_export(export_id, user=_me())
-        file_id = service.fetch_export(export=export, actor=_me())
+        export = queries.own_export(export_id, user=signed_in_user())
+        file_id = service.fetch_export(export=export, actor=signed_in_user())
         name, format = service.file_name(export), export.format
     response = Response(stream_with_context(file_chunks(file_id)), mimetype=MIME[format])
     response.headers.set("Content-Disposition", "attachment", filename=name)
@@ -102,7 +97,7 @@ def fetch(export_id: int) -> Any:
 @requires(Permission.ALLOW_EXPORTS)
 def allow(export_id: int) -> Any:
     with unit_of_work():
-        service.allow_export(export=queries.waiting_export(export_id, user=_me()), actor=_me())
+        service.allow_export(export=queries.waiting_export(export_id, user=signed_in_user()), actor=signed_in_user())
     flash(_("Allowed. The file is being written for the person who asked."), "success")
     return redirect(url_for("exports.index"))
 
@@ -112,7 +107,9 @@ def allow(export_id: int) -> Any:
 def refuse(export_id: int) -> Any:
     with unit_of_work():
         service.refuse_export(
-            export=queries.waiting_export(export_id, user=_me()), reason=request.form.get("reason", ""), actor=_me()
+            export=queries.waiting_export(export_id, user=signed_in_user()),
+            reason=request.form.get("reason", ""),
+            actor=signed_in_user(),
         )
     flash(_("Refused. The person who asked reads your reason."), "success")
     return redirect(url_for("exports.index"))

@@ -1,10 +1,9 @@
 """The pages of feeds: the list, one feed, its columns with a preview, a run."""
 
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, stream_with_context, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 
 from app.clients.feeds import queries, service
 from app.clients.feeds.definitions import TARGETS, read_definition
@@ -17,23 +16,19 @@ from app.clients.feeds.schedule import folder_of
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 feeds = Blueprint("feeds", __name__, url_prefix="/client-feeds")
 
 
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
-
-
 def _feed(feed_id: int) -> Feed:
-    return queries.find_feed(feed_id, user=_me())
+    return queries.find_feed(feed_id, user=signed_in_user())
 
 
 @feeds.get("/")
 @requires(Permission.MANAGE_FEEDS)
 def index() -> Any:
-    queries.require_whole_firm(_me())
+    queries.require_whole_firm(signed_in_user())
     return render_template(
         "clients/feeds/index.html",
         lines=queries.feed_lines(),
@@ -46,15 +41,15 @@ def index() -> Any:
 @feeds.route("/new", methods=["GET", "POST"])
 @requires(Permission.MANAGE_FEEDS)
 def create() -> Any:
-    queries.require_whole_firm(_me())
+    queries.require_whole_firm(signed_in_user())
     form = FeedForm()
     if form.validate_on_submit():
         try:
             with unit_of_work():
                 feed = service.create_feed(
-                    name=form.name.data, kind=form.kind.data, source=form.source.data, actor=_me()
+                    name=form.name.data, kind=form.kind.data, source=form.source.data, actor=signed_in_user()
                 )
-                service.take_sample(feed=feed, stream=form.file.data.stream, actor=_me())
+                service.take_sample(feed=feed, stream=form.file.data.stream, actor=signed_in_user())
             return redirect(url_for(".columns", feed_id=feed.id))
         except service.NameTaken as error:
             form.name.errors = [str(error)]
@@ -109,7 +104,7 @@ def columns(feed_id: int) -> Any:
             tried = _rehearsal(feed, plain)
             if "save" in request.form:
                 with unit_of_work():
-                    service.define_feed(feed=feed, definition=plain, actor=_me())
+                    service.define_feed(feed=feed, definition=plain, actor=signed_in_user())
                 flash(_("The columns are kept. The next files are read like this."), "success")
                 return redirect(url_for(".show", feed_id=feed_id))
         except AppError as error:
@@ -157,7 +152,7 @@ def sample(feed_id: int) -> Any:
     if form.validate_on_submit():
         try:
             with unit_of_work():
-                service.take_sample(feed=feed, stream=form.file.data.stream, actor=_me())
+                service.take_sample(feed=feed, stream=form.file.data.stream, actor=signed_in_user())
         except AppError as error:
             flash(str(error), "error")
     else:
@@ -177,7 +172,7 @@ def schedule(feed_id: int) -> Any:
                     schedule=form.schedule.data or None,
                     daily_at=form.daily_at.data,
                     enabled=form.enabled.data,
-                    actor=_me(),
+                    actor=signed_in_user(),
                 )
             flash(_("The schedule is kept."), "success")
         except AppError as error:
@@ -198,7 +193,7 @@ def load(feed_id: int) -> Any:
                     feed=feed,
                     stream=form.file.data.stream,
                     name=form.file.data.filename or "",
-                    actor=_me(),
+                    actor=signed_in_user(),
                     again=form.again.data,
                 )
             return redirect(url_for(".run", run_id=run.id))
@@ -214,7 +209,7 @@ def load(feed_id: int) -> Any:
 @requires(Permission.MANAGE_FEEDS)
 def collect(feed_id: int) -> Any:
     with unit_of_work():
-        started = service.collect_now(feed=_feed(feed_id), actor=_me())
+        started = service.collect_now(feed=_feed(feed_id), actor=signed_in_user())
     flash(
         _("A worker is looking into the folder.") if started else _("The folder is being looked at already."), "success"
     )
@@ -227,7 +222,7 @@ def collect(feed_id: int) -> Any:
 @feeds.get("/runs/<int:run_id>")
 @requires(Permission.MANAGE_FEEDS)
 def run(run_id: int) -> Any:
-    found, feed = queries.find_run(run_id, user=_me())
+    found, feed = queries.find_run(run_id, user=signed_in_user())
     return render_template(
         "clients/feeds/run.html",
         run=found,
@@ -243,7 +238,7 @@ def run(run_id: int) -> Any:
 @requires(Permission.MANAGE_FEEDS)
 def progress(run_id: int) -> Any:
     """The fragment that replaces itself every second; the page is loaded anew once there is a result."""
-    found, _owner = queries.find_run(run_id, user=_me())
+    found, _owner = queries.find_run(run_id, user=signed_in_user())
     state = queries.run_state(found)
     response = Response(render_template("clients/feeds/_progress.html", run=found, state=state))
     if state not in ("waiting", "running"):
@@ -254,16 +249,16 @@ def progress(run_id: int) -> Any:
 @feeds.post("/runs/<int:run_id>/again")
 @requires(Permission.MANAGE_FEEDS)
 def try_again(run_id: int) -> Any:
-    found, _owner = queries.find_run(run_id, user=_me())
+    found, _owner = queries.find_run(run_id, user=signed_in_user())
     with unit_of_work():
-        service.try_again(run=found, actor=_me())
+        service.try_again(run=found, actor=signed_in_user())
     return redirect(url_for(".run", run_id=run_id))
 
 
 @feeds.get("/runs/<int:run_id>/refused.csv")
 @requires(Permission.MANAGE_FEEDS)
 def refused_file(run_id: int) -> Any:
-    found, _owner = queries.find_run(run_id, user=_me())
+    found, _owner = queries.find_run(run_id, user=signed_in_user())
     return Response(
         stream_with_context(_with_mark(found)),
         mimetype="text/csv",

@@ -1,12 +1,11 @@
 """Pages of ownership: the pool, the load of advisers, transfers, leavers, and the panel on the page of a client."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from flask_login import current_user
 from wtforms import SelectChoice
 
 from app.clients.classes.queries import class_choices
@@ -42,12 +41,9 @@ from app.users.forms import branch_choices
 from app.users.models import User
 from app.users.queries import branch_in_scope, branch_tree, contains
 from app.users.service import close_account, freeze_user, unfreeze_user
+from app.users.sessions import signed_in_user
 
 ownership = Blueprint("ownership", __name__)
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 def _role_labels() -> dict[str, str]:
@@ -63,12 +59,12 @@ def pool() -> Any:
     filters = queries.PoolFilters(
         search=request.args.get("search", "").strip(), branch=request.args.get("branch", "").strip()
     )
-    form = _allot_form() if allows(_me(), Permission.MANAGE_OWNERSHIP) else None
+    form = _allot_form() if allows(signed_in_user(), Permission.MANAGE_OWNERSHIP) else None
     return _pool_page(filters, form)
 
 
 def _pool_page(filters: queries.PoolFilters, form: AllotForm | None) -> str:
-    me = _me()
+    me = signed_in_user()
     return render_template(
         "clients/ownership/pool.html",
         page=queries.pool_page(user=me, filters=filters, after=request.args.get("after", type=int)),
@@ -89,7 +85,7 @@ def _pool_page(filters: queries.PoolFilters, form: AllotForm | None) -> str:
 def claim(client_id: int) -> Any:
     try:
         with unit_of_work():
-            client = service.claim(client_id=client_id, actor=_me())
+            client = service.claim(client_id=client_id, actor=signed_in_user())
     except service.AlreadyOwned as refusal:
         flash(str(refusal), "error")
         return redirect(url_for(".pool"))
@@ -105,11 +101,11 @@ def allot() -> Any:
         return _pool_page(queries.PoolFilters(), form), 422
     with unit_of_work():
         order_allotment(
-            branch=branch_in_scope(form.branch.data, actor=_me()),
+            branch=branch_in_scope(form.branch.data, actor=signed_in_user()),
             across=form.across.data == "all",
             minimum=form.minimum.data,
             reason=_("Allotted from the pool"),
-            actor=_me(),
+            actor=signed_in_user(),
         )
     flash(_("The pool is being allotted; this page tells how far it has come."), "success")
     return redirect(url_for(".pool"))
@@ -117,7 +113,7 @@ def allot() -> Any:
 
 def _allot_form() -> AllotForm:
     form = AllotForm()
-    form.branch.choices = branch_choices(branch_tree(_me().branch))
+    form.branch.choices = branch_choices(branch_tree(signed_in_user().branch))
     return form
 
 
@@ -130,20 +126,20 @@ def advisers() -> Any:
     form = CapacityForm(capacity=queries.default_capacity())
     if form.is_submitted() and form.validate():
         with unit_of_work():
-            service.set_default_capacity(capacity=form.capacity.data, actor=_me())
+            service.set_default_capacity(capacity=form.capacity.data, actor=signed_in_user())
         flash(_("The capacity is saved."), "success")
         return redirect(url_for(".advisers"))
-    loads = queries.adviser_loads(_me())
+    loads = queries.adviser_loads(signed_in_user())
     tiers = [*class_choices("aum_tier"), (None, _("No tier"))]
     used = {tier for load in loads for tier in load.tiers}
     return render_template(
         "clients/ownership/advisers.html",
         loads=loads,
         tiers=[(code, label) for code, label in tiers if code in used],
-        form=form if allows(_me(), Permission.ADMINISTER) else None,
+        form=form if allows(signed_in_user(), Permission.ADMINISTER) else None,
         capacity=queries.default_capacity(),
         over=sum(1 for load in loads if load.over),
-        waiting=queries.pool_count(user=_me(), filters=queries.PoolFilters()),
+        waiting=queries.pool_count(user=signed_in_user(), filters=queries.PoolFilters()),
     ), 422 if form.errors else 200
 
 
@@ -164,7 +160,7 @@ def transfer() -> Any:
 
 
 def _transfer_form() -> TransferForm:
-    form, me = TransferForm(), _me()
+    form, me = TransferForm(), signed_in_user()
     offered: dict[str, list[SelectChoice]] = {
         _("An adviser’s"): [
             SelectChoice(f"owner:{load.adviser.id}", f"{load.adviser.name} ({load.owned})")
@@ -187,12 +183,16 @@ def _transferred(form: TransferForm) -> str:
     to = _chosen_advisers(form.to.data)
     if form.clients.data != "numbers":
         with unit_of_work():
-            return _moved(transfer_or_order(words=form.clients.data, to=to, reason=form.reason.data, actor=_me()))
+            return _moved(
+                transfer_or_order(words=form.clients.data, to=to, reason=form.reason.data, actor=signed_in_user())
+            )
     numbers = form.listed()
     if not numbers or len(numbers) > MAX_NUMBERS:
         raise AppError(_("Enter from 1 to %(most)s client numbers.", most=MAX_NUMBERS))
     with unit_of_work():
-        moved = service.transfer_clients(clients=clients_numbered(numbers), to=to, reason=form.reason.data, actor=_me())
+        moved = service.transfer_clients(
+            clients=clients_numbered(numbers), to=to, reason=form.reason.data, actor=signed_in_user()
+        )
     return _moved(moved)
 
 
@@ -203,7 +203,7 @@ def _moved(number: int | None) -> str:
 
 
 def _chosen_advisers(ids: list[int]) -> list[User]:
-    return [adviser for adviser in queries.advisers_in_reach(_me()) if adviser.id in set(ids)]
+    return [adviser for adviser in queries.advisers_in_reach(signed_in_user()) if adviser.id in set(ids)]
 
 
 # ---- Leavers --------------------------------------------------------------------------------------------------------
@@ -217,16 +217,16 @@ def hand_over(user_id: int) -> Any:
 
 def _leaver(user_id: int) -> User:
     """Somebody in the reach of the person. Only an administrator deals with staff who do more than advise."""
-    leaver = queries.user_in_reach(user_id, user=_me())
-    if not allows(_me(), Permission.ADMINISTER) and not (
-        set(leaver.roles) == {"adviser"} and contains(_me().branch, leaver.branch)
+    leaver = queries.user_in_reach(user_id, user=signed_in_user())
+    if not allows(signed_in_user(), Permission.ADMINISTER) and not (
+        set(leaver.roles) == {"adviser"} and contains(signed_in_user().branch, leaver.branch)
     ):
         raise NotFound
     return leaver
 
 
 def _hand_over_page(leaver: User, form: HandOverForm | None) -> str:
-    me = _me()
+    me = signed_in_user()
     parts = queries.owned_parts(leaver, user=me)
     return render_template(
         "clients/ownership/hand_over.html",
@@ -252,13 +252,15 @@ def _hand_over_form(leaver: User, parts: list[queries.Belonging]) -> HandOverFor
         form.part.choices += [
             SelectChoice(f"{whole}:branch:{key}", f"{name} ({numbers[key]})") for key, name in branches.items()
         ]
-    form.to.choices = people([adviser for adviser in queries.advisers_in_reach(_me()) if adviser.id != leaver.id])
+    form.to.choices = people(
+        [adviser for adviser in queries.advisers_in_reach(signed_in_user()) if adviser.id != leaver.id]
+    )
     return form
 
 
 def _pass_on_form(kind: Any, leaver: User) -> PassOnForm:
     form = PassOnForm(prefix=kind.key.replace(" ", "-"))
-    form.successor.choices = people(possible_successors(kind, leaver=leaver, actor=_me()))
+    form.successor.choices = people(possible_successors(kind, leaver=leaver, actor=signed_in_user()))
     return form
 
 
@@ -266,13 +268,13 @@ def _pass_on_form(kind: Any, leaver: User) -> PassOnForm:
 @requires(Permission.MANAGE_OWNERSHIP)
 def hand_over_clients(user_id: int) -> Any:
     leaver = _leaver(user_id)
-    form = _hand_over_form(leaver, queries.owned_parts(leaver, user=_me()))
+    form = _hand_over_form(leaver, queries.owned_parts(leaver, user=signed_in_user()))
     if not form.validate():
         return _hand_over_page(leaver, form), 422
     try:
         with unit_of_work():
             moved = transfer_or_order(
-                words=form.part.data, to=_chosen_advisers(form.to.data), reason=form.reason.data, actor=_me()
+                words=form.part.data, to=_chosen_advisers(form.to.data), reason=form.reason.data, actor=signed_in_user()
             )
     except AppError as error:
         form.to.errors = [*form.to.errors, str(error)]
@@ -289,7 +291,7 @@ def hand_over_shares(user_id: int) -> Any:
     return _done(
         leaver,
         lambda: service.hand_over_shares_and_credits(
-            leaver=leaver, to=_chosen_advisers(ids), reason=request.form.get("reason", ""), actor=_me()
+            leaver=leaver, to=_chosen_advisers(ids), reason=request.form.get("reason", ""), actor=signed_in_user()
         ),
         _("Shares and credits are passed on."),
     )
@@ -299,10 +301,12 @@ def hand_over_shares(user_id: int) -> Any:
 @requires(Permission.MANAGE_OWNERSHIP)
 def hand_over_things(user_id: int, kind: str) -> Any:
     leaver = _leaver(user_id)
-    successor = queries.user_in_reach(request.form.get(f"{kind.replace(' ', '-')}-successor", 0, type=int), user=_me())
+    successor = queries.user_in_reach(
+        request.form.get(f"{kind.replace(' ', '-')}-successor", 0, type=int), user=signed_in_user()
+    )
     return _done(
         leaver,
-        lambda: pass_on(key=kind, leaver=leaver, successor=successor, actor=_me()),
+        lambda: pass_on(key=kind, leaver=leaver, successor=successor, actor=signed_in_user()),
         _("They belong to %(name)s now.", name=successor.name),
     )
 
@@ -314,7 +318,7 @@ def freeze(user_id: int) -> Any:
     reason = request.form.get("freeze-reason", "")
     return _done(
         leaver,
-        lambda: freeze_user(user=leaver, reason=reason, actor=_me()),
+        lambda: freeze_user(user=leaver, reason=reason, actor=signed_in_user()),
         _("%(name)s is signed out everywhere and cannot sign in.", name=leaver.name),
     )
 
@@ -325,7 +329,7 @@ def unfreeze(user_id: int) -> Any:
     leaver = _leaver(user_id)
     return _done(
         leaver,
-        lambda: unfreeze_user(user=leaver, actor=_me()),
+        lambda: unfreeze_user(user=leaver, actor=signed_in_user()),
         _("%(name)s can sign in again.", name=leaver.name),
     )
 
@@ -336,7 +340,7 @@ def close(user_id: int) -> Any:
     leaver = _leaver(user_id)
     return _done(
         leaver,
-        lambda: close_account(user=leaver, actor=_me()),
+        lambda: close_account(user=leaver, actor=signed_in_user()),
         _("The account of %(name)s is closed.", name=leaver.name),
     )
 
@@ -361,11 +365,11 @@ def _done(leaver: User, verb: Callable[[], object], sentence: str) -> Any:
 @requires(Permission.VIEW_CLIENTS)
 def panel(number: str) -> Any:
     """Who looks after the client, since when, and who did before: a fragment of the client's page."""
-    return _panel(find_client(number, user=_me()), None)
+    return _panel(find_client(number, user=signed_in_user()), None)
 
 
 def _panel(client: Client, form: AssignForm | None) -> str:
-    may_assign = allows(_me(), Permission.MANAGE_OWNERSHIP)
+    may_assign = allows(signed_in_user(), Permission.MANAGE_OWNERSHIP)
     return render_template(
         "clients/ownership/_panel.html",
         client=client,
@@ -379,34 +383,35 @@ def _panel(client: Client, form: AssignForm | None) -> str:
 
 def _assign_form() -> AssignForm:
     form = AssignForm()
-    form.adviser.choices = people(queries.advisers_in_reach(_me()))
+    form.adviser.choices = people(queries.advisers_in_reach(signed_in_user()))
     return form
 
 
 @ownership.post("/clients/<number>/ownership")
 @requires(Permission.MANAGE_OWNERSHIP)
 def assign(number: str) -> Any:
-    client, form = find_client(number, user=_me()), _assign_form()
+    client, form = find_client(number, user=signed_in_user()), _assign_form()
     if not form.validate():
         return _panel(client, form), 422
-    adviser = queries.user_in_reach(form.adviser.data, user=_me())
+    adviser = queries.user_in_reach(form.adviser.data, user=signed_in_user())
     verbs: dict[str, Callable[..., None]] = {
         "assign": service.assign, "share": service.share, "credit": service.credit,
     }  # fmt: skip
     return _changed(
-        client, lambda: verbs[form.what.data](client=client, adviser=adviser, reason=form.reason.data, actor=_me())
+        client,
+        lambda: verbs[form.what.data](client=client, adviser=adviser, reason=form.reason.data, actor=signed_in_user()),
     )
 
 
 @ownership.post("/clients/<number>/ownership/end/<any(release, unshare, credit):what>")
 @requires(Permission.MANAGE_OWNERSHIP)
 def end(number: str, what: str) -> Any:
-    client = find_client(number, user=_me())
+    client = find_client(number, user=signed_in_user())
     reason = request.form.get("end-reason", "")
     verbs: dict[str, Callable[[], None]] = {
-        "release": lambda: service.release(client=client, reason=reason, actor=_me()),
-        "unshare": lambda: service.unshare(client=client, reason=reason, actor=_me()),
-        "credit": lambda: service.credit(client=client, adviser=None, reason=reason, actor=_me()),
+        "release": lambda: service.release(client=client, reason=reason, actor=signed_in_user()),
+        "unshare": lambda: service.unshare(client=client, reason=reason, actor=signed_in_user()),
+        "credit": lambda: service.credit(client=client, adviser=None, reason=reason, actor=signed_in_user()),
     }
     return _changed(client, verbs[what])
 

@@ -1,11 +1,10 @@
 """Households and referrals on the page of a client."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, flash, redirect, request, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 
 from app.clients import queries
 from app.clients.models import Client
@@ -13,26 +12,22 @@ from app.clients.relations import service
 from app.core.errors import AppError, NotFound
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 relations = Blueprint("relations", __name__)
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 def _other() -> Client:
     """The client whose number was typed in."""
     number = request.form.get("other", "").replace("\x00", "").strip()
     try:
-        return queries.find_client(number, user=_me())
+        return queries.find_client(number, user=signed_in_user())
     except NotFound:
         raise AppError(_("There is no client with this number in the part of the firm you work for.")) from None
 
 
 def _change(number: str, act: Callable[[Client], None], done: str) -> Any:
-    client = queries.find_client(number, user=_me())
+    client = queries.find_client(number, user=signed_in_user())
     try:
         with unit_of_work():
             act(client)
@@ -47,7 +42,7 @@ def _change(number: str, act: Callable[[Client], None], done: str) -> Any:
 def join(number: str) -> Any:
     return _change(
         number,
-        lambda client: service.join_household(client=client, other=_other(), actor=_me()),
+        lambda client: service.join_household(client=client, other=_other(), actor=signed_in_user()),
         _("They belong to one household now."),
     )
 
@@ -57,7 +52,7 @@ def join(number: str) -> Any:
 def leave(number: str) -> Any:
     return _change(
         number,
-        lambda client: service.leave_household(client=client, actor=_me()),
+        lambda client: service.leave_household(client=client, actor=signed_in_user()),
         _("The client was taken out of the household."),
     )
 
@@ -67,7 +62,7 @@ def leave(number: str) -> Any:
 def head(number: str) -> Any:
     return _change(
         number,
-        lambda client: service.name_head(client=client, actor=_me()),
+        lambda client: service.name_head(client=client, actor=signed_in_user()),
         _("This client is the head of the household now."),
     )
 
@@ -78,6 +73,8 @@ def refer(number: str) -> Any:
     known = request.form.get("other", "").strip()
     return _change(
         number,
-        lambda client: service.set_referrer(client=client, referrer=_other() if known else None, actor=_me()),
+        lambda client: service.set_referrer(
+            client=client, referrer=_other() if known else None, actor=signed_in_user()
+        ),
         _("Who referred the client is kept.") if known else _("Nobody is noted as the referrer any more."),
     )

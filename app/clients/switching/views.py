@@ -1,10 +1,9 @@
 """The pages of a switch: upload, preview, confirmation, result."""
 
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 
 from app.clients.queries import staff_name
 from app.clients.switching import queries, service
@@ -13,13 +12,9 @@ from app.clients.switching.products import PRODUCTS
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 switching = Blueprint("switching", __name__, url_prefix="/client-switches")
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 @switching.route("/", methods=["GET", "POST"])
@@ -37,7 +32,7 @@ def index() -> Any:
                     everyone_out=form.everyone_out.data,
                     wording=form.wording.data or "",
                     legal_basis=form.legal_basis.data or "",
-                    actor=_me(),
+                    actor=signed_in_user(),
                 )
             return redirect(url_for(".show", switch_id=switch.id))
         except service.BasisMissing as error:
@@ -46,14 +41,14 @@ def index() -> Any:
             form.file.errors = [str(error)]
     if request.method == "POST":
         status = 422
-    switches = queries.latest_switches(user=_me())
+    switches = queries.latest_switches(user=signed_in_user())
     return render_template("clients/switching/index.html", form=form, switches=switches, products=PRODUCTS), status
 
 
 @switching.get("/<int:switch_id>")
 @requires(Permission.IMPORT_CLIENTS)
 def show(switch_id: int) -> Any:
-    switch = queries.find_switch(switch_id, user=_me())
+    switch = queries.find_switch(switch_id, user=signed_in_user())
     return render_template(
         "clients/switching/show.html",
         switch=switch,
@@ -67,10 +62,10 @@ def show(switch_id: int) -> Any:
 @switching.post("/<int:switch_id>/start")
 @requires(Permission.IMPORT_CLIENTS)
 def start(switch_id: int) -> Any:
-    switch = queries.find_switch(switch_id, user=_me())
+    switch = queries.find_switch(switch_id, user=signed_in_user())
     try:
         with unit_of_work():
-            service.start_switch(switch=switch, actor=_me())
+            service.start_switch(switch=switch, actor=signed_in_user())
     except AppError as error:
         flash(str(error), "error")
     else:
@@ -82,7 +77,7 @@ def start(switch_id: int) -> Any:
 @requires(Permission.IMPORT_CLIENTS)
 def progress(switch_id: int) -> Any:
     """The fragment that replaces itself every second; the page is loaded anew once there is a result."""
-    switch = queries.find_switch(switch_id, user=_me())
+    switch = queries.find_switch(switch_id, user=signed_in_user())
     state = queries.switch_state(switch)
     response = Response(render_template("clients/switching/_progress.html", switch=switch, state=state))
     if state not in ("looking", "running"):

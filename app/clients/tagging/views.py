@@ -1,18 +1,17 @@
 """Tags, put on one client or on many of the list at once."""
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, flash, redirect, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from flask_login import current_user
 
 from app.clients.tagging import service
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 tagging = Blueprint("tagging", __name__)
 
@@ -31,7 +30,7 @@ def change() -> Any:
             changed = verb(
                 numbers=numbers,
                 tag=request.form.get("tag", ""),
-                actor=cast(User, current_user._get_current_object()),
+                actor=signed_in_user(),
             )
         flash(
             ngettext("%(num)s client was changed.", "%(num)s clients were changed.", changed)

@@ -3,11 +3,10 @@
 Only while no provider is set up, and only for those who try campaigns out: whole messages with addresses are shown.
 """
 
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
@@ -17,13 +16,9 @@ from app.tracking.forms import AnswerForm
 from app.tracking.mailbox import for_frame, open_message, write_answer
 from app.tracking.service import receive_reply
 from app.tracking.views.public import let_links_out
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 bp = Blueprint("mailbox", __name__, url_prefix="/mailbox")
-
-
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
 
 
 @bp.get("")
@@ -31,7 +26,7 @@ def _me() -> User:
 def index() -> Any:
     recipient = request.args.get("recipient", "").strip()
     page = queries.mailbox_page(
-        user=_me(),
+        user=signed_in_user(),
         recipient=recipient,
         newer_than=request.args.get("newer", type=int),
         older_than=request.args.get("older", type=int),
@@ -42,7 +37,7 @@ def index() -> Any:
 @bp.get("/<int:message_id>")
 @requires(Permission.OPEN_MAILBOX)
 def show(message_id: int) -> Any:
-    message = queries.find_mailbox_message(message_id, user=_me())
+    message = queries.find_mailbox_message(message_id, user=signed_in_user())
     part = request.args.get("part", "html")
     return render_template(
         "mailbox/show.html", message=message, opened=open_message(message), part=part, form=AnswerForm()
@@ -53,14 +48,14 @@ def show(message_id: int) -> Any:
 @requires(Permission.OPEN_MAILBOX)
 def html(message_id: int) -> Response:
     """The HTML part for the sandboxed frame. Loading it loads its pictures, so the message counts as opened."""
-    message = queries.find_mailbox_message(message_id, user=_me())
+    message = queries.find_mailbox_message(message_id, user=signed_in_user())
     return let_links_out(sandboxed(for_frame(open_message(message).html)))
 
 
 @bp.post("/<int:message_id>/answer")
 @requires(Permission.OPEN_MAILBOX)
 def answer(message_id: int) -> Any:
-    message = queries.find_mailbox_message(message_id, user=_me())
+    message = queries.find_mailbox_message(message_id, user=signed_in_user())
     form = AnswerForm()
     if not form.validate_on_submit():
         page = render_template(

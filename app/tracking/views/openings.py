@@ -1,11 +1,10 @@
 """Account openings: the list with what each is credited to, and the upload of files."""
 
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_login import current_user
 
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
@@ -15,7 +14,7 @@ from app.tracking.account_openings import credit_pending
 from app.tracking.forms import OpeningsFileForm
 from app.tracking.opening_files import refused_csv
 from app.tracking.service import import_openings
-from app.users.models import User
+from app.users.sessions import signed_in_user
 
 bp = Blueprint("openings", __name__, url_prefix="/account-openings")
 
@@ -27,16 +26,12 @@ STATES = {
 }
 
 
-def _me() -> User:
-    return cast(User, current_user._get_current_object())
-
-
 @bp.get("")
 @requires(Permission.VIEW_REPORTS)
 def index() -> Any:
     state = request.args.get("state", "")
     page = queries.openings_page(
-        user=_me(),
+        user=signed_in_user(),
         state=state if state in STATES else "",
         newer_than=request.args.get("newer", type=int),
         older_than=request.args.get("older", type=int),
@@ -52,7 +47,9 @@ def upload() -> Any:
     if form.validate_on_submit():
         try:
             with unit_of_work():
-                done = import_openings(stream=form.file.data.stream, name=form.file.data.filename or "", actor=_me())
+                done = import_openings(
+                    stream=form.file.data.stream, name=form.file.data.filename or "", actor=signed_in_user()
+                )
                 credit_pending()
         except AppError as refusal:
             form.file.errors = [str(refusal)]
