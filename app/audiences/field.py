@@ -15,6 +15,7 @@ from app.audiences.lists.models import ListedNumber
 from app.audiences.logic import Test, all_of, comparison, exact, opposite, row_exists
 from app.audiences.operators import OPERATORS, PRESENCE, Operator
 from app.clients.classes.models import ClientClass
+from app.clients.classes.suitability import newest_lapsed, valid_months
 from app.clients.contactability import contact_conditions
 from app.clients.engagement.models import Engagement
 from app.clients.holdings.models import Account
@@ -29,7 +30,6 @@ _NEEDING_COLUMN = {"anniversary_in_next_days", "lunar_anniversary_in_next_days"}
 _AS_WRITTEN = {"is", "is_not", "in", "not_in", *PRESENCE}
 ONE_ROW_TABLES = (ClientMetrics.__table__, ClientClass.__table__)
 _CLIENT = Client.__table__.c
-ASSESSMENT_YEARS = 1  # how long a risk assessment is valid
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,20 +152,17 @@ def _days_before(day: date, days: int) -> date:
 
 
 def assessment_expiry(op: str, value: Any, today: date) -> Test:
-    """The day on which the risk assessment ceases to be valid, a year after it, as a range of assessment dates."""
+    """The first day on which the risk assessment does not hold any more, as a range of assessment dates.
+
+    How long one holds is the suitability model's to say, as for the gate itself.
+    """
     column = _CLIENT.risk_assessed_on
     if op == "known":
         return comparison(column.is_not(None), never_null=True)
-    first, last = day_range(op, value, today)
-    assessed = (
-        years_before(first, ASSESSMENT_YEARS) if first else None,
-        _day_before(years_before(last + timedelta(days=1), ASSESSMENT_YEARS)) if last and last < date.max else None,
-    )
-    return comparison(in_days(column, assessed))
-
-
-def _day_before(day: date | None) -> date | None:
-    return day - timedelta(days=1) if day and day > date.min else day
+    (first, last), months = day_range(op, value, today), valid_months()
+    # What has lapsed by the last day, and had not yet on the day before the first.
+    since = newest_lapsed(_days_before(first, 1), months) + timedelta(days=1) if first else None
+    return comparison(in_days(column, (since, newest_lapsed(last, months) if last else None)))
 
 
 def below_branches(op: str, value: Any, today: date) -> Test:

@@ -37,6 +37,7 @@ def _rows(kind: str, op: str, value: int, *rules: dict[str, Any]) -> dict[str, A
 
 
 _WEALTH = 200_000  # from here on a client of an outlet becomes one of a wealth manager
+_EXPIRED = _is("risk_expires_on", "in_last_days", 36_500)  # today or at any time before
 
 GALLERY = (
     ReadySegment(
@@ -189,7 +190,7 @@ GALLERY = (
         "no_assessment",
         _l("No valid risk assessment"),
         _l("Before any product campaign: these may not be offered a product until they are assessed."),
-        _all(_any(_is("risk_assessed_on", "missing"), _is("risk_assessed_on", "more_than_days_ago", 365))),
+        _all(_any(_is("risk_level", "missing"), _is("risk_expires_on", "missing"), _EXPIRED)),
     ),
     ReadySegment(
         "ask_for_consent",

@@ -5,7 +5,7 @@ Every day's size is kept for good. Its set (an eighth of a byte to two bytes a m
 that of the first day counted in each month for MONTHS_KEPT months.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -122,11 +122,9 @@ class Change:
     def left(self) -> BitMap64:
         return self.before - self.after
 
-    def within(self, ids: BitMap64 | None) -> "Change":
-        """The same among these clients only; None is everyone."""
-        if ids is None:
-            return self
-        return Change(self.since, self.until, self.before & ids, self.after & ids, self.rule_changed)
+    def seen_by(self, sight: Callable[[BitMap64], BitMap64]) -> "Change":
+        """The same among the clients somebody may see (`overlap.sight_of`)."""
+        return Change(self.since, self.until, sight(self.before), sight(self.after), self.rule_changed)
 
 
 def growth(segment_id: int, *, days: int = 400) -> Sequence[tuple[date, int]]:

@@ -1,6 +1,6 @@
 """Segments and snapshots side by side: what they share, and what becomes of them together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from app.audiences.models import Segment, Snapshot
 from app.audiences.queries import PAGE, ClientsPage, clients_with, find_segment, time_limit
 from app.audiences.rules import parse_rule
 from app.audiences.snapshots import client_ids, rule_ids
-from app.clients.queries import visible_clients
+from app.clients.queries import merged_away, sees_whole_book, visible_clients
 from app.core.clock import now, today
 from app.core.errors import AppError, NotFound
 from app.core.extensions import db
@@ -23,6 +23,7 @@ from app.users.models import User
 
 MAX_SETS = 12
 SEGMENT, SNAPSHOT = "segment", "snapshot"
+Sight = Callable[[BitMap64], BitMap64]
 WAYS = {
     "any": _l("In at least one of them"),
     "all": _l("In all of them"),
@@ -50,9 +51,17 @@ class ChosenSet:
         return f"{self.kind}-{self.id}"
 
 
-def visible_ids(user: User | None) -> BitMap64:
-    """The ids of all clients a person may see; None sees everyone of the book."""
-    return client_ids(visible_clients(user))
+def sight_of(user: User | None) -> Sight:
+    """What takes out of a set the clients that a person may see; None sees everyone of the book.
+
+    Who sees the whole book misses only the few records that were merged into others, so those are read and not
+    everyone's ids. Ask once for all the sets of a page.
+    """
+    if sees_whole_book(user):
+        gone = client_ids(merged_away())
+        return lambda ids: ids - gone
+    seen = client_ids(visible_clients(user))
+    return lambda ids: ids & seen
 
 
 def chosen_sets(keys: Sequence[str], *, user: User | None) -> list[ChosenSet]:
@@ -66,22 +75,22 @@ def chosen_sets(keys: Sequence[str], *, user: User | None) -> list[ChosenSet]:
         raise TooMany
     if not unique:
         return []
-    seen = visible_ids(user)
-    return [_chosen(key, seen) for key in unique]
+    sight = sight_of(user)
+    return [_chosen(key, sight) for key in unique]
 
 
-def _chosen(key: str, seen: BitMap64) -> ChosenSet:
+def _chosen(key: str, sight: Sight) -> ChosenSet:
     kind, _dash, number = key.partition("-")
     if not (number.isascii() and number.isdecimal() and len(number) < 19):
         raise NotFound
     if kind == SNAPSHOT:
         snapshot = find_snapshot(int(number))
-        return ChosenSet(SNAPSHOT, snapshot.id, snapshot.name, snapshot.client_ids & seen, snapshot.created_at)
+        return ChosenSet(SNAPSHOT, snapshot.id, snapshot.name, sight(snapshot.client_ids), snapshot.created_at)
     if kind != SEGMENT:
         raise NotFound
     segment = find_segment(int(number))
     ids, as_of = members_of(segment)
-    return ChosenSet(SEGMENT, segment.id, segment.name, ids & seen, as_of)
+    return ChosenSet(SEGMENT, segment.id, segment.name, sight(ids), as_of)
 
 
 def members_of(segment: Segment) -> tuple[BitMap64, datetime]:

@@ -49,8 +49,8 @@ def index() -> Any:
         newer_than=request.args.get("newer", type=int),
         older_than=request.args.get("older", type=int),
     )
-    seen = overlap.visible_ids(signed_in_user())
-    sizes = {row.id: seen.intersection_cardinality(BitMap64.deserialize(row.bitmap)) for row in page.rows}
+    sight = overlap.sight_of(signed_in_user())
+    sizes = {row.id: len(sight(BitMap64.deserialize(row.bitmap))) for row in page.rows}
     return render_template("audiences/snapshots.html", page=page, sizes=sizes, search=search)
 
 
@@ -73,7 +73,7 @@ def show(snapshot_id: int) -> Any:
         "audiences/snapshot.html",
         snapshot=snapshot,
         segment=db.session.get(Segment, snapshot.segment_id) if snapshot.segment_id else None,
-        size=len(snapshot.client_ids & overlap.visible_ids(signed_in_user())),
+        size=len(overlap.sight_of(signed_in_user())(snapshot.client_ids)),
         # Counted over the firm when it was frozen; somebody with a part of it gets no numbers of the rest.
         exclusions=snapshot.exclusions if whole or snapshot.created_by_id == signed_in_user().id else None,
         reasons=REASON_LABELS,
@@ -85,7 +85,7 @@ def show(snapshot_id: int) -> Any:
 def members(snapshot_id: int) -> Any:
     snapshot = overlap.find_snapshot(snapshot_id)
     return _client_list(
-        snapshot.client_ids & overlap.visible_ids(signed_in_user()),
+        overlap.sight_of(signed_in_user())(snapshot.client_ids),
         title=_("Clients of %(name)s", name=snapshot.name),
         back=url_for("snapshots.show", snapshot_id=snapshot_id),
         here=url_for("snapshots.members", snapshot_id=snapshot_id),
@@ -105,7 +105,7 @@ def changes(segment_id: int) -> Any:
         "audiences/history.html",
         segment=segment,
         since=since,
-        change=change.within(overlap.visible_ids(signed_in_user())) if change else None,
+        change=change.seen_by(overlap.sight_of(signed_in_user())) if change else None,
         days=history.days_with_sets(segment_id)[1:],
         chart=_growth_chart(history.growth(segment_id)) if whole else None,
         whole=whole,
@@ -121,7 +121,7 @@ def changed_clients(segment_id: int, which: str) -> Any:
         raise NotFound
     names = {"joined": _("Joined %(name)s", name=segment.name), "left": _("Left %(name)s", name=segment.name)}
     return _client_list(
-        getattr(change.within(overlap.visible_ids(signed_in_user())), which),
+        getattr(change.seen_by(overlap.sight_of(signed_in_user())), which),
         title=names[which],
         back=url_for("snapshots.changes", segment_id=segment_id, since=since),
         here=url_for("snapshots.changed_clients", segment_id=segment_id, which=which, since=since),

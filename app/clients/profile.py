@@ -1,18 +1,15 @@
 """What the page of a client tells of holdings, risk and figures, read from the tables of those parts."""
 
-from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import cast
 
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
 
-from app.clients.classes.parameters import Suitability
-from app.clients.classes.versions import active_parameters
+from app.clients.classes.suitability import expiry, valid_months
 from app.clients.holdings.models import Account, Position
 from app.clients.metrics.models import ClientMetrics
 from app.clients.models import Client
@@ -89,7 +86,10 @@ def metrics_of(client_id: int) -> ClientMetrics | None:
 
 @dataclass(frozen=True, slots=True)
 class RiskState:
-    """Until when the client's risk level holds: `valid`, `soon` (expires within 30 days), `expired`, `missing`."""
+    """Until when the client's risk level holds: `valid`, `soon` (expires within 30 days), `expired`, `missing`.
+
+    `expires_on` is the first day on which it does not hold any more.
+    """
 
     state: str
     expires_on: date | None
@@ -99,13 +99,6 @@ def risk_state(client: Client) -> RiskState:
     """A level without a dated assessment counts as missing. How long one holds is the suitability model's to say."""
     if client.risk_level is None or client.risk_assessed_on is None:
         return RiskState("missing", None)
-    valid_months = cast(Suitability, active_parameters("suitability")).valid_months
-    expires_on = _months_later(client.risk_assessed_on, int(valid_months))
+    expires_on = expiry(client.risk_assessed_on, valid_months())
     left = (expires_on - today()).days
-    return RiskState("expired" if left < 0 else "soon" if left <= SOON_DAYS else "valid", expires_on)
-
-
-def _months_later(day: date, months: int) -> date:
-    years, month = divmod(day.month - 1 + months, 12)
-    year = min(day.year + years, date.max.year)
-    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+    return RiskState("expired" if left <= 0 else "soon" if left <= SOON_DAYS else "valid", expires_on)

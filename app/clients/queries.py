@@ -42,8 +42,13 @@ def visible_clients(user: User | None) -> ColumnElement[bool]:
     Nobody sees a record that was merged into another: who is asked for is the client it was merged into. The rest
     is `clients_in_scope`.
     """
-    in_the_book = Client.merged_into_id.is_(None)
+    in_the_book = ~merged_away()
     return in_the_book if sees_whole_book(user) else in_the_book & clients_in_scope(user)
+
+
+def merged_away() -> ColumnElement[bool]:
+    """For WHERE on client: the records that were merged into others, all that who sees the whole book does not see."""
+    return Client.merged_into_id.is_not(None)
 
 
 def clients_in_scope(user: User | None) -> ColumnElement[bool]:

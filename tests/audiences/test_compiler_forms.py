@@ -180,7 +180,8 @@ def facts(row: Row) -> Row:
 
 
 def year_later(day: date) -> date:
-    return day.replace(year=day.year + 1, day=28 if (day.month, day.day) == (2, 29) else day.day)
+    """On 28 February of a common year one of 29 February still holds."""
+    return date(day.year + 1, 3, 1) if (day.month, day.day) == (2, 29) else day.replace(year=day.year + 1)
 
 
 def related(row: Row, kind: str) -> Iterator[Row]:

@@ -41,7 +41,7 @@ def test_who_joined_and_who_left_is_the_difference_of_two_days(app: Flask) -> No
     assert change is not None
     assert (set(change.joined), set(change.left), set(change.before & change.after)) == ({joins}, {leaves}, {stays})
     assert not change.rule_changed
-    assert set(change.within(BitMap64([joins])).left) == set()
+    assert set(change.seen_by(BitMap64([joins]).intersection).left) == set()
     assert history.growth(segment.id) == [(today() - timedelta(days=30), 2), (today(), 2)]
 
 

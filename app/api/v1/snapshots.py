@@ -22,7 +22,7 @@ from app.api.v1.bodies import (
 )
 from app.api.v1.segments import numbers_page, segment_or_404
 from app.audiences.models import Snapshot
-from app.audiences.overlap import find_snapshot, visible_ids
+from app.audiences.overlap import Sight, find_snapshot, sight_of
 from app.audiences.service import freeze_segment
 from app.clients.queries import sees_whole_book
 from app.core.extensions import db
@@ -38,13 +38,13 @@ def index() -> Response:
     found = db.session.scalars(
         select(Snapshot).where(Snapshot.id > (page_start() or 0)).order_by(Snapshot.id).limit(limit + 1)
     ).all()
-    shown, seen = found[:limit], visible_ids(calling_user())
-    return jsonify(items=[_snapshot(one, seen) for one in shown], next=shown[-1].id if len(found) > limit else None)
+    shown, sight = found[:limit], sight_of(calling_user())
+    return jsonify(items=[_snapshot(one, sight) for one in shown], next=shown[-1].id if len(found) > limit else None)
 
 
 @with_api_key("segments")
 def show(snapshot_id: int) -> Response:
-    return jsonify(_snapshot(find_snapshot(snapshot_id), visible_ids(calling_user())))
+    return jsonify(_snapshot(find_snapshot(snapshot_id), sight_of(calling_user())))
 
 
 @with_api_key("segments")
@@ -54,16 +54,16 @@ def create() -> tuple[Response, int]:
     with unit_of_work():
         snapshot = freeze_segment(segment=segment_or_404(body["segment_id"]), actor=calling_user())
         snapshot_id = snapshot.id
-    return jsonify(_snapshot(find_snapshot(snapshot_id), visible_ids(calling_user()))), 201
+    return jsonify(_snapshot(find_snapshot(snapshot_id), sight_of(calling_user()))), 201
 
 
 @with_api_key("segments")
 def clients(snapshot_id: int) -> Response:
     """One page of the numbers of its clients."""
-    return jsonify(numbers_page(find_snapshot(snapshot_id).client_ids & visible_ids(calling_user())))
+    return jsonify(numbers_page(sight_of(calling_user())(find_snapshot(snapshot_id).client_ids)))
 
 
-def _snapshot(snapshot: Snapshot, seen: Any) -> dict[str, Any]:
+def _snapshot(snapshot: Snapshot, sight: Sight) -> dict[str, Any]:
     user = calling_user()
     mine = sees_whole_book(user) or (user is not None and snapshot.created_by_id == user.id)
     return {
@@ -72,7 +72,7 @@ def _snapshot(snapshot: Snapshot, seen: Any) -> dict[str, Any]:
         "segment_id": snapshot.segment_id,
         "rule": snapshot.rule,
         "sentence": snapshot.sentence,
-        "size": seen.intersection_cardinality(snapshot.client_ids),
+        "size": len(sight(snapshot.client_ids)),
         "exclusions": snapshot.exclusions if mine else None,
         "created_at": snapshot.created_at.isoformat(),
     }

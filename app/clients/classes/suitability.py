@@ -3,6 +3,7 @@
 Asked of the client book itself, not of the classes computed last night: an assessment may have run out since.
 """
 
+from calendar import monthrange
 from datetime import date
 from typing import Any
 from typing import cast as typing_cast
@@ -16,11 +17,39 @@ from app.clients.models import Client
 from app.core import clock
 
 
+def valid_months() -> int:
+    """For how many months a risk assessment holds, as the model in force says; at first the market profile's figure."""
+    return typing_cast(Suitability, active_parameters("suitability")).valid_months
+
+
+def newest_lapsed(day: date, months: int) -> date:
+    """The newest date of an assessment that does not hold any more on this day; it holds for so many months.
+
+    The same day of the month so long before, or the last day of a shorter month.
+    """
+    years, month = divmod(day.month - 1 - months, 12)
+    year = day.year + years
+    if year < date.min.year:
+        return date.min
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def expiry(assessed_on: date, months: int) -> date:
+    """The first day on which an assessment does not hold any more; one of the last day of February may gain a day."""
+    years, month = divmod(assessed_on.month - 1 + months, 12)
+    year = assessed_on.year + years
+    if year > date.max.year:
+        return date.max
+    if assessed_on.day <= monthrange(year, month + 1)[1]:
+        return date(year, month + 1, assessed_on.day)
+    return date(year, month + 2, 1)  # the month is shorter, so it is not December
+
+
 def highest_risk(parameters: Suitability, today: date) -> ColumnElement[int]:
     """The highest product risk (1-5) that the row's client may be offered, 0 where the assessment is missing or old."""
-    oldest = cast(literal(today, Date) - func.make_interval(0, parameters.valid_months), Date)
     levels = [(Client.risk_level == level, getattr(parameters, f"level_{level}")) for level in range(1, 6)]
-    valid = and_(Client.risk_assessed_on > oldest, Client.risk_assessed_on <= literal(today, Date))
+    lapsed = literal(newest_lapsed(today, parameters.valid_months), Date)
+    valid = and_(Client.risk_assessed_on > lapsed, Client.risk_assessed_on <= literal(today, Date))
     return case((valid, case(*levels, else_=0)), else_=cast(0, SmallInteger))
 
 
