@@ -8,6 +8,7 @@ from flask_babel import lazy_gettext as _l
 from app.api.v1 import bp as api_v1
 from app.audiences.cli import audiences_cli
 from app.audiences.exporting import register_sources
+from app.audiences.lists.views import number_lists
 from app.audiences.snapshot_views import snapshots
 from app.audiences.usage import register_usage
 from app.audiences.views import audiences
@@ -81,6 +82,7 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(client_classes)
     app.register_blueprint(audiences)
     app.register_blueprint(snapshots)
+    app.register_blueprint(number_lists)
     app.register_blueprint(content)
     app.register_blueprint(campaigns)
     register_usage(segment_uses)
@@ -121,7 +123,7 @@ NAVIGATION = (
     NavigationEntry(_l("Overview"), OVERVIEW, "home"),
     NavigationEntry(_l("Campaigns"), "campaigns.index", "send", Permission.VIEW_CAMPAIGNS),
     NavigationEntry(_l("Reports"), "reports.index", "report-analytics", Permission.VIEW_REPORTS),
-    NavigationEntry(_l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS, ("snapshots",)),
+    NavigationEntry(_l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS, ("snapshots", "number_lists")),
     NavigationEntry(_l("Value models"), "classes.index", "stairs", Permission.VIEW_SEGMENTS),
     NavigationEntry(
         _l("Clients"), "clients.index", "users", Permission.VIEW_CLIENTS, ("unreachable", "exports", "metrics")

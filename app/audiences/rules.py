@@ -42,6 +42,7 @@ MAX_SEED = 2**31 - 1
 MAX_CHARACTERS = 500_000  # of a rule as JSON text
 EVERYONE: dict[str, Any] = {"all": []}
 SEGMENT = "segment"  # the field whose values are segments
+NUMBER_LIST = "number_list"  # the one whose values are lists of client numbers
 
 RuleJson = Mapping[str, Any]
 
@@ -171,13 +172,22 @@ def _dump_take(take: Top | Sample) -> dict[str, Any]:
 
 def segments_in(data: object) -> set[int]:
     """The ids of the segments that a rule as JSON names itself."""
+    return _members_in(data, SEGMENT)
+
+
+def lists_in(data: object) -> set[int]:
+    """The ids of the lists of numbers that a rule as JSON names itself."""
+    return _members_in(data, NUMBER_LIST)
+
+
+def _members_in(data: object, field: str) -> set[int]:
     if isinstance(data, list):
-        return set().union(*map(segments_in, data))
+        return set().union(*(_members_in(one, field) for one in data))
     if not isinstance(data, Mapping):
         return set()
-    if data.get("field") == SEGMENT:
+    if data.get("field") == field:
         return {number for number in data.get("value") or () if isinstance(number, int)}
-    return set().union(*(segments_in(data.get(key)) for key in ("all", "any", "not")))
+    return set().union(*(_members_in(data.get(key), field) for key in ("all", "any", "not")))
 
 
 def _plain(value: Any) -> Any:

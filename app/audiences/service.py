@@ -10,10 +10,11 @@ from sqlalchemy import Text, cast, func, select
 from sqlalchemy.exc import IntegrityError
 
 from app.audiences.fields import load_catalogue
+from app.audiences.lists.queries import hold_lists
 from app.audiences.models import Segment, Snapshot
 from app.audiences.overlap import combine, combined_sentence
 from app.audiences.queries import count_whole_book, segments_around, segments_with, time_limit
-from app.audiences.rules import RuleJson, dump_rule, parse_rule
+from app.audiences.rules import RuleJson, dump_rule, lists_in, parse_rule
 from app.audiences.sentence import sentence
 from app.audiences.snapshots import exclusion_counts, freeze
 from app.audit.service import record
@@ -230,7 +231,9 @@ def _checked_description(description: str | None) -> str | None:
 
 
 def _checked_rule(rule: RuleJson, *, within: Segment | None = None) -> dict[str, Any]:
-    return dump_rule(parse_rule(rule, load_catalogue(), within=within))
+    checked = dump_rule(parse_rule(rule, load_catalogue(), within=within))
+    hold_lists(lists_in(checked))
+    return checked
 
 
 def _free_name(name: str) -> str:

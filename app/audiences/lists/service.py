@@ -1,36 +1,36 @@
-"""Keeping a pasted or uploaded list of client numbers."""
+"""Keeping a pasted or uploaded list of client numbers, and deleting it."""
 
-import io
+import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import BinaryIO
 
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import Text, func, literal, select
+from sqlalchemy import Text, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.audiences.lists.models import ListedNumber, NumberList
+from app.audiences.lists.queries import SegmentUse, any_in_book, segments_using
 from app.audit.service import record
+from app.clients.importing.mapping import TARGETS, fold
 from app.clients.importing.reading import RowProblem, column_names, data_rows, detect
-from app.core.errors import AppError
+from app.clients.queries import sees_whole_book
+from app.core.errors import AppError, Conflict, Forbidden, NotFound
 from app.core.extensions import db
-from app.core.permissions import Actor
+from app.core.permissions import Permission, allows
+from app.users.models import User
 
 MAX_NUMBERS = 1_000_000
 MAX_LENGTH = 100  # of a number
 MAX_NAME = 100
 _CHUNK = 20_000
-# Names under which the column with the numbers goes, in lower case.
-_COLUMNS = {
-    "number",
-    "client number",
-    "client no.",
-    "client no",
-    "client_number",
-    "customer number",
-    "客户号",
-    "客户编号",
-}
+_WORDS_LOOKED_UP = 50
+# Names under which the column with the numbers goes, as `fold` writes them.
+_COLUMNS = frozenset(TARGETS["number"][1].split())
+_ONE_WORD = re.compile(r"[\w./-]+")
+_DIVIDERS = str.maketrans(dict.fromkeys(",;，；、\t", " "))
 
 
 class NoNumbers(AppError):
@@ -38,41 +38,122 @@ class NoNumbers(AppError):
     status = 422
 
 
+class OnlyHeader(NoNumbers):
+    """What might be a number is the name of a column: no client has it."""
+
+    def __init__(self, header: str) -> None:
+        super().__init__(
+            _l("There is only “%(header)s”, the name of a column: no client has this number.", header=header)
+        )
+
+
 class TooManyNumbers(AppError):
     message = _l("A list may have %(count)s numbers at most.", count=MAX_NUMBERS)
     status = 422
 
 
-def keep_pasted_list(*, name: str, text: str, actor: Actor | None) -> NumberList:
+class StillUsed(Conflict):
+    def __init__(self, use: SegmentUse) -> None:
+        super().__init__(
+            _l("The archived segment “%(name)s” uses this list. Restore and change that one first.", name=use.name)
+            if use.archived
+            else _l("The segment “%(name)s” uses this list. Change that one first.", name=use.name)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A new list, and what stood above its numbers and was taken as the name of their column."""
+
+    numbers: NumberList
+    header: str | None
+
+
+def keep_pasted_list(*, name: str, text: str, actor: User | None) -> Kept:
     """The numbers of a text, divided by spaces, lines, commas or semicolons. Raises NoNumbers or TooManyNumbers."""
-    divided = text.translate(dict.fromkeys(map(ord, ",;，；、\t"), " "))
-    return _keep(name, iter(divided.split()), actor)
+    first, _line_end, rest = text.strip().partition("\n")
+    header = first.strip() if _names_a_column(first, actor) else None
+    numbers = rest if header else f"{first}\n{rest}"
+    return _keep(name, iter(numbers.translate(_DIVIDERS).split()), header, actor)
 
 
-def keep_uploaded_list(*, name: str, stream: BinaryIO, actor: Actor | None) -> NumberList:
+def keep_uploaded_list(*, name: str, stream: BinaryIO, actor: User | None) -> Kept:
     """The numbers of a CSV or Excel file: of the column that is called so, else of the first one.
 
     Raises NotATable with what the file is instead, NoNumbers or TooManyNumbers.
     """
-    return _keep(name, _numbers_of(stream), actor)
+    header, numbers = _numbers_of(stream, actor)
+    return _keep(name, numbers, header, actor)
 
 
-def _numbers_of(stream: BinaryIO) -> Iterator[str]:
+def header_note(header: str) -> str:
+    """Said of a list that had a line above its numbers."""
+    return str(_("“%(header)s” was taken as the name of the column: no client has this number.", header=header))
+
+
+def may_delete(owner_id: int | None, actor: User) -> bool:
+    """A list is gone for good, so only who made it and those who see the whole book may delete it."""
+    return allows(actor, Permission.EDIT_SEGMENTS) and (owner_id == actor.id or sees_whole_book(actor))
+
+
+def delete_list(*, numbers: NumberList, actor: User) -> None:
+    """Delete a list for good. Raises Forbidden, StillUsed where a segment asks for it, or NotFound."""
+    if not may_delete(numbers.owner_id, actor):
+        raise Forbidden
+    # Segments that are being saved hold the lists they ask for, see `queries.hold_lists`.
+    locked = db.session.scalar(select(NumberList).where(NumberList.id == numbers.id).with_for_update())
+    if locked is None:
+        raise NotFound
+    for use in segments_using([locked.id])[locked.id]:
+        raise StillUsed(use)
+    changes = {"name": [locked.name, None], "numbers": [locked.size, None]}
+    record(actor=actor, action="number_list.delete", subject="number_list", subject_id=locked.id, changes=changes)
+    db.session.execute(delete(NumberList).where(NumberList.id == locked.id))
+
+
+# ---- Finding the numbers ----
+
+
+def _numbers_of(stream: BinaryIO, actor: User | None) -> tuple[str | None, Iterator[str]]:
+    """The line above the numbers, where there is one, and the numbers."""
     start = stream.read(1 << 16)
     stream.seek(0)
-    if len(start) <= MAX_LENGTH and start.strip().isalnum():
-        stream = io.BytesIO(b"number\n" + start)  # a list of one number is no table
+    word = _only_word(start)
+    if word is not None:  # a list of one number is no table
+        return (word, iter(())) if _names_a_column(word, actor) else (None, iter((word,)))
     dialect = detect(stream)
     names = column_names(stream, dialect)
-    place = next((at for at, name in enumerate(names) if name.strip().lower() in _COLUMNS), 0)
-    if any(letter.isdigit() for letter in names[place]):  # a list without a header: its first row is a number too
-        yield names[place]
-    for row in data_rows(stream, dialect, width=len(names)):
-        if not isinstance(row, RowProblem):
-            yield row[place]
+    place = next((at for at, name in enumerate(names) if fold(name) in _COLUMNS), 0)
+    first = names[place]
+    below = (row[place] for row in data_rows(stream, dialect, width=len(names)) if not isinstance(row, RowProblem))
+    if first == f"Column {place + 1}":  # what a column without a name is called
+        return None, below
+    return (first, below) if _names_a_column(first, actor) else (None, chain((first,), below))
 
 
-def _keep(name: str, numbers: Iterator[str], actor: Actor | None) -> NumberList:
+def _only_word(start: bytes) -> str | None:
+    """The one number, or the one name of a column, that a file holds and nothing else."""
+    try:
+        word = start[: 4 * MAX_LENGTH + 1].decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        return None
+    return word if len(word) <= MAX_LENGTH and (_ONE_WORD.fullmatch(word) or fold(word) in _COLUMNS) else None
+
+
+def _names_a_column(line: str, actor: User | None) -> bool:
+    """True for a first line that is a usual name or has no digit, where none of its words is a client's number.
+
+    What has digits and is in no book yet may be a number that the book will have one day.
+    """
+    words = [word for word in line.translate(_DIVIDERS).split() if word.isprintable()]
+    named = fold(line) in _COLUMNS or not any(sign.isdigit() for sign in line)
+    return bool(words) and named and not any_in_book([" ".join(words), *words[:_WORDS_LOOKED_UP]], user=actor)
+
+
+# ---- Keeping them ----
+
+
+def _keep(name: str, numbers: Iterator[str], header: str | None, actor: User | None) -> Kept:
     made = NumberList(name=_name(name), size=0, owner_id=actor.id if actor else None)
     db.session.add(made)
     db.session.flush()
@@ -87,12 +168,12 @@ def _keep(name: str, numbers: Iterator[str], actor: Actor | None) -> NumberList:
             insert(ListedNumber).from_select(["list_id", "number"], rows).on_conflict_do_nothing(),
         )
     if not taken:
-        raise NoNumbers
+        raise NoNumbers if header is None else OnlyHeader(header)
     counted = select(func.count()).select_from(ListedNumber).where(ListedNumber.list_id == made.id)
     made.size = db.session.scalar(counted) or 0
     changes = {"name": [None, made.name], "numbers": [None, made.size]}
     record(actor=actor, action="number_list.kept", subject="number_list", subject_id=made.id, changes=changes)
-    return made
+    return Kept(made, header)
 
 
 def _usable(numbers: Iterable[str]) -> Iterator[str]:
