@@ -28,6 +28,7 @@ from app.clients.feeds.cli import feeds_cli
 from app.clients.metrics.cli import metrics_command
 from app.clients.metrics.views import metrics
 from app.clients.notes.queries import note_timeline
+from app.clients.ownership import leaver_views as leaver_views  # joins the pages of ownership
 from app.clients.ownership.views import ownership
 from app.clients.queries import consent_timeline
 from app.clients.reachability.views import unreachable

@@ -15,7 +15,9 @@ from app.campaigns.service import refuse_segment_archive, refuse_segment_edit
 from app.clients.field_service import ARCHIVE as ARCHIVE_FIELD
 from app.clients.field_service import NARROW as NARROW_FIELD
 from app.clients.ownership.handing_over import register_belongings, register_selection
+from app.clients.ownership.loads import register_work
 from app.clients.ownership.service import refuse_to_stop_advising
+from app.clients.reachability.queries import REPAIRS
 from app.config import Config
 from app.core.assets import init_assets
 from app.core.events import listen
@@ -103,6 +105,7 @@ def connect_features() -> None:
     for belongings in (DRAFTS, SEGMENTS):
         register_belongings(belongings)
     register_selection(BY_SEGMENT)
+    register_work(REPAIRS)
     guard("edit segment", refuse_segment_edit)
 
 

@@ -46,6 +46,7 @@ class Permission(StrEnum):
     IMPORT_CLIENTS = "import clients"
     MANAGE_FEEDS = "manage feeds"
     MANAGE_OWNERSHIP = "assign clients to advisers"
+    VIEW_LOADS = "see how many clients advisers look after"
     VIEW_POOL = "see the pool of clients without an owner"
     CLAIM_CLIENTS = "claim clients of the pool"
     REVEAL_CONTACT = "reveal contact data"
@@ -97,11 +98,13 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.MANAGE_REPLIES,
         Permission.VIEW_AUDIT,
     },
-    Role.ADVISER: _EVERY_ROLE_READS | {Permission.EDIT_CLIENTS, Permission.VIEW_POOL, Permission.CLAIM_CLIENTS},
+    Role.ADVISER: _EVERY_ROLE_READS
+    | {Permission.EDIT_CLIENTS, Permission.VIEW_LOADS, Permission.VIEW_POOL, Permission.CLAIM_CLIENTS},
     Role.BRANCH_MANAGER: _EVERY_ROLE_READS
     | {
         Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,
+        Permission.VIEW_LOADS,
         Permission.VIEW_POOL,
         Permission.EDIT_CLIENTS,
         Permission.CONFIRM_CLIENT_DATA,
@@ -118,6 +121,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.MANAGE_MODELS,
         Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,
+        Permission.VIEW_LOADS,
         Permission.VIEW_POOL,
         Permission.EDIT_CLIENTS,
         Permission.CONFIRM_CLIENT_DATA,
@@ -134,6 +138,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.MANAGE_MODELS,
         Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,
+        Permission.VIEW_LOADS,
         Permission.VIEW_POOL,
         Permission.EDIT_CLIENTS,
         Permission.CONFIRM_CLIENT_DATA,

@@ -163,3 +163,56 @@ def test_corrections_are_decided_on_their_page(browser_client: FlaskClient) -> N
     db.session.expire_all()
     assert client.email == "new@example.org"
     assert "Nothing waits here" in officer.get("/client-corrections/").text
+
+
+def test_who_decides_a_correction_sees_both_values_for_a_reason(browser_client: FlaskClient) -> None:
+    north = make_branch()
+    adviser = make_user(role=Role.ADVISER, branch=north)
+    client = make_client(number="1", email="old@example.org", adviser_id=adviser.id, branch=north)
+    edit(client, adviser, email="new@example.org")
+    correction = db.session.scalars(select(ClientCorrection)).one()
+    address = f"/client-corrections/{correction.id}/reveal"
+    looks = select(AuditEntry).where(AuditEntry.action == "client.reveal_contact")
+
+    manager = make_user(role=Role.BRANCH_MANAGER, branch=north)
+    decider = sign_in(browser_client, manager)
+    assert "Show in full" in decider.get("/client-corrections/").text
+    refused = decider.post(address, data={"reason": " \x00"})
+    assert (refused.status_code, "new@example.org" in refused.text) == (422, False)
+    assert db.session.scalars(looks).all() == []
+
+    page = decider.post(address, data={"reason": "The client called"})
+    assert page.headers["Cache-Control"] == "no-store"
+    assert "old@example.org" in page.text
+    assert "new@example.org" in page.text
+    line = decider.post(address, data={"reason": "Once more"}, headers={"HX-Request": "true"}).text
+    assert line.strip().startswith("<tr>")
+    assert "new@example.org" in line
+    assert "new@example.org" not in decider.get("/client-corrections/").text
+    seen = db.session.scalars(looks.order_by(AuditEntry.id)).all()
+    assert [(one.actor_id, one.subject_id, one.reason) for one in seen] == [
+        (manager.id, client.id, "The client called"),
+        (manager.id, client.id, "Once more"),
+    ]
+    assert "example.org" not in str([one.changes for one in seen])
+
+    decider.post(f"/client-corrections/{correction.id}/confirm")
+    decided = decider.post(address, data={"reason": "Too late"})
+    assert (decided.status_code, "new@example.org" in decided.text) == (422, False)
+
+
+def test_who_may_not_see_contact_data_sees_no_correction_in_full(browser_client: FlaskClient) -> None:
+    north = make_branch()
+    adviser = make_user(role=Role.ADVISER, branch=north)
+    edit(make_client(number="1", adviser_id=adviser.id, branch=north), adviser, email="new@example.org")
+    address = f"/client-corrections/{db.session.scalars(select(ClientCorrection.id)).one()}/reveal"
+    people = {
+        403: [make_user(), adviser, make_user(role=Role.COMPLIANCE)],  # may not see, may not decide, neither
+        404: [make_user(role=Role.BRANCH_MANAGER, branch=make_branch())],
+    }
+    for status, refused in people.items():
+        for person in refused:
+            assert sign_in(browser_client, person).post(address, data={"reason": "x"}).status_code == status
+    page = sign_in(browser_client, make_user()).get("/client-corrections/").text
+    assert "Show in full" not in page
+    assert "sees contact data in part only" in page

@@ -8,8 +8,9 @@ from sqlalchemy import select
 
 from app.audit.models import AuditEntry
 from app.clients.models import Client
+from app.clients.ownership.loads import adviser_loads
 from app.clients.ownership.models import Ownership
-from app.clients.ownership.queries import adviser_loads, default_capacity, ownership_history
+from app.clients.ownership.queries import default_capacity, ownership_history
 from app.clients.ownership.service import (
     AlreadyOwned,
     NoAdviser,

@@ -7,9 +7,12 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from app.audiences.models import Segment
+from app.audit.models import AuditEntry
 from app.campaigns.models import Campaign, State
+from app.clients.classes.models import ClientClass
 from app.clients.models import Client
 from app.clients.ownership.allotting import order_allotment
+from app.clients.ownership.by_tier import NoRoom, NothingChosen, Plan, hand_over_tiers, order_hand_over
 from app.clients.ownership.handing_over import (
     UnfitSuccessor,
     belongings_of,
@@ -33,7 +36,7 @@ from app.users.service import close_account, count_attempt, freeze_user, unfreez
 from tests.factories.audiences import make_segment
 from tests.factories.campaigns import make_campaign
 from tests.factories.clients import head_office, make_client, make_clients
-from tests.factories.users import make_branch, make_user
+from tests.factories.users import make_branch, make_user, sign_in
 
 
 @pytest.fixture
@@ -227,3 +230,113 @@ class TestAllotting:
         assert self.allot(manager).state == "done"
         make_clients(2)
         assert (self.allot(manager).state, owned_by(manager)) == ("done", 0)
+
+
+class TestTierByTier:
+    @pytest.fixture
+    def leaver(self, manager: User) -> User:
+        return adviser(name="Leaver")
+
+    def clients_of_tiers(self, leaver: User, **numbers: int) -> None:
+        """So many clients of each tier; `none` are clients without one."""
+        for tier, number in numbers.items():
+            for client_id in make_clients(number, adviser_id=leaver.id):
+                with unit_of_work() as session:
+                    session.add(ClientClass(client_id=client_id, aum_tier=None if tier == "none" else tier))
+
+    def hand_over(self, leaver: User, manager: User, plan: Plan) -> dict[str | None, int]:
+        with unit_of_work():
+            return hand_over_tiers(leaver=leaver, plan=plan, reason="left", actor=manager)
+
+    def test_each_tier_goes_to_its_own_successor_or_to_the_pool(self, manager: User, leaver: User) -> None:
+        ann, bob = adviser(name="Ann"), adviser(name="Bob")
+        self.clients_of_tiers(leaver, gold=2, silver=3, mass=4, none=1)
+        make_client(adviser_id=leaver.id, second_adviser_id=ann.id)  # not classed yet, and shared
+        moved = self.hand_over(leaver, manager, {"gold": ann, "silver": bob, None: None})
+        assert moved == {"gold": 2, "silver": 3, None: 2}
+        assert [owned_by(person) for person in (leaver, ann, bob)] == [4, 2, 3]
+        in_pool = db.session.scalars(select(Client).where(Client.adviser_id.is_(None))).all()
+        assert [one.second_adviser_id for one in in_pool] == [None, None]
+
+        written = select(Ownership.adviser_id, func.count()).where(Ownership.role == OWNER, Ownership.until.is_(None))
+        assert dict(iter(db.session.execute(written.group_by(Ownership.adviser_id)))) == {ann.id: 2, bob.id: 3}
+        ended = select(func.count()).where(Ownership.adviser_id == leaver.id, Ownership.until.is_not(None))
+        assert db.session.scalar(ended) == 7
+        entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "client.tiers_handed_over")).one()
+        assert (entry.reason, entry.changes) == (
+            "left",
+            {"clients": [0, 7], "adviser": ["Leaver", None], "tier gold": [2, "Ann"], "tier silver": [3, "Bob"],
+             "tier –": [2, None]},
+        )  # fmt: skip
+
+    def test_a_successor_who_shared_a_client_owns_it_alone(self, manager: User, leaver: User) -> None:
+        ann = adviser()
+        client = make_client(adviser_id=leaver.id, second_adviser_id=ann.id)
+        self.hand_over(leaver, manager, {None: ann})
+        assert (client.adviser_id, client.second_adviser_id) == (ann.id, None)
+
+    def test_nobody_gets_more_than_their_capacity_and_then_nothing_moves(self, manager: User, leaver: User) -> None:
+        ann, bob = adviser(name="Ann", client_capacity=5), adviser(client_capacity=1)
+        make_client(adviser_id=ann.id)
+        self.clients_of_tiers(leaver, gold=2, silver=3)
+        with pytest.raises(NoRoom, match="Ann has room for 4 more clients but would get 5"):
+            self.hand_over(leaver, manager, {"gold": ann, "silver": ann})
+        with pytest.raises(NoRoom):
+            self.hand_over(leaver, manager, {"gold": bob, "silver": ann})
+        assert [owned_by(person) for person in (leaver, ann, bob)] == [5, 1, 0]
+
+    def test_closed_clients_take_no_room(self, manager: User, leaver: User) -> None:
+        ann = adviser(client_capacity=1)
+        make_clients(3, adviser_id=leaver.id, status=lambda n: "client" if n % 3 == 0 else "closed")
+        assert self.hand_over(leaver, manager, {None: ann}) == {None: 3}
+
+    def test_clients_of_other_parts_of_the_firm_stay(self, leaver: User) -> None:
+        north = make_branch()
+        here = make_user(role=Role.BRANCH_MANAGER, branch=north)
+        ann = adviser(branch=north)
+        make_client(adviser_id=leaver.id)
+        make_client(adviser_id=leaver.id, branch=north)
+        assert self.hand_over(leaver, here, {None: ann}) == {None: 1}
+        with pytest.raises(NoAdviser):
+            self.hand_over(leaver, here, {None: adviser(branch=make_branch())})
+
+    @pytest.mark.parametrize("to", ["nobody", "the leaver", "a frozen adviser"])
+    def test_a_plan_that_cannot_be_is_refused(self, manager: User, leaver: User, to: str) -> None:
+        frozen = adviser()
+        with unit_of_work():
+            freeze_user(user=frozen, reason="leaves", actor=manager)
+        plan: Plan = {} if to == "nobody" else {None: leaver if to == "the leaver" else frozen}
+        with pytest.raises((NothingChosen, NoAdviser)):
+            self.hand_over(leaver, manager, plan)
+        with pytest.raises((NothingChosen, NoAdviser)), unit_of_work():
+            order_hand_over(leaver=leaver, plan=plan, reason="left", actor=manager)
+
+    def test_a_worker_does_the_same_all_or_nothing(self, manager: User, leaver: User) -> None:
+        ann = adviser(client_capacity=2)
+        self.clients_of_tiers(leaver, gold=2, mass=2)
+        plans: list[tuple[Plan, str, int]] = [
+            ({"gold": ann, "mass": ann}, "failed", 4),
+            ({"gold": ann, "mass": None}, "done", 0),
+        ]
+        for plan, state, left in plans:
+            with unit_of_work():
+                job = order_hand_over(leaver=leaver, plan=plan, reason="left", actor=manager)
+            assert (finished(job).state, owned_by(leaver)) == (state, left)
+
+    def test_it_is_planned_on_the_page(self, app: Flask, manager: User, leaver: User) -> None:
+        ann = adviser(name="Ann", client_capacity=2)
+        self.clients_of_tiers(leaver, gold=3, mass=1)
+        address = f"/staff/{leaver.id}/hand-over"
+        browser = sign_in(app.test_client(), manager)
+        assert "): 0 of 2" in browser.get(address).text
+        form = {"plan-tier_gold": ann.id, "plan-tier_mass": "pool", "plan-reason": "left"}
+        refused = browser.post(f"{address}/tiers", data=form)
+        assert (refused.status_code, "has room for 2 more clients" in refused.text) == (422, True)
+        for wrong in ({"plan-tier_gold": "x"}, {"plan-reason": ""}, {"plan-tier_gold": "", "plan-tier_mass": ""}):
+            assert browser.post(f"{address}/tiers", data=form | wrong).status_code == 422
+        db.session.expire_all()
+        assert owned_by(leaver) == 4
+        done = browser.post(f"{address}/tiers", data=form | {"plan-tier_gold": ""}, follow_redirects=True)
+        assert "1 client has changed hands." in done.text
+        db.session.expire_all()
+        assert (owned_by(leaver), owned_by(ann)) == (3, 0)

@@ -1,16 +1,19 @@
 """The pages of ownership: the pool, advisers, transfers, leavers, and the panel of a client."""
 
+import re
 from decimal import Decimal
 
 import pytest
 from flask import Flask
 
 from app.clients.models import Client
+from app.clients.reachability.service import refresh_tasks
 from app.core.extensions import db
 from app.core.permissions import Role
+from app.core.unit_of_work import unit_of_work
 from app.users.models import User
 from tests.factories.clients import make_client, make_clients
-from tests.factories.users import make_branch, make_user, sign_in
+from tests.factories.users import make_branch, make_team, make_user, sign_in
 
 
 def page(app: Flask, person: User, path: str) -> str:
@@ -80,6 +83,45 @@ class TestAdvisers:
         assert "Ann" in text
         assert "3 / 2" in text
         assert "1 above" in text
+
+    def test_a_team_leader_sees_the_load_of_the_teams_they_lead_and_hands_nobody_over(self, app: Flask) -> None:
+        team = make_team()
+        north = make_branch()
+        leader = make_user(role=Role.ADVISER, name="Lea", team=team, leads_team=True, branch=north)
+        ann = make_user(role=Role.ADVISER, name="Ann", team=make_team(parent=team), client_capacity=2)
+        make_user(role=Role.ADVISER, name="Bob", branch=north)
+        client = make_client(number="778899", adviser_id=ann.id, second_adviser_id=leader.id, email=None)
+        make_clients(2, adviser_id=ann.id)
+        with unit_of_work():
+            refresh_tasks()
+        text = page(app, leader, "/advisers")
+        assert "3 / 2" in text
+        assert "Lea" in text
+        assert re.search(r'data-label="Shared">\s*1<', text)
+        assert re.search(r'data-label="Addresses to repair">\s*1<', text)
+        for hidden in ("Bob", "Hand over", client.number):
+            assert hidden not in text
+        only = page(app, leader, f"/advisers?team={ann.team_id}")
+        assert "0 / 600" not in only
+        assert "3 / 2" in only
+        assert "No adviser is like this." in page(app, leader, "/advisers?team=999")
+
+    def test_other_advisers_see_their_own_load(self, app: Flask) -> None:
+        ann = make_user(role=Role.ADVISER, name="Ann")
+        make_user(role=Role.ADVISER, name="Bob")
+        make_client(adviser_id=ann.id)
+        text = page(app, ann, "/advisers")
+        assert "1 / 600" in text
+        assert "Bob" not in text
+        assert sign_in(app.test_client(), make_user()).get("/advisers").status_code == 403
+
+    def test_many_advisers_are_paged(self, app: Flask, manager: User) -> None:
+        for number in range(53):
+            make_user(role=Role.ADVISER, name=f"Adviser {number:02}")
+        assert page(app, manager, "/advisers").count("Adviser 0") == 20  # in the name and for the ear
+        last = page(app, manager, "/advisers?from=50")
+        assert "Adviser 52" in last
+        assert "Adviser 01" not in last
 
     def test_only_administrators_change_the_default_capacity(self, app: Flask, manager: User) -> None:
         assert send(app, manager, "/advisers", capacity=500)[0] == 403

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import aliased
 
 from app.clients.editing.fields import FACTS, Fact, masked_value, own_fact, shown_words
@@ -23,8 +24,18 @@ _FACTS = {fact.key: fact for fact in FACTS}
 
 def corrections_page(*, user: User, state: str, newer_than: int | None, older_than: int | None) -> Page:
     """Corrections of the clients a person may see, newest first, with client, branch and who proposed and decided."""
+    query = _lines(user).where(ClientCorrection.state == state)
+    return newest_first(query, ClientCorrection.id.expression, newer_than=newer_than, older_than=older_than)
+
+
+def correction_line(correction_id: int, *, user: User) -> Any:
+    """One line of `corrections_page`; None where the person may not see the client."""
+    return db.session.execute(_lines(user).where(ClientCorrection.id == correction_id)).one_or_none()
+
+
+def _lines(user: User) -> Select[*tuple[Any, ...]]:
     decider = aliased(User)
-    query = (
+    return (
         select(
             ClientCorrection.id,
             ClientCorrection,
@@ -38,9 +49,8 @@ def corrections_page(*, user: User, state: str, newer_than: int | None, older_th
         .join(Branch, Branch.id == Client.branch_id)
         .join(User, User.id == ClientCorrection.proposed_by_id)
         .outerjoin(decider, decider.id == ClientCorrection.decided_by_id)
-        .where(visible_clients(user), ClientCorrection.state == state)
+        .where(visible_clients(user))
     )
-    return newest_first(query, ClientCorrection.id.expression, newer_than=newer_than, older_than=older_than)
 
 
 def waiting_corrections(*, user: User) -> int:

@@ -205,6 +205,25 @@ def _close_open(client_id: int, key: str) -> None:
     )
 
 
+def reveal_correction(*, correction: ClientCorrection, reason: str, actor: User) -> None:
+    """Note that who decides a correction looks at both values in full. Raises ReasonMissing, DecidedAlready."""
+    require(actor, Permission.CONFIRM_CLIENT_DATA)
+    require(actor, Permission.REVEAL_CONTACT)
+    reason = reason.replace("\x00", "").strip()
+    if not reason:
+        raise ReasonMissing
+    if correction.state != "open":
+        raise DecidedAlready
+    record(
+        actor=actor,
+        action="client.reveal_contact",
+        subject="client",
+        subject_id=correction.client_id,
+        changes={"correction": correction.field},
+        reason=reason,
+    )
+
+
 def confirm_correction(*, correction: ClientCorrection, actor: User) -> None:
     """Take the proposed value over. Raises DecidedAlready, OutOfDate, OwnCorrection."""
     require(actor, Permission.CONFIRM_CLIENT_DATA)

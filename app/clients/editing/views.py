@@ -11,9 +11,9 @@ from app.clients.duplicates.finding import look_alikes
 from app.clients.editing import service
 from app.clients.editing.fields import FACTS, GROUP_LABELS, Fact, masked_value
 from app.clients.editing.forms import FlagForm, RefusalForm, client_form, field_name, read_values
-from app.clients.editing.queries import corrections_page, find_correction
+from app.clients.editing.queries import correction_line, corrections_page, find_correction
 from app.clients.labels import FLAG_LABELS
-from app.core.errors import AppError, Conflict
+from app.core.errors import AppError, Conflict, Forbidden
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.users.sessions import signed_in_user
@@ -120,21 +120,43 @@ def _flag(number: str, *, on: bool) -> Any:
 @requires(Permission.CONFIRM_CLIENT_DATA)
 def corrections() -> Any:
     state = request.args.get("state", "open")
-    state = state if state in STATES else "open"
+    return _corrections(state if state in STATES else "open")
+
+
+def _corrections(state: str, **row: Any) -> str:
+    """The list; `row` says which correction is shown in full (`seen`), or why not (`refused`, `refusal`)."""
     page = corrections_page(
         user=signed_in_user(),
         state=state,
         newer_than=request.args.get("newer_than", type=int),
         older_than=request.args.get("older_than", type=int),
     )
-    return render_template(
-        "clients/editing/corrections.html",
-        page=page,
-        state=state,
-        facts=_BY_KEY,
-        masked_value=masked_value,
-        me=signed_in_user(),
-    )
+    return render_template("clients/editing/corrections.html", page=page, state=state, **_row_words(), **row)
+
+
+def _row_words() -> dict[str, Any]:
+    return {"facts": _BY_KEY, "masked_value": masked_value, "me": signed_in_user()}
+
+
+@editing.post("/client-corrections/<int:correction_id>/reveal")
+@requires(Permission.REVEAL_CONTACT)
+def reveal_correction(correction_id: int) -> Any:
+    """Show the old and the new value once, for a reason; the answer is never stored in the browser."""
+    correction = find_correction(correction_id, user=signed_in_user())
+    try:
+        with unit_of_work():
+            service.reveal_correction(
+                correction=correction, reason=request.form.get("reason", "")[:500], actor=signed_in_user()
+            )
+        row: dict[str, Any] = {"seen": correction_id}
+    except AppError as error:
+        if isinstance(error, Forbidden):
+            raise
+        row = {"refused": correction_id, "refusal": str(error)}
+    status = 200 if "seen" in row else 422
+    if request.headers.get("HX-Request") and (line := correction_line(correction_id, user=signed_in_user())):
+        return render_template("clients/editing/_correction.html", row=line, **_row_words(), **row), status
+    return _corrections("open", **row), status
 
 
 @editing.post("/client-corrections/<int:correction_id>/confirm")

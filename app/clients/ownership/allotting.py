@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.audit.service import record
 from app.clients.models import Client
-from app.clients.ownership.queries import able_to_advise, default_capacity
+from app.clients.ownership.queries import able_to_advise, default_capacity, one_filling_at_a_time
 from app.clients.ownership.recording import record_ownership_changes
 from app.core.extensions import db
 from app.core.jobs import Job, enqueue
@@ -90,7 +90,7 @@ def allot_some(*, branch: Branch, across: bool, minimum: Decimal | None, reason:
 
     One at a time: two allotments at once would fill the same seats twice.
     """
-    db.session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('clients.allot_pool', 0))"))
+    one_filling_at_a_time()
     branches = db.session.scalars(select(Branch.id).where(in_subtree(branch))).all()
     limit = default_capacity()
     people = db.session.execute(

@@ -105,6 +105,35 @@ class HandOverForm(FlaskForm):  # type: ignore[misc]
     reason = _reason()
 
 
+class TierPlanForm(FlaskForm):  # type: ignore[misc]
+    """Who takes over each tier of a leaver's clients; `tier_plan_form` adds a field for each tier."""
+
+    reason = _reason()
+    refusal: str | None = None  # why the plan as a whole cannot be done
+
+    def choices(self) -> dict[str | None, str]:
+        """The tiers to hand over (None: clients without one) with "pool" or the id of an adviser."""
+        return {
+            field.short_name.removeprefix(TIER) or None: field.data
+            for field in self
+            if field.short_name.startswith(TIER) and field.data
+        }
+
+
+TIER = "tier_"
+
+
+def tier_field(tier: str | None) -> str:
+    """The name of the field that asks about a tier."""
+    return f"{TIER}{tier or ''}"
+
+
+def tier_plan_form(tiers: Sequence[str | None], choices: Sequence[SelectChoice]) -> TierPlanForm:
+    fields = {tier_field(tier): SelectField(_l("To whom"), choices=list(choices), default="") for tier in tiers}
+    made: TierPlanForm = type("PlanOfTiers", (TierPlanForm,), fields)(prefix="plan")
+    return made
+
+
 class PassOnForm(FlaskForm):  # type: ignore[misc]
     successor = SelectField(_l("Successor"), coerce=int)
 

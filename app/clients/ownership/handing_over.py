@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, false, literal, select
 
 from app.audit.service import record
 from app.clients.models import Client
+from app.clients.ownership.by_tier import HAND_OVER_TIERS
 from app.clients.ownership.queries import in_reach, user_in_reach
 from app.clients.ownership.service import transfer_clients
 from app.clients.queries import visible_clients
@@ -187,7 +188,7 @@ def open_jobs() -> Any:
     """Transfers and allotments that have not ended, newest first: (id, name, state, done)."""
     return db.session.execute(
         select(Job.id, Job.name, Job.state, Job.done)
-        .where(Job.name.in_((TRANSFER, "clients.allot_pool")), Job.state.in_(("due", "running")))
+        .where(Job.name.in_((TRANSFER, HAND_OVER_TIERS, "clients.allot_pool")), Job.state.in_(("due", "running")))
         .order_by(Job.id.desc())
         .limit(5)
     ).all()

@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Select, func, literal, or_, select, tuple_
-from sqlalchemy.orm import aliased, contains_eager, joinedload
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select, text, tuple_
+from sqlalchemy.orm import aliased, contains_eager
 
 from app.clients.classes.models import ClientClass
 from app.clients.models import Client
@@ -31,6 +31,11 @@ def default_capacity() -> int:
 def counts_as_owned() -> ColumnElement[bool]:
     """For WHERE on client: who takes up room with an adviser, or waits in the pool. Closed clients do neither."""
     return Client.merged_into_id.is_(None) & (Client.status != "closed")
+
+
+def one_filling_at_a_time() -> None:
+    """Wait until nobody else gives clients to advisers up to their capacity: two at once would fill the same seats."""
+    db.session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('clients.allot_pool', 0))"))
 
 
 # ---- Advisers -------------------------------------------------------------------------------------------------------
@@ -66,73 +71,6 @@ def user_in_reach(user_id: int, *, user: User) -> User:
     if found is None:
         raise NotFound
     return found
-
-
-@dataclass(slots=True)
-class AdviserLoad:
-    """What an adviser looks after: owned clients by tier (None: no tier known), those shared as second, the limit."""
-
-    adviser: User
-    capacity: int
-    tiers: dict[str | None, int] = field(default_factory=dict)
-    shared: int = 0
-
-    @property
-    def owned(self) -> int:
-        return sum(self.tiers.values())
-
-    @property
-    def room(self) -> int:
-        """How many more clients the capacity allows."""
-        return max(0, self.capacity - self.owned)
-
-    @property
-    def over(self) -> int:
-        """How many clients above the capacity."""
-        return max(0, self.owned - self.capacity)
-
-
-def adviser_loads(user: User) -> list[AdviserLoad]:
-    """The load of every adviser in the person's reach who can own clients or still does, fullest first.
-
-    All clients of an adviser count, of whatever branch: the load is the adviser's.
-    """
-    limit = default_capacity()
-    people = db.session.scalars(
-        select(User)
-        .join(User.branch)
-        .options(contains_eager(User.branch), joinedload(User.team))
-        .where(User.active, User.roles.contains([Role.ADVISER.value]), in_reach(user))
-    ).all()
-    return sorted(_loads(people, limit), key=lambda load: (-load.owned / max(load.capacity, 1), load.adviser.name))
-
-
-def load_of(adviser: User) -> AdviserLoad:
-    return _loads([adviser], default_capacity())[0]
-
-
-def _loads(people: Sequence[User], limit: int) -> list[AdviserLoad]:
-    loads: dict[int | None, AdviserLoad] = {
-        person.id: AdviserLoad(person, limit if person.client_capacity is None else person.client_capacity)
-        for person in people
-    }
-    ids = list(loads)
-    owned = (
-        select(Client.adviser_id, ClientClass.aum_tier, func.count())
-        .outerjoin(ClientClass, ClientClass.client_id == Client.id)
-        .where(Client.adviser_id.in_(ids), counts_as_owned())
-        .group_by(Client.adviser_id, ClientClass.aum_tier)
-    )
-    for adviser_id, tier, number in db.session.execute(owned):
-        loads[adviser_id].tiers[tier] = number
-    shared = (
-        select(Client.second_adviser_id, func.count())
-        .where(Client.second_adviser_id.in_(ids), counts_as_owned())
-        .group_by(Client.second_adviser_id)
-    )
-    for adviser_id, number in db.session.execute(shared):
-        loads[adviser_id].shared = number
-    return list(loads.values())
 
 
 # ---- One client -----------------------------------------------------------------------------------------------------

@@ -75,16 +75,16 @@ def transfer_clients(
     `role` OWNER or SECOND is what is given. Raises ReasonMissing, NoAdviser.
     """
     require(actor, Permission.MANAGE_OWNERSHIP)
-    reason = _checked_reason(reason)
-    _check_advisers(to, actor)
+    reason = checked_reason(reason)
+    check_advisers(to, actor)
     ids = sorted({adviser.id for adviser in to})
     column = _COLUMNS[role]
     taken = and_(visible_clients(actor), clients, column.is_(None) | column.not_in(ids))
     if role == SECOND:
         taken &= Client.adviser_id.is_not(None) & Client.adviser_id.not_in(ids)
-    number = _reassign(role=role, clients=taken, to=ids, actor=actor, reason=reason)
+    number = reassign(role=role, clients=taken, to=ids, actor=actor, reason=reason)
     if role == OWNER:
-        _end_sharing_with_oneself(ids, actor)
+        end_sharing_with_oneself(ids, actor)
     if number:
         names = ", ".join(adviser.name for adviser in to)
         _note("transfer", None, actor, reason, {"clients": [0, number], "to": [None, names], "role": [None, role]})
@@ -94,22 +94,22 @@ def transfer_clients(
 def assign(*, client: Client, adviser: User, reason: str, actor: User) -> None:
     """Give one client an owner, or another one. Raises ReasonMissing, NoAdviser."""
     require(actor, Permission.MANAGE_OWNERSHIP)
-    reason = _checked_reason(reason)
-    _check_advisers([adviser], actor)
+    reason = checked_reason(reason)
+    check_advisers([adviser], actor)
     before = client.adviser.name if client.adviser else None
-    if _reassign(role=OWNER, clients=Client.id == client.id, to=[adviser.id], actor=actor, reason=reason):
-        _end_sharing_with_oneself([adviser.id], actor)
+    if reassign(role=OWNER, clients=Client.id == client.id, to=[adviser.id], actor=actor, reason=reason):
+        end_sharing_with_oneself([adviser.id], actor)
         _note("assign", client, actor, reason, {"owner": [before, adviser.name]})
 
 
 def release(*, client: Client, reason: str, actor: User) -> None:
     """Put a client back into the pool; who shared it shares it no longer. Raises ReasonMissing."""
     require(actor, Permission.MANAGE_OWNERSHIP)
-    reason = _checked_reason(reason)
+    reason = checked_reason(reason)
     before = client.adviser.name if client.adviser else None
     one = Client.id == client.id
-    _reassign(role=SECOND, clients=one, to=None, actor=actor, reason=reason)
-    if _reassign(role=OWNER, clients=one, to=None, actor=actor, reason=reason):
+    reassign(role=SECOND, clients=one, to=None, actor=actor, reason=reason)
+    if reassign(role=OWNER, clients=one, to=None, actor=actor, reason=reason):
         _note("release", client, actor, reason, {"owner": [before, None]})
 
 
@@ -120,11 +120,11 @@ def claim(*, client_id: int, actor: User) -> Client:
     """
     require(actor, Permission.CLAIM_CLIENTS)
     free = (Client.id == client_id) & in_pool(actor)
-    claimed = _reassign(role=OWNER, clients=free, to=[actor.id], actor=actor, reason=None)
+    claimed = reassign(role=OWNER, clients=free, to=[actor.id], actor=actor, reason=None)
     client = pool_client(client_id, user=actor)
     if not claimed:
         raise AlreadyOwned(client.adviser.name if client.adviser else "")
-    _end_sharing_with_oneself([actor.id], actor)
+    end_sharing_with_oneself([actor.id], actor)
     _note("claim", client, actor, None, {"owner": [None, actor.name]})
     return client
 
@@ -135,33 +135,33 @@ def claim(*, client_id: int, actor: User) -> Client:
 def share(*, client: Client, adviser: User, reason: str, actor: User) -> None:
     """Let a second adviser look after the client too. Raises ReasonMissing, NoAdviser, OwnerIsSecond, NobodyOwns."""
     require(actor, Permission.MANAGE_OWNERSHIP)
-    reason = _checked_reason(reason)
-    _check_advisers([adviser], actor)
+    reason = checked_reason(reason)
+    check_advisers([adviser], actor)
     if client.adviser_id is None:
         raise NobodyOwns
     if client.adviser_id == adviser.id:
         raise OwnerIsSecond
     before = client.second_adviser.name if client.second_adviser else None
     shared = (Client.id == client.id) & (Client.adviser_id != adviser.id)
-    if _reassign(role=SECOND, clients=shared, to=[adviser.id], actor=actor, reason=reason):
+    if reassign(role=SECOND, clients=shared, to=[adviser.id], actor=actor, reason=reason):
         _note("share", client, actor, reason, {"second_adviser": [before, adviser.name]})
 
 
 def unshare(*, client: Client, reason: str, actor: User) -> None:
     """End that a second adviser looks after the client too. Raises ReasonMissing."""
     require(actor, Permission.MANAGE_OWNERSHIP)
-    reason = _checked_reason(reason)
+    reason = checked_reason(reason)
     before = client.second_adviser.name if client.second_adviser else None
-    if _reassign(role=SECOND, clients=Client.id == client.id, to=None, actor=actor, reason=reason):
+    if reassign(role=SECOND, clients=Client.id == client.id, to=None, actor=actor, reason=reason):
         _note("unshare", client, actor, reason, {"second_adviser": [before, None]})
 
 
 def credit(*, client: Client, adviser: User | None, reason: str, actor: User) -> None:
     """Say who is paid for the client, whoever looks after it; None: the owner. Raises ReasonMissing, NoAdviser."""
     require(actor, Permission.MANAGE_OWNERSHIP)
-    reason = _checked_reason(reason)
+    reason = checked_reason(reason)
     if adviser is not None:
-        _check_advisers([adviser], actor)
+        check_advisers([adviser], actor)
     db.session.execute(select(Client.id).where(Client.id == client.id).with_for_update())
     before = credited(client.id)
     if (before and before.id) == (adviser and adviser.id):
@@ -186,17 +186,17 @@ def hand_over_shares_and_credits(*, leaver: User, to: Sequence[User], reason: st
     given. Clients of other parts of the firm stay: their own manager decides.
     """
     require(actor, Permission.MANAGE_OWNERSHIP)
-    reason = _checked_reason(reason)
+    reason = checked_reason(reason)
     if to:
-        _check_advisers(to, actor)
+        check_advisers(to, actor)
     ids = sorted({adviser.id for adviser in to})
     theirs = visible_clients(actor) & (Client.second_adviser_id == leaver.id)
     number = 0
     if ids:
-        number += _reassign(
+        number += reassign(
             role=SECOND, clients=theirs & Client.adviser_id.not_in(ids), to=ids, actor=actor, reason=reason
         )
-    number += _reassign(role=SECOND, clients=theirs, to=None, actor=actor, reason=reason)
+    number += reassign(role=SECOND, clients=theirs, to=None, actor=actor, reason=reason)
     number += _pass_on_credit(leaver, ids, actor, reason)
     if number:
         names = ", ".join(adviser.name for adviser in to) or None
@@ -255,7 +255,7 @@ def set_default_capacity(*, capacity: int, actor: User) -> None:
 # ---- The one way to change hands ------------------------------------------------------------------------------------
 
 
-def _reassign(*, role: str, clients: ColumnElement[bool], to: list[int] | None, actor: User, reason: str | None) -> int:
+def reassign(*, role: str, clients: ColumnElement[bool], to: list[int] | None, actor: User, reason: str | None) -> int:
     """Set the owner or second adviser of the clients, dealt among `to` by assets (None: nobody), and write history."""
     column = _COLUMNS[role]
     held = (
@@ -288,20 +288,20 @@ def _dealt(to: list[int], place: ColumnElement[int]) -> ColumnElement[int]:
     return case(turns, value=place % len(to_and_fro))
 
 
-def _end_sharing_with_oneself(owners: list[int], actor: User) -> None:
+def end_sharing_with_oneself(owners: list[int], actor: User) -> None:
     """A new owner is not their own second adviser any more."""
     both = Client.second_adviser_id.in_(owners) & (Client.second_adviser_id == Client.adviser_id)
-    _reassign(role=SECOND, clients=both, to=None, actor=actor, reason=None)
+    reassign(role=SECOND, clients=both, to=None, actor=actor, reason=None)
 
 
-def _check_advisers(advisers: Sequence[User], actor: User) -> None:
+def check_advisers(advisers: Sequence[User], actor: User) -> None:
     ids = {adviser.id for adviser in advisers}
     able = select(func.count()).select_from(User).join(User.branch).where(User.id.in_(ids), able_to_advise())
     if not ids or db.session.scalar(able.where(in_reach(actor))) != len(ids):
         raise NoAdviser
 
 
-def _checked_reason(reason: str) -> str:
+def checked_reason(reason: str) -> str:
     reason = " ".join(reason.replace("\x00", "").split())[:MAX_REASON]
     if not reason:
         raise ReasonMissing

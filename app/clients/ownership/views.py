@@ -1,4 +1,4 @@
-"""Pages of ownership: the pool, the load of advisers, transfers, leavers, and the panel on the page of a client."""
+"""Pages of ownership: the pool, the load of advisers, transfers, and the panel on the page of a client."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,28 +19,18 @@ from app.clients.ownership.forms import (
     AssignForm,
     CapacityForm,
     EndForm,
-    HandOverForm,
-    PassOnForm,
     TransferForm,
     people,
 )
-from app.clients.ownership.handing_over import (
-    belongings_of,
-    clients_numbered,
-    open_jobs,
-    pass_on,
-    possible_successors,
-    selections,
-    transfer_or_order,
-)
+from app.clients.ownership.handing_over import clients_numbered, open_jobs, selections, transfer_or_order
+from app.clients.ownership.loads import AdviserLoad, adviser_loads, kinds_of_work, load_of
 from app.clients.queries import find_client
-from app.core.errors import AppError, NotFound
+from app.core.errors import AppError
 from app.core.permissions import Permission, allows, requires
 from app.core.unit_of_work import unit_of_work
 from app.users.forms import branch_choices
 from app.users.models import User
-from app.users.queries import branch_in_scope, branch_tree, contains
-from app.users.service import close_account, freeze_user, unfreeze_user
+from app.users.queries import branch_in_scope, branch_tree
 from app.users.sessions import signed_in_user
 
 ownership = Blueprint("ownership", __name__)
@@ -73,7 +63,7 @@ def _pool_page(filters: queries.PoolFilters, form: AllotForm | None) -> str:
         branches=branch_tree(me.branch),
         form=form,
         jobs=open_jobs() if form else [],
-        load=queries.load_of(me) if allows(me, Permission.CLAIM_CLIENTS) else None,
+        load=load_of(me) if allows(me, Permission.CLAIM_CLIENTS) else None,
         masked_number=mask_account,
         masked_name=mask_name,
         tiers=dict(class_choices("aum_tier")),
@@ -120,8 +110,11 @@ def _allot_form() -> AllotForm:
 # ---- Advisers and what they look after ------------------------------------------------------------------------------
 
 
+ADVISERS_SHOWN = 50
+
+
 @ownership.route("/advisers", methods=["GET", "POST"])
-@requires(Permission.MANAGE_OWNERSHIP)
+@requires(Permission.VIEW_LOADS)
 def advisers() -> Any:
     form = CapacityForm(capacity=queries.default_capacity())
     if form.is_submitted() and form.validate():
@@ -129,18 +122,32 @@ def advisers() -> Any:
             service.set_default_capacity(capacity=form.capacity.data, actor=signed_in_user())
         flash(_("The capacity is saved."), "success")
         return redirect(url_for(".advisers"))
-    loads = queries.adviser_loads(signed_in_user())
+    everyone = adviser_loads(signed_in_user())
+    loads = _loads_asked_for(everyone)
+    first = max(0, request.args.get("from", 0, type=int))
     tiers = [*class_choices("aum_tier"), (None, _("No tier"))]
     used = {tier for load in loads for tier in load.tiers}
     return render_template(
         "clients/ownership/advisers.html",
         loads=loads,
+        shown=loads[first : first + ADVISERS_SHOWN],
+        first=first,
+        page=ADVISERS_SHOWN,
         tiers=[(code, label) for code, label in tiers if code in used],
+        works=[(kind.key, kind.label) for kind in kinds_of_work()],
+        branches=sorted({load.adviser.branch for load in everyone}, key=lambda branch: branch.name),
+        teams=sorted({load.adviser.team for load in everyone if load.adviser.team}, key=lambda team: team.name),
         form=form if allows(signed_in_user(), Permission.ADMINISTER) else None,
         capacity=queries.default_capacity(),
         over=sum(1 for load in loads if load.over),
         waiting=queries.pool_count(user=signed_in_user(), filters=queries.PoolFilters()),
     ), 422 if form.errors else 200
+
+
+def _loads_asked_for(loads: list[AdviserLoad]) -> list[AdviserLoad]:
+    """Those of the branch and of the team in the address, where it names them."""
+    branch, team = request.args.get("branch", type=int), request.args.get("team", type=int)
+    return [load for load in loads if branch in (None, load.adviser.branch_id) and team in (None, load.adviser.team_id)]
 
 
 # ---- Transfers ------------------------------------------------------------------------------------------------------
@@ -164,7 +171,7 @@ def _transfer_form() -> TransferForm:
     offered: dict[str, list[SelectChoice]] = {
         _("An adviser’s"): [
             SelectChoice(f"owner:{load.adviser.id}", f"{load.adviser.name} ({load.owned})")
-            for load in queries.adviser_loads(me)
+            for load in adviser_loads(me)
             if load.owned
         ]
     }
@@ -180,10 +187,10 @@ def _transfer_form() -> TransferForm:
 
 def _transferred(form: TransferForm) -> str:
     """Move the clients and say what happened. Raises AppError with what is wrong."""
-    to = _chosen_advisers(form.to.data)
+    to = chosen_advisers(form.to.data)
     if form.clients.data != "numbers":
         with unit_of_work():
-            return _moved(
+            return moved_words(
                 transfer_or_order(words=form.clients.data, to=to, reason=form.reason.data, actor=signed_in_user())
             )
     numbers = form.listed()
@@ -193,169 +200,18 @@ def _transferred(form: TransferForm) -> str:
         moved = service.transfer_clients(
             clients=clients_numbered(numbers), to=to, reason=form.reason.data, actor=signed_in_user()
         )
-    return _moved(moved)
+    return moved_words(moved)
 
 
-def _moved(number: int | None) -> str:
+def moved_words(number: int | None) -> str:
+    """The sentence of how many clients changed hands; None: a worker moves them."""
     if number is None:
         return str(_("There are many clients; a worker moves them now. The page of advisers tells the new numbers."))
     return str(ngettext("%(num)s client has changed hands.", "%(num)s clients have changed hands.", number))
 
 
-def _chosen_advisers(ids: list[int]) -> list[User]:
+def chosen_advisers(ids: list[int]) -> list[User]:
     return [adviser for adviser in queries.advisers_in_reach(signed_in_user()) if adviser.id in set(ids)]
-
-
-# ---- Leavers --------------------------------------------------------------------------------------------------------
-
-
-@ownership.get("/staff/<int:user_id>/hand-over")
-@requires(Permission.MANAGE_OWNERSHIP)
-def hand_over(user_id: int) -> Any:
-    return _hand_over_page(_leaver(user_id), None)
-
-
-def _leaver(user_id: int) -> User:
-    """Somebody in the reach of the person. Only an administrator deals with staff who do more than advise."""
-    leaver = queries.user_in_reach(user_id, user=signed_in_user())
-    if not allows(signed_in_user(), Permission.ADMINISTER) and not (
-        set(leaver.roles) == {"adviser"} and contains(signed_in_user().branch, leaver.branch)
-    ):
-        raise NotFound
-    return leaver
-
-
-def _hand_over_page(leaver: User, form: HandOverForm | None) -> str:
-    me = signed_in_user()
-    parts = queries.owned_parts(leaver, user=me)
-    return render_template(
-        "clients/ownership/hand_over.html",
-        leaver=leaver,
-        parts=parts,
-        seen=sum(part.number for part in parts),
-        left=queries.roles_left(leaver.id),
-        form=form or _hand_over_form(leaver, parts),
-        shares_form=_hand_over_form(leaver, parts),
-        freeze_form=EndForm(prefix="freeze"),
-        things=[(kind, number, _pass_on_form(kind, leaver)) for kind, number in belongings_of(leaver.id)],
-        tiers=dict(class_choices("aum_tier")),
-    )
-
-
-def _hand_over_form(leaver: User, parts: list[queries.Belonging]) -> HandOverForm:
-    form = HandOverForm()
-    branches = {part.branch_id: part.branch for part in parts}
-    numbers = {key: sum(part.number for part in parts if part.branch_id == key) for key in branches}
-    whole = f"owner:{leaver.id}"
-    form.part.choices = [SelectChoice(whole, _("All of them (%(number)s)", number=sum(numbers.values())))]
-    if len(branches) > 1:
-        form.part.choices += [
-            SelectChoice(f"{whole}:branch:{key}", f"{name} ({numbers[key]})") for key, name in branches.items()
-        ]
-    form.to.choices = people(
-        [adviser for adviser in queries.advisers_in_reach(signed_in_user()) if adviser.id != leaver.id]
-    )
-    return form
-
-
-def _pass_on_form(kind: Any, leaver: User) -> PassOnForm:
-    form = PassOnForm(prefix=kind.key.replace(" ", "-"))
-    form.successor.choices = people(possible_successors(kind, leaver=leaver, actor=signed_in_user()))
-    return form
-
-
-@ownership.post("/staff/<int:user_id>/hand-over/clients")
-@requires(Permission.MANAGE_OWNERSHIP)
-def hand_over_clients(user_id: int) -> Any:
-    leaver = _leaver(user_id)
-    form = _hand_over_form(leaver, queries.owned_parts(leaver, user=signed_in_user()))
-    if not form.validate():
-        return _hand_over_page(leaver, form), 422
-    try:
-        with unit_of_work():
-            moved = transfer_or_order(
-                words=form.part.data, to=_chosen_advisers(form.to.data), reason=form.reason.data, actor=signed_in_user()
-            )
-    except AppError as error:
-        form.to.errors = [*form.to.errors, str(error)]
-        return _hand_over_page(leaver, form), 422
-    flash(_moved(moved), "success")
-    return redirect(url_for(".hand_over", user_id=user_id))
-
-
-@ownership.post("/staff/<int:user_id>/hand-over/shares")
-@requires(Permission.MANAGE_OWNERSHIP)
-def hand_over_shares(user_id: int) -> Any:
-    leaver = _leaver(user_id)
-    ids = request.form.getlist("to", type=int)
-    return _done(
-        leaver,
-        lambda: service.hand_over_shares_and_credits(
-            leaver=leaver, to=_chosen_advisers(ids), reason=request.form.get("reason", ""), actor=signed_in_user()
-        ),
-        _("Shares and credits are passed on."),
-    )
-
-
-@ownership.post("/staff/<int:user_id>/hand-over/things/<kind>")
-@requires(Permission.MANAGE_OWNERSHIP)
-def hand_over_things(user_id: int, kind: str) -> Any:
-    leaver = _leaver(user_id)
-    successor = queries.user_in_reach(
-        request.form.get(f"{kind.replace(' ', '-')}-successor", 0, type=int), user=signed_in_user()
-    )
-    return _done(
-        leaver,
-        lambda: pass_on(key=kind, leaver=leaver, successor=successor, actor=signed_in_user()),
-        _("They belong to %(name)s now.", name=successor.name),
-    )
-
-
-@ownership.post("/staff/<int:user_id>/freeze")
-@requires(Permission.MANAGE_OWNERSHIP)
-def freeze(user_id: int) -> Any:
-    leaver = _leaver(user_id)
-    reason = request.form.get("freeze-reason", "")
-    return _done(
-        leaver,
-        lambda: freeze_user(user=leaver, reason=reason, actor=signed_in_user()),
-        _("%(name)s is signed out everywhere and cannot sign in.", name=leaver.name),
-    )
-
-
-@ownership.post("/staff/<int:user_id>/unfreeze")
-@requires(Permission.MANAGE_OWNERSHIP)
-def unfreeze(user_id: int) -> Any:
-    leaver = _leaver(user_id)
-    return _done(
-        leaver,
-        lambda: unfreeze_user(user=leaver, actor=signed_in_user()),
-        _("%(name)s can sign in again.", name=leaver.name),
-    )
-
-
-@ownership.post("/staff/<int:user_id>/close")
-@requires(Permission.MANAGE_OWNERSHIP)
-def close(user_id: int) -> Any:
-    leaver = _leaver(user_id)
-    return _done(
-        leaver,
-        lambda: close_account(user=leaver, actor=signed_in_user()),
-        _("The account of %(name)s is closed.", name=leaver.name),
-    )
-
-
-def _done(leaver: User, verb: Callable[[], object], sentence: str) -> Any:
-    """Do one step of the hand-over and come back to its page, with its success or its refusal."""
-    user_id = leaver.id
-    try:
-        with unit_of_work():
-            verb()
-    except AppError as error:
-        flash(str(error), "error")
-    else:
-        flash(sentence, "success")
-    return redirect(url_for(".hand_over", user_id=user_id))
 
 
 # ---- The panel on the page of a client ------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Reads about unreachable clients and the tasks of repairing them, within what a person may see."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
 
 from app.clients.masking import mask_email, mask_mobile
 from app.clients.models import Client
+from app.clients.ownership.loads import Work
 from app.clients.queries import visible_clients
 from app.clients.reachability.models import RepairTask
 from app.core.errors import NotFound
@@ -122,3 +124,18 @@ def task_in_scope(task_id: int, *, user: User) -> RepairTask:
     if found is None:
         raise NotFound
     return found
+
+
+def open_tasks_by_adviser(adviser_ids: Sequence[int]) -> dict[int, int]:
+    """How many addresses wait to be repaired, by who owns the client."""
+    rows = db.session.execute(
+        select(Client.adviser_id, func.count())
+        .select_from(RepairTask)
+        .join(Client, Client.id == RepairTask.client_id)
+        .where(RepairTask.state == "open", Client.adviser_id.in_(adviser_ids), Client.merged_into_id.is_(None))
+        .group_by(Client.adviser_id)
+    )
+    return {adviser_id: number for adviser_id, number in rows if adviser_id is not None}
+
+
+REPAIRS = Work("repairs", _l("Addresses to repair"), open_tasks_by_adviser)
