@@ -10,7 +10,8 @@ from app.clients.forms import TYPE_LABELS, UploadForm
 from app.clients.importing import service
 from app.clients.importing.mapping import CUSTOM, TARGETS, Mapping, read_mapping
 from app.clients.importing.mapping_form import FIXED, NEW, column_lines, fixed_values, mapping_of_form
-from app.clients.importing.refusals import refusal_lines
+from app.clients.importing.refusals import refusal_lines, shown_refusals
+from app.clients.importing.row_masks import mask_of_import
 from app.clients.models import ClientImport
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
@@ -146,7 +147,7 @@ def show(import_id: int) -> Any:
         "clients/imports/show.html",
         client_import=client_import,
         state=queries.import_state(client_import),
-        refusals=queries.first_refusals(import_id),
+        refusals=list(shown_refusals(queries.first_refusals(import_id), mask_of_import(client_import))),
         owner=queries.staff_name(client_import.created_by_id),
     )
 

@@ -70,7 +70,7 @@ def test_a_feed_is_made_tried_and_loaded_in_the_browser(head_office: FlaskClient
         "column-kind": "3", "map-kind": "IN = deposit\n", "column-amount": "4", "decimal_mark": ",",
     }  # fmt: skip
     text = head_office.post(columns, data=form | {"preview": "1"}).get_data(as_text=True)
-    assert "There is no account with the number “A9”." in text
+    assert "There is no account with the number “****”." in text
     assert "“??” is not among the words that the feed knows." in text
     assert "2026-01-31" in text
     assert db.session.scalar(select(Feed.definition)) is None
@@ -83,9 +83,9 @@ def test_a_feed_is_made_tried_and_loaded_in_the_browser(head_office: FlaskClient
     run_waiting_jobs()
     assert head_office.get(f"{loaded.location}/progress").headers["HX-Refresh"] == "true"
     text = head_office.get(loaded.location).get_data(as_text=True)
-    assert "There is no account with the number “A9”." in text
+    assert "There is no account with the number “****”." in text
     refused = head_office.get(f"{loaded.location}/refused.csv").get_data(as_text=True)
-    assert refused.splitlines()[1] == '2,There is no account with the number “A9”.,t2,A9,310126,IN,"2,50"'
+    assert refused.splitlines()[1] == '2,There is no account with the number “****”.,t2,****,310126,IN,"2,50"'
     assert [str(amount) for _id, _day, amount in transactions()] == ["1.50"]
     assert "trades.csv" in head_office.get(f"/client-feeds/{feed.id}").get_data(as_text=True)
     assert "daily-trades" in head_office.get("/client-feeds/").get_data(as_text=True)
@@ -281,7 +281,7 @@ def test_a_feed_is_defined_listed_and_run_from_the_command_line(app: Flask, acco
     run = shell.invoke(args=["feeds", "run", "trades", str(file), "--refused", str(refused)])
     assert run.exit_code == 0, run.output
     assert "rows read 2\ncreated 1\nchanged 0\nunchanged 0\nrefused 1\n" in run.output
-    assert "There is no account with the number “A2”." in refused.read_text("utf-8-sig")
+    assert "There is no account with the number “****”." in refused.read_text("utf-8-sig")
     again = shell.invoke(args=["feeds", "run", "trades", str(file)])
     assert "The same file was loaded before" in again.output
     file.write_text("nonsense")

@@ -1,14 +1,60 @@
-"""The file of refused rows of a run."""
+"""Refused rows of a run, with account numbers and contact data masked."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sqlalchemy import select
 
-from app.clients.feeds.models import FeedRefusal, FeedRun
+from app.clients.feeds.definitions import BIRTH_NUMBER, Definition, read_definition
+from app.clients.feeds.models import Feed, FeedRefusal, FeedRun
+from app.clients.feeds.running import Rehearsal, TriedRow
 from app.clients.importing.refusals import lines_of
+from app.clients.importing.row_masks import ACCOUNT, IDENTITY, OPEN, RowMask, mask_of, masked
+from app.core.extensions import db
+
+_ACCOUNT_TARGETS = {"accounts": {"number", "client_of"}}
 
 
 def refusal_lines(run: FeedRun) -> Iterator[str]:
-    """Lines of CSV: row number, reason, then the file's own columns; formulas neutralised. Streamed."""
+    """Lines of CSV: row number, reason, then the file's own columns; masked, formulas neutralised. Streamed."""
     refusals = select(FeedRefusal.row_number, FeedRefusal.reason, FeedRefusal.cells)
-    return lines_of(run.columns or [], refusals.where(FeedRefusal.run_id == run.id).order_by(FeedRefusal.row_number))
+    return lines_of(
+        run.columns or [],
+        refusals.where(FeedRefusal.run_id == run.id).order_by(FeedRefusal.row_number),
+        mask_of_run(run),
+    )
+
+
+def mask_of_run(run: FeedRun) -> RowMask:
+    """The mask of the rows of a run, by what the feed makes of their columns today."""
+    feed = db.session.get_one(Feed, run.feed_id)
+    definition = read_definition(feed.definition, feed.kind) if feed.definition else None
+    return mask_of(run.columns or [], kinds_of(definition, feed.kind) if definition else {})
+
+
+def kinds_of(definition: Definition, kind: str) -> dict[str, str]:
+    """The kind of each column that the definition uses."""
+    accounts = _ACCOUNT_TARGETS.get(kind, {"account"})
+    kinds: dict[str, str] = {}
+    for target, source in definition.columns.items():
+        made = ACCOUNT if target in accounts else IDENTITY if source.format == BIRTH_NUMBER else OPEN
+        for column in source.used_columns:
+            if kinds.get(column, OPEN) == OPEN:
+                kinds[column] = made
+    return kinds
+
+
+def shown_rehearsal(tried: Rehearsal, *, columns: list[str], definition: Definition, kind: str) -> Rehearsal:
+    """The rows that were tried, as people see them."""
+    by_column, accounts = kinds_of(definition, kind), _ACCOUNT_TARGETS.get(kind, {"account"})
+    mask = mask_of(columns, by_column)
+    targets = [ACCOUNT if target in accounts else OPEN for target in tried.targets]
+    return replace(tried, rows=[_shown(row, mask, targets) for row in tried.rows])
+
+
+def _shown(row: TriedRow, mask: RowMask, targets: list[str]) -> TriedRow:
+    values = row.values and [
+        value if value is None else masked(value, kind) for value, kind in zip(row.values, targets, strict=True)
+    ]
+    reason = row.reason and mask.reason(row.reason, row.cells)
+    return replace(row, cells=mask.cells(row.cells), values=values, reason=reason)

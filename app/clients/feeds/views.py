@@ -10,9 +10,10 @@ from app.clients.feeds.definitions import TARGETS, read_definition
 from app.clients.feeds.forms import FeedForm, LoadForm, SampleForm, ScheduleForm, definition_of_form
 from app.clients.feeds.labels import ENCODINGS, KIND_LABELS, KNOWN_KINDS, SCHEDULE_LABELS, SIGN_LABELS, STATE_LABELS
 from app.clients.feeds.models import Feed, FeedRun
-from app.clients.feeds.refusals import refusal_lines
+from app.clients.feeds.refusals import mask_of_run, refusal_lines, shown_rehearsal
 from app.clients.feeds.running import Rehearsal, rehearse
 from app.clients.feeds.schedule import folder_of
+from app.clients.importing.refusals import shown_refusals
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
@@ -142,7 +143,8 @@ def _rehearsal(feed: Feed, plain: dict[str, Any]) -> Rehearsal | None:
     definition = read_definition(plain, feed.kind)
     if feed.sample is None:
         return None
-    return rehearse(feed=feed, definition=definition, columns=feed.sample["columns"], rows=feed.sample["rows"])
+    tried = rehearse(feed=feed, definition=definition, columns=feed.sample["columns"], rows=feed.sample["rows"])
+    return shown_rehearsal(tried, columns=feed.sample["columns"], definition=definition, kind=feed.kind)
 
 
 @feeds.post("/<int:feed_id>/sample")
@@ -229,7 +231,7 @@ def run(run_id: int) -> Any:
         feed=feed,
         state=queries.run_state(found),
         states=STATE_LABELS,
-        refusals=queries.first_refusals(run_id),
+        refusals=list(shown_refusals(queries.first_refusals(run_id), mask_of_run(found))),
         owner=queries.staff_name(found.created_by_id),
     )
 

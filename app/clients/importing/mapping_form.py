@@ -18,7 +18,7 @@ from app.clients.importing.mapping import (
     guess_type,
     read_mapping,
 )
-from app.clients.masking import mask_account
+from app.clients.importing.row_masks import kinds_of, mask_of, masked
 
 NEW = "new"
 # Targets that make sense without a column; shown as text boxes.
@@ -45,7 +45,8 @@ def column_lines(mapping: Mapping, columns: list[str], samples: list[ColumnSampl
     targets = {source["column"]: target for target, source in mapping.columns.items() if "column" in source}
     taken = keys | {new.key for new in mapping.new_fields.values()}
     lines = []
-    for position, (column, sample) in enumerate(zip(columns, samples, strict=True)):
+    kinds = mask_of(columns, kinds_of(mapping)).kinds
+    for position, (column, sample, kind) in enumerate(zip(columns, samples, kinds, strict=True)):
         new = mapping.new_fields.get(column)
         if new is None:
             new = NewField(field_key(column, taken), column, guess_type(sample.without(mapping.missing)))
@@ -54,8 +55,7 @@ def column_lines(mapping: Mapping, columns: list[str], samples: list[ColumnSampl
         else:
             becomes = NEW
         shown = list(sample.distinct)[:SHOWN_VALUES]
-        if becomes == "identity_number":
-            shown = [mask_account(value) or "" for value in shown]
+        shown = [masked(value, kind) for value in shown]
         lines.append(ColumnLine(position, column, shown, becomes, new.key, new.label, new.type))
     return lines
 

@@ -37,9 +37,9 @@ from app.clients.importing.mapping import (
 )
 from app.clients.importing.reading import RowProblem, column_names, data_rows, detect
 from app.clients.importing.repeats import Sieve
+from app.clients.importing.row_masks import RowMask, kinds_of, mask_of
 from app.clients.importing.text_rows import Row
 from app.clients.importing.values import Parser
-from app.clients.masking import mask_account
 from app.clients.models import Client, ClientImport, ImportMapping, ImportNumber
 from app.clients.queries import custom_fields, sees_whole_book, visible_clients
 from app.clients.service import add_choices, define_field
@@ -209,21 +209,16 @@ def preview(*, client_import: ClientImport, mapping: Mapping, actor: User | None
             reasons[number] = _(
                 "The client number %(number)s stands in row %(row)s already.", number=text_of_number, row=first
             )
-    secret = mapping.columns.get("identity_number", {}).get("column")
-    hidden = client_import.columns.index(secret) if secret else None
-    shown = [
-        PreviewRow(number, _masked(chunk.cells(number), hidden), reasons.get(number))
-        for number in range(1, len(rows) + 1)
-    ]
+    mask = mask_of(client_import.columns, kinds_of(mapping))
+    shown = [_shown(number, chunk.cells(number), reasons.get(number), mask) for number in range(1, len(rows) + 1)]
     known = db.session.scalar(
         select(func.count()).select_from(Client).where(Client.number.in_(list(first_rows)), visible_clients(actor))
     )
     return Preview(shown, sum(row.reason is not None for row in shown), known or 0)
 
 
-def _masked(cells: list[str], hidden: int | None) -> list[str]:
-    """The cells with the identity number at this position made unreadable."""
-    return [mask_account(cell) or "" if position == hidden else cell for position, cell in enumerate(cells)]
+def _shown(number: int, cells: list[str], reason: str | None, mask: RowMask) -> PreviewRow:
+    return PreviewRow(number, mask.cells(cells), reason and mask.reason(reason, cells))
 
 
 # ---- Starting -------------------------------------------------------------------------------------------------------
