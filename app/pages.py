@@ -22,7 +22,7 @@ from app.clients.classes.views import value_models
 from app.clients.cli import clients_cli
 from app.clients.duplicates.queries import merge_timeline
 from app.clients.duplicates.tables import on_merge
-from app.clients.editing.queries import change_timeline
+from app.clients.editing.queries import arrival_timeline, change_timeline
 from app.clients.exporting.views import exports
 from app.clients.feeds.cli import feeds_cli
 from app.clients.metrics.cli import metrics_command
@@ -60,6 +60,7 @@ def register_pages(app: Flask) -> None:
         reply_timeline,
         opening_timeline,
         change_timeline,
+        arrival_timeline,
         note_timeline,
         merge_timeline,
         class_timeline,

@@ -17,7 +17,7 @@ from flask_babel import lazy_gettext as _l
 
 from app.clients.importing import values
 from app.clients.importing.values import BadValue
-from app.clients.labels import GENDER_LABELS, KIND_LABELS, STATUS_LABELS
+from app.clients.labels import FLAG_LABELS, GENDER_LABELS, KIND_LABELS, STATUS_LABELS
 from app.clients.masking import mask_account, mask_email, mask_mobile
 from app.clients.models import CustomField
 from app.core.clock import today
@@ -154,6 +154,14 @@ FACTS: tuple[Fact, ...] = (
     Fact("risk_assessed_on", _l("Assessed on"), "date", ChangedBy.MANAGERS, _past_date, group="risk"),
     Fact("qualified_investor", _l("Qualified investor"), "yesno", ChangedBy.MANAGERS, _yesno, group="risk"),
     Fact("professional_investor", _l("Professional investor"), "yesno", ChangedBy.MANAGERS, _yesno, group="risk"),
+)
+# Facts that files fill as well and people change elsewhere than in the form of facts: what the history calls them.
+BY_FILES: tuple[Fact, ...] = (
+    Fact("flags", _l("Flags against contact"), "choices", ChangedBy.MANAGERS, values.parse_flags, FLAG_LABELS),
+    Fact("tags", _l("Tags"), "choices", ChangedBy.STAFF, values.parse_tags),
+    Fact(
+        "personalisation_refused", _l("Wants no personalised marketing"), "yesno", ChangedBy.STAFF, values.parse_yesno
+    ),
 )
 # Facts that cannot be emptied.
 NEEDED = {"kind", "status", "branch_id", "qualified_investor", "professional_investor"}

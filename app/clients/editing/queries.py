@@ -8,10 +8,11 @@ from flask_babel import gettext as _
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import aliased
 
-from app.clients.editing.fields import FACTS, Fact, masked_value, own_fact, shown_words
-from app.clients.editing.models import ClientChange, ClientCorrection
+from app.clients.editing.fields import BY_FILES, FACTS, Fact, masked_value, own_fact, shown_words
+from app.clients.editing.models import ClientArrival, ClientChange, ClientCorrection
+from app.clients.feeds.models import Feed, FeedRun
 from app.clients.labels import FLAG_LABELS
-from app.clients.models import Client, CustomField
+from app.clients.models import Client, ClientImport, CustomField
 from app.clients.queries import visible_clients
 from app.clients.timeline import TimelineEntry
 from app.core.errors import NotFound
@@ -19,7 +20,8 @@ from app.core.extensions import db
 from app.core.paging import Page, newest_first
 from app.users.models import Branch, User
 
-_FACTS = {fact.key: fact for fact in FACTS}
+_FACTS = {fact.key: fact for fact in (*FACTS, *BY_FILES)}
+_FILE = (func.coalesce(ClientImport.file_name, FeedRun.file_name).label("file"), Feed.name.label("feed"))
 
 
 def corrections_page(*, user: User, state: str, newer_than: int | None, older_than: int | None) -> Page:
@@ -101,10 +103,13 @@ def open_corrections(client_id: int) -> list[Waiting]:
 
 
 def change_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
-    """Facts that people changed: what it was and what it is."""
+    """Facts that people and files changed: what they were and what they are, all that changed at once in one entry."""
     rows = db.session.execute(
-        select(ClientChange, User.name)
+        select(ClientChange, User.name.label("person"), *_FILE)
         .outerjoin(User, User.id == ClientChange.actor_id)
+        .outerjoin(ClientImport, ClientImport.id == ClientChange.import_id)
+        .outerjoin(FeedRun, FeedRun.id == ClientChange.feed_run_id)
+        .outerjoin(Feed, Feed.id == FeedRun.feed_id)
         .where(ClientChange.client_id.in_(client_ids))
         .order_by(ClientChange.at.desc(), ClientChange.id.desc())
         .limit(limit)
@@ -113,46 +118,86 @@ def change_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry
         return []
     facts = _FACTS | {(fact := own_fact(one)).key: fact for one in db.session.scalars(select(CustomField))}
     branches: dict[str, str] = {}
-    if any(change.field == "branch_id" for change, _name in rows):
+    if any("branch_id" in row.ClientChange.changes for row in rows):
         branches = {str(row.id): row.name for row in db.session.execute(select(Branch.id, Branch.name))}
+    return [TimelineEntry(at=row.ClientChange.at, kind="changed", text=_sentence(row, facts, branches)) for row in rows]
+
+
+def arrival_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
+    """The file that brought the client into the book."""
+    rows = db.session.execute(
+        select(ClientArrival.at, *_FILE)
+        .join(Client, Client.created_at == ClientArrival.at)
+        .outerjoin(ClientImport, ClientImport.id == ClientArrival.import_id)
+        .outerjoin(FeedRun, FeedRun.id == ClientArrival.feed_run_id)
+        .outerjoin(Feed, Feed.id == FeedRun.feed_id)
+        .where(Client.id.in_(client_ids))
+        .limit(limit)
+    )
     return [
-        TimelineEntry(at=change.at, kind="changed", text=_sentence(change, name, facts, branches))
-        for change, name in rows
+        TimelineEntry(
+            at=row.at, kind="arrived", text=str(_("Came into the book from the file %(file)s", file=row.file))
+        )
+        if row.feed is None
+        else TimelineEntry(
+            at=row.at,
+            kind="arrived",
+            text=str(_("Came into the book from the file %(file)s of the feed %(feed)s", file=row.file, feed=row.feed)),
+        )
+        for row in rows
     ]
 
 
-def _sentence(change: ClientChange, name: str | None, facts: dict[str, Fact], branches: dict[str, str]) -> str:
-    by = name or _("the system")
-    if change.field == "flags":
-        flag = str(FLAG_LABELS.get(change.before or change.after or "", change.before or change.after))
-        if change.after:
+def _sentence(row: Any, facts: dict[str, Fact], branches: dict[str, str]) -> str:
+    """The words of a row of (ClientChange, person, file, feed)."""
+    change: ClientChange = row.ClientChange
+    by = row.person or _("the system")
+    if change.reason and list(change.changes) == ["flags"]:
+        before, after = change.changes["flags"]
+        flag = _flags(before or after)
+        if after:
             return str(_("Flagged as “%(flag)s” by %(name)s: %(reason)s", flag=flag, name=by, reason=change.reason))
         return str(_("Flag “%(flag)s” taken off by %(name)s: %(reason)s", flag=flag, name=by, reason=change.reason))
-    fact = facts.get(change.field)
-    label = str(fact.label) if fact else change.field
-    before, after = (
-        branches.get(words, words) if change.field == "branch_id" and words else shown_words(fact, words)
-        for words in (change.before, change.after)
+    known = [key for key in facts if key in change.changes]
+    keys = known + [key for key in change.changes if key not in facts]
+    changes = str(_("; ")).join(
+        part for key in keys for part in _parts(key, change.changes[key], facts.get(key), branches)
     )
-    if change.source == "correction":
-        return str(
-            _(
-                "%(field)s: %(before)s → %(after)s, corrected by %(name)s",
-                field=label,
-                before=before,
-                after=after,
-                name=by,
+    match change.source:
+        case "import":
+            return str(_("%(changes)s, from the file %(file)s", changes=changes, file=row.file))
+        case "feed":
+            return str(
+                _(
+                    "%(changes)s, from the file %(file)s of the feed %(feed)s",
+                    changes=changes,
+                    file=row.file,
+                    feed=row.feed,
+                )
             )
-        )
-    if change.source == "merge":
-        return str(
-            _(
-                "%(field)s: %(before)s → %(after)s, when two records were merged",
-                field=label,
-                before=before,
-                after=after,
-            )
-        )
-    return str(
-        _("%(field)s: %(before)s → %(after)s, changed by %(name)s", field=label, before=before, after=after, name=by)
+        case "correction":
+            return str(_("%(changes)s, corrected by %(name)s", changes=changes, name=by))
+        case "merge":
+            return str(_("%(changes)s, when two records were merged", changes=changes))
+        case _:
+            return str(_("%(changes)s, changed by %(name)s", changes=changes, name=by))
+
+
+def _parts(key: str, pair: list[str | None], fact: Fact | None, branches: dict[str, str]) -> list[str]:
+    """What became of a field, in words."""
+    before, after = pair
+    if key == "flags":
+        return [
+            *([str(_("flag “%(flag)s” taken off", flag=_flags(before)))] if before else []),
+            *([str(_("flagged as “%(flag)s”", flag=_flags(after)))] if after else []),
+        ]
+    label = str(fact.label) if fact else key
+    was, becomes = (
+        branches.get(words, words) if key == "branch_id" and words else shown_words(fact, words)
+        for words in (before, after)
     )
+    return [str(_("%(field)s: %(before)s → %(after)s", field=label, before=was, after=becomes))]
+
+
+def _flags(stored: str | None) -> str:
+    return str(_(", ")).join(str(FLAG_LABELS.get(flag, flag)) for flag in (stored or "").split("; "))

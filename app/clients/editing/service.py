@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from app.audit.service import record
@@ -157,20 +157,13 @@ def note_changes(
     """Keep what the fields were and what they are now, and mark the client as changed."""
     client.updated_at = now()
     db.session.flush()
-    rows = [
-        {
-            "client_id": client.id,
-            "actor_id": actor_id,
-            "field": key,
-            "before": stored_words(facts[key], was),
-            "after": stored_words(facts[key], getattr(client, facts[key].column)),
-            "source": source,
-            "reason": reason,
-        }
+    changes = {
+        key: [stored_words(facts[key], was), stored_words(facts[key], getattr(client, facts[key].column))]
         for key, was in before.items()
-    ]
-    if rows:
-        db.session.execute(insert(ClientChange), rows)
+    }
+    if changes:
+        change = ClientChange(client_id=client.id, actor_id=actor_id, changes=changes, source=source, reason=reason)
+        db.session.add(change)
 
 
 # ---- Corrections ----------------------------------------------------------------------------------------------------
@@ -300,9 +293,7 @@ def set_flag(*, client: Client, flag: str, on: bool, reason: str, actor: User) -
         ClientChange(
             client_id=client.id,
             actor_id=actor.id,
-            field="flags",
-            before=None if on else flag,
-            after=flag if on else None,
+            changes={"flags": [None if on else flag, flag if on else None]},
             reason=reason.strip(),
         )
     )

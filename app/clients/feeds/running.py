@@ -18,6 +18,7 @@ from flask_babel import gettext as _
 from sqlalchemy import Connection, Select, column, delete, insert, select, table, text, update
 from sqlalchemy.exc import OperationalError
 
+from app.clients.editing.recording import note_arrival
 from app.clients.feeds.converting import FeedConverter, RowRefused
 from app.clients.feeds.definitions import Definition, read_definition
 from app.clients.feeds.files import BrokenFile, FeedFile, Inspection, inspect, refuse_cut_end
@@ -167,7 +168,7 @@ def _always_ended(feed: Feed) -> bool:
 def _check_and_apply(
     stage: Stage, feed: Feed, definition: Definition, file: FeedFile, run: FeedRun, reading: Reading
 ) -> Outcome:
-    loader, rules = LOADERS[feed.kind], rules_of(feed, definition)
+    loader, rules = LOADERS[feed.kind], rules_of(feed, definition, run_id=run.id)
     loader.check(stage, rules)
     reading.refused = stage.count("SELECT count(DISTINCT row_number) FROM feed_refused")
     refused = with_cells(file, stage.refusals(KEPT_REFUSALS)) if reading.refused else iter(())
@@ -184,6 +185,8 @@ def _check_and_apply(
         )
     make_months(stage, loader)
     made = loader.apply(stage, rules)
+    if made.clients_created or (feed.kind == "clients" and made.created):
+        note_arrival(connection=stage.connection, feed_run_id=run.id)
     if feed.kind != "clients":
         mark_stale(_CHANGED, connection=stage.connection)
     while part := list(islice(refused, 1_000)):
@@ -191,11 +194,12 @@ def _check_and_apply(
     return made
 
 
-def rules_of(feed: Feed, definition: Definition) -> Rules:
+def rules_of(feed: Feed, definition: Definition, *, run_id: int | None = None) -> Rules:
     return Rules(
         source=feed.source,
         branch_id=head_office().id,
         on_date=today(),
+        run_id=run_id,
         create_clients=definition.create_clients,
         move_accounts=definition.move_accounts,
         whole_statements=definition.whole_statements,

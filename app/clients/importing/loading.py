@@ -37,6 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from app.clients.editing.recording import change_clients
 from app.clients.importing.converting import Chunk, Refused
 from app.clients.importing.mapping import CONSENTS
 from app.clients.models import Client, ClientImport, Consent, ImportNumber, ImportRefusal
@@ -92,7 +93,7 @@ def load_chunk(
         kept = _record_consent_of_known(client_import, rows, consents)
         if "adviser_id" in columns:
             _record_owners(client_import, rows)
-        updated = _update_known(rows, columns)
+        updated = _update_known(client_import, rows, columns)
     created = _insert_new(client_import, rows, columns, consents, default_branch_id, some_known=known)
     loaded = len(chunk.numbers) - len(refused)
     return Tally(created, updated, loaded - created - updated, kept, refused)
@@ -283,20 +284,23 @@ def _next_value(chunk: TableClause, name: str) -> ColumnElement[Any]:
     return func.coalesce(said, literal([], ARRAY(Text))) if name == "tags" else said
 
 
-def _update_known(chunk: TableClause, columns: list[str]) -> int:
+def _update_known(client_import: ClientImport, chunk: TableClause, columns: list[str]) -> int:
     filled = [name for name in columns if name != "number"]
     if not filled:
         return 0
-    following = {name: _next_value(chunk, name) for name in filled}
-    changed = db.session.execute(
+    following, was = {name: _next_value(chunk, name) for name in filled}, _CLIENT.alias("was")
+    change = (
         update(_CLIENT)
         .where(
             _CLIENT.c.number == chunk.c.number,
+            was.c.id == _CLIENT.c.id,
             tuple_(*(_CLIENT.c[name] for name in filled)).is_distinct_from(tuple_(*following.values())),
         )
         .values({**following, "updated_at": func.now()})
     )
-    return int(changed.rowcount)  # type: ignore[attr-defined]
+    return change_clients(
+        change=change, was=was, columns=filled, connection=db.session.connection(), import_id=client_import.id
+    )
 
 
 def _insert_new(

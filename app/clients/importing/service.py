@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import OperationalError
 
 from app.audit.service import record
+from app.clients.editing.recording import note_arrival
 from app.clients.importing.ahead import made_ahead
 from app.clients.importing.converting import Chunk, RowConverter, adviser_parser, branch_parser
 from app.clients.importing.limits import refuse_too_large
@@ -374,6 +375,8 @@ def _run(lease: Lease, client_import: ClientImport, actor: User | None) -> None:
                     default_branch_id=default_branch_id,
                     visible=None if sees_whole_book(actor) else visible_clients(actor),
                 )
+                if tally.created:
+                    note_arrival(connection=db.session.connection(), import_id=import_id)
                 choices.extend()
                 refused = chunk.refused + tally.refused
                 keep_refusals(client_import, refused)

@@ -3,8 +3,12 @@
 Contact data and consent come through imports, which keep evidence. A merged-away client is passed over.
 """
 
-from flask_babel import gettext as _
+from typing import cast
 
+from flask_babel import gettext as _
+from sqlalchemy import Table, column, func, table, update
+
+from app.clients.editing.recording import change_clients
 from app.clients.feeds.loading.rules import (
     BRANCHES,
     Outcome,
@@ -15,12 +19,14 @@ from app.clients.feeds.loading.rules import (
     values,
 )
 from app.clients.feeds.staging import Stage
+from app.clients.models import Client
 
 COLUMNS = [
     "name", "first_name", "last_name", "kind", "status", "gender", "birth_date", "city", "source", "opened_on",
     "risk_level", "risk_assessed_on",
 ]  # fmt: skip
 KEPT = ("kind", "status")
+_CLIENT = cast(Table, Client.__table__)
 
 
 def check(stage: Stage, rules: Rules) -> None:
@@ -57,12 +63,17 @@ def check(stage: Stage, rules: Rules) -> None:
 
 
 def apply(stage: Stage, rules: Rules) -> Outcome:
-    stage.run(
-        f"""
-        UPDATE client k SET {", ".join(f"{name} = r.{name}" for name in COLUMNS)}, branch_id = r.next_branch_id,
-            updated_at = now()
-        FROM feed_rows r WHERE r.state = 'changed' AND k.id = r.client_id
-        """  # noqa: S608 - names of our own
+    rows = table("feed_rows", *(column(name) for name in ("client_id", "state", "next_branch_id", *COLUMNS)))
+    was = _CLIENT.alias("was")
+    becomes = {name: rows.c[name] for name in COLUMNS} | {"branch_id": rows.c.next_branch_id}
+    change_clients(
+        change=update(_CLIENT)
+        .where(rows.c.state == "changed", _CLIENT.c.id == rows.c.client_id, was.c.id == _CLIENT.c.id)
+        .values({**becomes, "updated_at": func.now()}),
+        was=was,
+        columns=list(becomes),
+        connection=stage.connection,
+        feed_run_id=rules.run_id,
     )
     listed = ", ".join(COLUMNS)
     stage.run(

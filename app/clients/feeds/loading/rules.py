@@ -12,11 +12,15 @@ from app.clients.feeds.staging import Stage
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the feed allows. `source` names the system the rows come from; new clients belong to the branch."""
+    """What the feed allows. `source` names the system the rows come from; new clients belong to the branch.
+
+    `run_id` is the run whose file changes the book; None where nothing is applied.
+    """
 
     source: str
     branch_id: int
     on_date: date
+    run_id: int | None = None
     create_clients: bool = False
     move_accounts: bool = False
     whole_statements: bool = True
