@@ -11,8 +11,10 @@ from flask import Flask
 from flask_migrate import check, downgrade, upgrade
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError
 
 from app import create_app
+from app.clients.models import Client
 from app.config import Config
 from app.core.extensions import db, migrate
 from app.core.queues import configure_celery
@@ -93,3 +95,41 @@ def test_up_down_and_up_again_ends_where_it_began(empty_app: Flask) -> None:
 def test_models_and_migrations_agree(empty_app: Flask) -> None:
     upgrade()
     check()  # ends the process where a migration is missing
+
+
+def test_columns_of_the_client_table_stand_in_the_order_of_its_model(app: Flask) -> None:
+    columns = [column["name"] for column in inspect(db.engine).get_columns("client")]
+    assert columns == [column.name for column in Client.__table__.columns]
+
+
+def test_rewriting_the_client_table_keeps_its_rows_and_what_refers_to_them(empty_app: Flask) -> None:
+    upgrade(revision="0012")
+    with db.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO client (number, branch_id, tags, number_02, list_01) "
+                "SELECT 'C1', id, '{fair}', 1.5, '{funds,bonds}' FROM branch"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO consent (client_id, channel, purpose, granted, source) "
+                "SELECT id, 'email', 'marketing', true, 'test' FROM client"
+            )
+        )
+        row = "SELECT to_jsonb(client) FROM client"
+        before, first = connection.scalar(text(row)), shape(connection)
+    upgrade(revision="0013")
+    with db.engine.begin() as connection:
+        assert connection.scalar(text(row)) == before
+        after = shape(connection)
+        after["client"]["columns"].sort()
+        first["client"]["columns"].sort()
+        assert after == first
+        connection.execute(text("INSERT INTO client (number, branch_id) SELECT 'C2', id FROM branch"))
+        assert connection.scalars(text("SELECT id FROM client ORDER BY number")).all() == [
+            before["id"],
+            before["id"] + 1,
+        ]
+    with pytest.raises(IntegrityError), db.engine.begin() as connection:
+        connection.execute(text("DELETE FROM client WHERE number = 'C1'"))  # the consent refers to it
