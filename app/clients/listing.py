@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Label,
     Select,
     SQLColumnExpression,
     String,
@@ -23,7 +24,6 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
-    union,
 )
 from sqlalchemy.orm import selectinload
 
@@ -128,10 +128,12 @@ def clients_page(
     backwards = cursor is not None and cursor.backwards
     conditions = [visible_clients(user), *filter_conditions(filters)]
     found: list[Client] = []
+    down = descending != backwards
+    query = _found_first if filters.search else _along_the_order
     for missing, start in _stretches(column, cursor, backwards):
         if len(found) <= size:
-            query = _stretch(parts, column, missing, start, descending=descending, backwards=backwards)
-            found += db.session.scalars(query.where(*conditions).limit(size + 1 - len(found)))
+            stretch = _stretch(parts, column, missing, start, down=down)
+            found += db.session.scalars(query([*conditions, *stretch], parts, down, size + 1 - len(found)))
     more = len(found) > size
     found = found[:size]
     if backwards:
@@ -159,27 +161,44 @@ def _stretches(column: str, cursor: Cursor | None, backwards: bool) -> list[tupl
 
 
 def _stretch(
-    parts: tuple[SQLColumnExpression[Any], ...],
-    column: str,
-    missing: bool,
-    start: Cursor | None,
-    *,
-    descending: bool,
-    backwards: bool,
-) -> Select[Any]:
+    parts: tuple[SQLColumnExpression[Any], ...], column: str, missing: bool, start: Cursor | None, *, down: bool
+) -> list[ColumnElement[bool]]:
+    """The conditions that make a part of the list, from a place in it on."""
     first, tie = parts
-    down = descending != backwards
+    conditions: list[ColumnElement[bool]] = []
+    if column in _NULLABLE:
+        conditions.append(first.is_(None) if missing else first.is_not(None))
+    if start is not None and missing:
+        conditions.append(tie < start.tie if down else tie > start.tie)
+    elif start is not None:
+        key, place = tuple_(first, tie), tuple_(literal(start.value), literal(start.tie))
+        conditions.append(key < place if down else key > place)
+    return conditions
+
+
+_Columns = Sequence[SQLColumnExpression[Any]]
+
+
+def _along_the_order(conditions: Sequence[ColumnElement[bool]], parts: _Columns, down: bool, limit: int) -> Select[Any]:
     # The page is read from one index alone; a join here can tempt the planner to sort the whole book instead.
     query = select(Client).options(selectinload(Client.branch), selectinload(Client.adviser))
-    query = query.order_by(*(part.desc() if down else part for part in parts))
-    if column in _NULLABLE:
-        query = query.where(first.is_(None) if missing else first.is_not(None))
-    if start is None:
-        return query
-    if missing:
-        return query.where(tie < start.tie if down else tie > start.tie)
-    key, place = tuple_(first, tie), tuple_(literal(start.value), literal(start.tie))
-    return query.where(key < place if down else key > place)
+    return query.where(*conditions).order_by(*_ordered(parts, down)).limit(limit)
+
+
+def _found_first(conditions: Sequence[ColumnElement[bool]], parts: _Columns, down: bool, limit: int) -> Select[Any]:
+    """The same for a search: all whom it finds, sorted afterwards.
+
+    Names that begin alike lie together in the order of the list, perhaps at its far end: read along that order, a page
+    could pass the whole book. OFFSET 0 keeps the planner from it.
+    """
+    keys: list[Label[Any]] = [part.label(f"key_{place}") for place, part in enumerate(parts)]
+    found = select(Client.id, *keys).where(*conditions).offset(0).subquery()
+    first = select(found.c.id).order_by(*_ordered([found.c[key.name] for key in keys], down)).limit(limit)
+    return _along_the_order([Client.id.in_(first)], parts, down, limit)
+
+
+def _ordered(parts: _Columns, down: bool) -> list[ColumnElement[Any]]:
+    return [part.desc() if down else part.asc() for part in parts]
 
 
 def _place(column: str, client: Client) -> Cursor:
@@ -262,15 +281,12 @@ _CONSENT: dict[str, ColumnElement[bool]] = {
 def _search(words: str) -> ColumnElement[bool]:
     """Beginning of a number or name, or a whole address or mobile number; each by its own index."""
     words = words.strip()[:200].replace("\x00", "")
-    ways = [
-        select(Client.id).where(starts_with(Client.number, words)),
-        select(Client.id).where(starts_with(func.lower(Client.name), words.lower())),
-    ]
+    ways = [starts_with(Client.number, words), starts_with(func.lower(Client.name), words.lower())]
     if "@" in words:
-        ways.append(select(Client.id).where(func.lower(Client.email) == words.lower()))
+        ways.append(func.lower(Client.email) == words.lower())
     if mobiles := _as_mobile(words):
-        ways.append(select(Client.id).where(Client.mobile.in_(mobiles)))
-    return Client.id.in_(union(*ways))
+        ways.append(Client.mobile.in_(mobiles))
+    return or_(*ways)
 
 
 def _as_mobile(words: str) -> set[str]:
