@@ -37,14 +37,14 @@ def numbers(found: Page) -> list[str]:
     return [client.number for client in found.clients]
 
 
-def walk(user: User, sort: str) -> list[list[str]]:
+def walk(user: User, sort: str, search: str = "") -> list[list[str]]:
     """All pages from the first to the last, having gone back from the last to the first the same way."""
-    pages = [page(user, sort=sort)]
+    pages = [page(user, sort=sort, search=search)]
     while pages[-1].after:
-        pages.append(page(user, sort=sort, at=pages[-1].after))
+        pages.append(page(user, sort=sort, at=pages[-1].after, search=search))
     back = [pages[-1]]
     while back[-1].before:
-        back.append(page(user, sort=sort, at=back[-1].before, backwards=True))
+        back.append(page(user, sort=sort, at=back[-1].before, backwards=True, search=search))
     assert [numbers(one) for one in reversed(back)] == [numbers(one) for one in pages]
     return [numbers(one) for one in pages]
 
@@ -102,6 +102,19 @@ def test_search_finds_beginnings_of_names_and_whole_addresses(app: Flask, search
     make_client(number="A10", name="Zhao")
     make_client(number="B2", name="李雷", mobile="+8613812345678")
     assert numbers(page(make_user(), search=search)) == found
+
+
+@pytest.mark.parametrize("sort", [*SORTS, *(f"-{sort}" for sort in SORTS)])
+def test_what_a_search_finds_is_paged_in_the_order_of_the_list(app: Flask, sort: str) -> None:
+    wanted = {"total_assets": lambda i: None if i % 4 == 0 else Decimal(i % 3), "opened_on": date(2026, 1, 1)}
+    make_clients(9, number=lambda i: f"W{i:02}", name=lambda i: f"Wei {i % 2}", **wanted)
+    make_clients(5, number=lambda i: f"Z{i:02}", name="Anna", **wanted)
+    user = make_user()
+    pages = walk(user, sort)
+    found = walk(user, sort, search="wei")
+    in_order = [number for one in pages for number in one if number.startswith("W")]
+    assert [number for one in found for number in one] == in_order
+    assert [len(one) for one in found] == [4, 4, 1]
 
 
 def test_filters_narrow_together(app: Flask) -> None:
