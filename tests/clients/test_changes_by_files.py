@@ -112,7 +112,8 @@ def test_every_kind_of_value_has_its_words(app: Flask) -> None:
     }
     (told,) = words()
     for part in ("Branch: Shanghai → Beijing", "Risk level: – → C3", "Qualified investor: No → Yes",
-                 "flag “Minor” taken off; flagged as “Deceased”", "Tags: vip → –", "Score: 0.5 → 250000"):  # fmt: skip
+                 "flag “Minor” taken off; flagged as “Deceased”", "Tags: vip → –", "Score: 0.5 → 250000",
+                 "Likes: Golf → Art, Tea"):  # fmt: skip
         assert part in told
 
 

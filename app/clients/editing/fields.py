@@ -244,7 +244,8 @@ def shown_words(fact: Fact | None, stored: str | None) -> str:
         return stored
     if fact.kind == "yesno":
         return str(_("Yes") if stored == "yes" else _("No"))
-    return str((fact.choices or {}).get(stored, stored))
+    listed = stored.split("; ") if fact.kind == "choices" else [stored]
+    return str(_(", ")).join(str((fact.choices or {}).get(one, one)) for one in listed)
 
 
 def typed(value: Any) -> str:

@@ -11,7 +11,6 @@ from sqlalchemy.orm import aliased
 from app.clients.editing.fields import BY_FILES, FACTS, Fact, masked_value, own_fact, shown_words
 from app.clients.editing.models import ClientArrival, ClientChange, ClientCorrection
 from app.clients.feeds.models import Feed, FeedRun
-from app.clients.labels import FLAG_LABELS
 from app.clients.models import Client, ClientImport, CustomField
 from app.clients.queries import visible_clients
 from app.clients.timeline import TimelineEntry
@@ -154,7 +153,7 @@ def _sentence(row: Any, facts: dict[str, Fact], branches: dict[str, str]) -> str
     by = row.person or _("the system")
     if change.reason and list(change.changes) == ["flags"]:
         before, after = change.changes["flags"]
-        flag = _flags(before or after)
+        flag = shown_words(_FACTS["flags"], before or after)
         if after:
             return str(_("Flagged as “%(flag)s” by %(name)s: %(reason)s", flag=flag, name=by, reason=change.reason))
         return str(_("Flag “%(flag)s” taken off by %(name)s: %(reason)s", flag=flag, name=by, reason=change.reason))
@@ -188,8 +187,8 @@ def _parts(key: str, pair: list[str | None], fact: Fact | None, branches: dict[s
     before, after = pair
     if key == "flags":
         return [
-            *([str(_("flag “%(flag)s” taken off", flag=_flags(before)))] if before else []),
-            *([str(_("flagged as “%(flag)s”", flag=_flags(after)))] if after else []),
+            *([str(_("flag “%(flag)s” taken off", flag=shown_words(fact, before)))] if before else []),
+            *([str(_("flagged as “%(flag)s”", flag=shown_words(fact, after)))] if after else []),
         ]
     label = str(fact.label) if fact else key
     was, becomes = (
@@ -197,7 +196,3 @@ def _parts(key: str, pair: list[str | None], fact: Fact | None, branches: dict[s
         for words in (before, after)
     )
     return [str(_("%(field)s: %(before)s → %(after)s", field=label, before=was, after=becomes))]
-
-
-def _flags(stored: str | None) -> str:
-    return str(_(", ")).join(str(FLAG_LABELS.get(flag, flag)) for flag in (stored or "").split("; "))
