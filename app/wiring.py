@@ -10,7 +10,7 @@ from app.audiences.choices import register_campaigns
 from app.audiences.handing_over import BY_SEGMENT, SEGMENTS
 from app.audiences.service import refuse_field_change
 from app.campaigns.handing_over import DRAFTS
-from app.campaigns.queries import campaign_choices
+from app.campaigns.queries import CAMPAIGN_CHOICES
 from app.campaigns.service import refuse_segment_archive, refuse_segment_edit
 from app.clients.field_service import ARCHIVE as ARCHIVE_FIELD
 from app.clients.field_service import NARROW as NARROW_FIELD
@@ -97,7 +97,7 @@ def connect_features() -> None:
     listen("campaign.resumed", job="delivery.resume_run", queue=DEFAULT)
     listen("metrics.computed", job="clients.compute_classes", queue=AUDIENCE)
     listen("campaign.cancelled", job="delivery.cancel_run", queue=DEFAULT)
-    register_campaigns(campaign_choices)
+    register_campaigns(CAMPAIGN_CHOICES)
     guard("archive segment", refuse_segment_archive)
     guard(ARCHIVE_FIELD, refuse_field_change)
     guard(NARROW_FIELD, refuse_field_change)

@@ -1,29 +1,49 @@
 """Where the values come from that a field offers to choose from."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, Select, func, null, select, text, true
 
 from app.audiences.lists.models import NumberList
 from app.audiences.models import Segment
 from app.clients.classes.models import MODELS
 from app.clients.classes.queries import class_choices
+from app.clients.queries import sees_whole_book
 from app.core.extensions import db
 from app.core.permissions import Role
 from app.users.models import Branch, User
+from app.users.queries import in_subtree
 
 Value = str | int
 
 
+MOST_WORDS = 10  # of what is typed
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
+    """`size` is how many clients it stands for, where that is known."""
+
     value: Value
     label: object
+    size: int | None = None
 
 
-Choices = Callable[[], Sequence[Choice]]
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Choices of which a house may have thousands: looked up by value, found by typing.
+
+    `named(values)` gives those of the values that exist; `matching(typed, user, limit)` the first that a person may
+    choose and whose label has all the words (no words: the first of all).
+    """
+
+    named: Callable[[Collection[Value]], Sequence[Choice]]
+    matching: Callable[[str, User | None, int], Sequence[Choice]]
+
+
+Choices = Callable[[], Sequence[Choice]] | Directory
 
 
 def fixed(rows: Mapping[Any, object]) -> Choices:
@@ -51,25 +71,53 @@ def branches() -> Sequence[Choice]:
     return [Choice(row.code, f"{row.name} ({row.code})") for row in rows]
 
 
-def advisers() -> Sequence[Choice]:
-    rows = db.session.execute(
-        select(User.id, User.name).where(User.roles.contains([Role.ADVISER.value])).order_by(User.name, User.id)
-    )
-    return [Choice(row.id, row.name) for row in rows]
+def _directory(
+    value: Any, label: Any, *order: Any, offered: Callable[[User | None], ColumnElement[bool]], size: Any = None
+) -> Directory:
+    """Rows of a table as choices; `offered(user)` are those that a person may choose (None: that exist for anybody),
+    `size` is told beside them."""
+    columns = select(value.label("value"), label.label("label"), (null() if size is None else size).label("size"))
+
+    def read(query: Select[*tuple[Any, ...]]) -> Sequence[Choice]:
+        return [Choice(*row) for row in db.session.execute(query)]
+
+    def matching(typed: str, user: User | None, limit: int) -> Sequence[Choice]:
+        query = columns.where(offered(user))
+        for word in typed.split()[:MOST_WORDS]:
+            query = query.where(label.icontains(word, autoescape=True))
+        return read(query.order_by(*order).limit(limit))
+
+    return Directory(lambda values: read(columns.where(value.in_(values), offered(None))), matching)
 
 
-def segments() -> Sequence[Choice]:
-    rows = db.session.execute(
-        select(Segment.id, Segment.name).where(Segment.archived_at.is_(None)).order_by(func.lower(Segment.name))
-    )
-    return [Choice(row.id, row.name) for row in rows]
+def _advisers_of(user: User | None) -> ColumnElement[bool]:
+    adviser = User.roles.contains([Role.ADVISER.value])
+    if user is None or sees_whole_book(user):
+        return adviser
+    return adviser & User.branch_id.in_(select(Branch.id).where(in_subtree(user.branch)))
 
 
-def number_lists() -> Sequence[Choice]:
-    rows = db.session.execute(
-        select(NumberList.id, NumberList.name).order_by(func.lower(NumberList.name), NumberList.id)
-    )
-    return [Choice(row.id, row.name) for row in rows]
+def _everyone(user: User | None) -> ColumnElement[bool]:
+    return true()
+
+
+ADVISERS = _directory(User.id, User.name, User.name, User.id, offered=_advisers_of)
+SEGMENTS = _directory(
+    Segment.id,
+    Segment.name,
+    func.lower(Segment.name),
+    Segment.id,
+    offered=lambda user: Segment.archived_at.is_(None),
+    size=Segment.last_count,
+)
+NUMBER_LISTS = _directory(
+    NumberList.id,
+    NumberList.name,
+    func.lower(NumberList.name),
+    NumberList.id,
+    offered=_everyone,
+    size=NumberList.size,
+)
 
 
 def classes(model: str) -> Choices:
@@ -87,15 +135,15 @@ def all_classes() -> Sequence[Choice]:
     return [Choice(value, " / ".join(dict.fromkeys(labels))) for value, labels in found.items()]
 
 
-_campaigns: list[Callable[[], Iterable[tuple[int, str]]]] = []
+_campaigns: list[Directory] = []
 
 
-def register_campaigns(source: Callable[[], Iterable[tuple[int, str]]]) -> None:
-    """`source()` gives id and name of each campaign, newest first. Segments lie upstream of campaigns: see
-    `app/wiring.py`."""
-    if source not in _campaigns:
-        _campaigns.append(source)
+def register_campaigns(source: Directory) -> None:
+    """Where campaigns are looked up. Segments lie upstream of campaigns: see `app/wiring.py`."""
+    _campaigns[:] = [source]
 
 
-def campaigns() -> Sequence[Choice]:
-    return [Choice(number, name) for source in _campaigns for number, name in source()]
+CAMPAIGNS = Directory(
+    lambda values: [choice for source in _campaigns for choice in source.named(values)],
+    lambda typed, user, limit: [choice for source in _campaigns for choice in source.matching(typed, user, limit)],
+)

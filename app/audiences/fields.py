@@ -5,16 +5,17 @@ built-in fields are the table `built_in`; the firm's own fields join them under 
 client has elsewhere (transactions, accounts, ...) are in `related.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from flask_babel import format_decimal
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
 from app.audiences import choices
-from app.audiences.choices import Value
+from app.audiences.choices import Choice, Directory, Value
 from app.audiences.counting import rows_counted
 from app.audiences.field import Field as Field
 from app.audiences.field import (
@@ -37,12 +38,15 @@ from app.clients.holdings.models import Account
 from app.clients.labels import FLAG_LABELS, KIND_LABELS, STATUS_LABELS
 from app.clients.metrics.models import ClientMetrics
 from app.clients.models import Client, CustomField
-from app.clients.queries import custom_fields
+from app.clients.queries import custom_fields, sees_whole_book
 from app.clients.relations.models import HouseholdMember
 from app.core.extensions import db
+from app.users.models import User
 
 CUSTOM = "custom"
 MAX_TAKE = 10_000_000
+OFFERED = 50  # choices of a directory that are offered without typing
+FOUND = 20  # by typing
 
 GROUPS = {
     "person": _l("Person"),
@@ -64,15 +68,31 @@ class Catalogue:
     def __init__(self, fields: Sequence[Field], kinds: Sequence[RowKind] = KINDS) -> None:
         self.fields: Mapping[str, Field] = {field.key: field for field in fields}
         self.kinds: Mapping[str, RowKind] = {kind.key: kind for kind in kinds}
-        self._choices: dict[Field, dict[Value, object]] = {}
+        self._read: dict[Field, Sequence[Choice]] = {}
+        self._labels: dict[Field, dict[Value, object]] = {}
         self._segments: dict[int, Segment | None] = {}
 
     def choices(self, field: Field) -> dict[Value, object]:
-        """Value to label of a field's choices or suggestions; empty where it has none."""
-        if field not in self._choices:
-            found = field.choices() if field.choices else ()
-            self._choices[field] = {choice.value: choice.label for choice in found}
-        return self._choices[field]
+        """Value to label of a field's choices or suggestions, the first of a directory; empty where it has none."""
+        return {choice.value: choice.label for choice in self._offered(field, None)}
+
+    def _offered(self, field: Field, user: User | None) -> Sequence[Choice]:
+        if isinstance(field.choices, Directory):
+            return field.choices.matching("", user, OFFERED + 1)
+        if field not in self._read:
+            self._read[field] = field.choices() if field.choices else ()
+        return self._read[field]
+
+    def labels(self, field: Field, values: Collection[Value]) -> Mapping[Value, object]:
+        """Value to label of those of the values (and maybe others) that are choices of the field."""
+        known = self._labels.setdefault(field, {})
+        if isinstance(field.choices, Directory):
+            unread = [value for value in values if value not in known and is_id(value)]
+            if unread:
+                known |= {choice.value: choice.label for choice in field.choices.named(unread)}
+        elif not known:
+            known |= self.choices(field)
+        return known
 
     def segments(self, ids: Sequence[int]) -> list[Segment]:
         """The segments with these ids, in their order; those that are gone are left out."""
@@ -83,12 +103,15 @@ class Catalogue:
                 self._segments[found.id] = found
         return [segment for number in ids if (segment := self._segments[number]) is not None]
 
-    def for_builder(self) -> dict[str, Any]:
-        """The catalogue as the builder in the browser reads it, in the reader's language.
+    def for_builder(self, user: User | None = None, rule: object = None) -> dict[str, Any]:
+        """The catalogue as the builder in the browser reads it, in the language of the reader, who sees what `user`
+        may choose.
 
         {"groups": [{key, label}], "fields": [FIELD], "related": [KIND], "take": TAKE}, where
 
-        - FIELD is {key, label, group, type, choices: [{value, label}] | None, operators: [{key, label, value}]};
+        - FIELD is {key, label, group, type, choices: [{value, label}] | None, operators: [{key, label, value}],
+          search}; with `search` (its name in a search) there are more choices than these, to be found by typing:
+          given are only those that `rule`, as JSON, has chosen;
           an operator's `value` is the kind of value it takes: none, text, number, date, days, list, range,
           daterange, choice, choices. Where the kind is text or list, `choices` are suggestions. The segments and
           the number lists are fields like others (type "member", operators "in" and "not_in", value [ids]).
@@ -104,30 +127,73 @@ class Catalogue:
         ranking = [{"key": field.key, "label": str(field.label)} for field in self.fields.values() if field.ranks]
         return {
             "groups": _labelled({key: label for key, label in GROUPS.items() if key in used}),
-            "fields": [self._field_for_builder(field) for field in self.fields.values()],
-            "related": [self._kind_for_builder(kind) for kind in self.kinds.values()],
+            "fields": [self._field_for_builder(field, "", user, rule) for field in self.fields.values()],
+            "related": [self._kind_for_builder(kind, user, rule) for kind in self.kinds.values()],
             "take": {"by": ranking, "orders": _labelled(TAKE_ORDERS), "max": MAX_TAKE},
         }
 
-    def _field_for_builder(self, field: Field) -> dict[str, Any]:
-        offered = [{"value": value, "label": str(label)} for value, label in self.choices(field).items()]
+    def field_named(self, name: str) -> Field | None:
+        """The field of a search: "segment" of the client, "engagement.campaign" of related rows."""
+        kind, _dot, key = name.rpartition(".")
+        if not kind or kind == CUSTOM:
+            return self.fields.get(name)
+        return self.kinds[kind].fields.get(key) if kind in self.kinds else None
+
+    def _field_for_builder(self, field: Field, kind: str, user: User | None, rule: object) -> dict[str, Any]:
+        found = self._offered(field, user)
+        many = isinstance(field.choices, Directory) and len(found) > OFFERED
+        if isinstance(field.choices, Directory):
+            chosen = [value for value in chosen_in(rule, field.key, kind) if is_id(value)]
+            offered = {} if many else {choice.value: choice for choice in found}
+            missing = [value for value in chosen if value not in offered]
+            found = [*offered.values(), *(field.choices.named(missing) if missing else ())]
+        offered_now = [choice_for_builder(choice, user) for choice in found]
         return {
+            "search": f"{kind}.{field.key}".removeprefix(".") if many else None,
             "key": field.key,
             "label": str(field.label),
             "group": field.group,
             "type": field.type,
-            "choices": offered or None,
+            "choices": offered_now or None,
             "operators": _operators_for_builder(field.operators),
         }
 
-    def _kind_for_builder(self, kind: RowKind) -> dict[str, Any]:
+    def _kind_for_builder(self, kind: RowKind, user: User | None, rule: object) -> dict[str, Any]:
         return {
             "key": kind.key,
             "label": str(kind.label),
-            "fields": [self._field_for_builder(field) for field in kind.fields.values()],
+            "fields": [self._field_for_builder(field, kind.key, user, rule) for field in kind.fields.values()],
             "operators": _operators_for_builder(kind.operators),
             "sums": _labelled({field.key: field.label for field in kind.sums.values()}),
         }
+
+
+def choice_for_builder(choice: Choice, user: User | None) -> dict[str, Any]:
+    """{value, label}, and `hint`: how many clients it stands for, for those who see all of them."""
+    told = {"value": choice.value, "label": str(choice.label)}
+    return told | ({"hint": format_decimal(choice.size)} if choice.size is not None and sees_whole_book(user) else {})
+
+
+def is_id(value: object) -> bool:
+    """Something that may be the id of a row."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
+
+
+def chosen_in(data: object, key: str, kind: str = "") -> list[Any]:
+    """The values that a rule as JSON, whatever it is, has for a field of the client or of related rows of a kind."""
+    found: list[Any] = []
+    below: list[tuple[object, str]] = [(data, "")]
+    while below:
+        one, inside = below.pop()
+        if isinstance(one, list):
+            below += [(part, inside) for part in one]
+        elif isinstance(one, Mapping):
+            if inside == kind and one.get("field") == key:
+                value = one.get("value")
+                found += value if isinstance(value, list) else [value]
+            below += [(one.get(part), inside) for part in ("all", "any", "not")]
+            below.append((one.get("where"), str(one.get("related"))))
+    return found
 
 
 def _labelled(rows: Mapping[str, object]) -> list[dict[str, str]]:
@@ -212,14 +278,14 @@ def built_in() -> tuple[Field, ...]:
             compare=below_branches,
             never_empty=True,
         ),
-        Field("adviser", _l("Adviser"), "relationship", "choice", Client.adviser_id, choices.advisers),
+        Field("adviser", _l("Adviser"), "relationship", "choice", Client.adviser_id, choices.ADVISERS),
         Field(
             "second_adviser",
             _l("Second adviser"),
             "relationship",
             "choice",
             Client.second_adviser_id,
-            choices.advisers,
+            choices.ADVISERS,
         ),
         _yesno("in_pool", _l("In the pool, without an adviser"), "relationship", Client.adviser_id.is_(None)),
         _yesno("in_household", _l("Belongs to a household"), "relationship", in_household.correlate(Client).exists()),
@@ -387,8 +453,8 @@ def built_in() -> tuple[Field, ...]:
             )
         ),
         # Segments and lists
-        Field("segment", _l("Segment"), "members", "member", choices=choices.segments),
-        Field("number_list", _l("List of numbers"), "members", "member", choices=choices.number_lists, compare=on_list),
+        Field("segment", _l("Segment"), "members", "member", choices=choices.SEGMENTS),
+        Field("number_list", _l("List of numbers"), "members", "member", choices=choices.NUMBER_LISTS, compare=on_list),
     )
 
 

@@ -128,7 +128,7 @@ KINDS = (
         _l("contacts and responses"),
         Engagement,
         Field("kind", _l("What happened"), "", "choice", Engagement.kind, choices.fixed(_KINDS), never_empty=True),
-        Field("campaign", _l("Campaign"), "", "choice", Engagement.campaign_id, choices.campaigns, never_empty=True),
+        Field("campaign", _l("Campaign"), "", "choice", Engagement.campaign_id, choices.CAMPAIGNS, never_empty=True),
         _code("channel", _l("Channel"), Engagement.channel, choices.frequent("channel", "engagement")),
         Field("first_at", _l("First time"), "", "date", Engagement.first_at, never_empty=True),
         Field("last_at", _l("Last time"), "", "date", Engagement.last_at, never_empty=True),

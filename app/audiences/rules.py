@@ -332,7 +332,8 @@ class _Parser:
                 raise RuleError(path, _l("This comparison takes no value."))
             return None
         if kind in ("choice", "choices"):
-            choices = self._catalogue.choices(field)
+            named = [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str | int)]
+            choices = self._catalogue.labels(field, named[:MAX_VALUES])
             one: Callable[[object, str], Any] = lambda item, place: _choice(item, place, field, choices)  # noqa: E731
         else:
             one = _READERS[kind]

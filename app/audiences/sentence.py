@@ -155,7 +155,7 @@ class _Writer:
         if isinstance(value, date):
             return str(format_date(value))
         if rule.field.takes_choices:
-            label = str(self._catalogue.choices(rule.field).get(value, value))
+            label = str(self._catalogue.labels(rule.field, [value]).get(value, value))
             return f"“{label}”" if rule.field.type == "member" else label
         if isinstance(value, int | float):
             return str(format_decimal(value))

@@ -12,7 +12,7 @@ from flask_babel import lazy_gettext as _l
 
 from app.audiences import preview as previews
 from app.audiences import queries, service
-from app.audiences.builder import builder_catalogue
+from app.audiences.builder import builder_catalogue, matching_choices
 from app.audiences.fields import Catalogue, load_catalogue
 from app.audiences.forms import SegmentForm
 from app.audiences.gallery import GALLERY, ready_segment
@@ -116,6 +116,21 @@ def end_preview() -> Any:
     if asker:
         previews.end_questions(user_id=asker.user_id, builder=asker.builder)
     return "", 204
+
+
+@audiences.get("/choices")
+@requires(Permission.EDIT_SEGMENTS)
+def choices() -> Any:
+    """Choices of a field found by typing, and the names of values chosen already: {choices: [{value, label, hint}]}."""
+    found = matching_choices(
+        load_catalogue(),
+        of=request.args.get("of", ""),
+        typed=request.args.get("search", "")[: service.MAX_NAME].replace("\x00", ""),
+        chosen=request.args.getlist("value", type=int),
+        user=signed_in_user(),
+        segment_id=request.args.get("segment", type=int),
+    )
+    return {"choices": found}
 
 
 @audiences.post("/number-lists")
@@ -252,7 +267,7 @@ def _builder(form: SegmentForm, segment: Segment | None) -> Any:
         "audiences/edit.html",
         form=form,
         segment=segment,
-        catalogue=builder_catalogue(catalogue, user=signed_in_user(), segment=segment),
+        catalogue=builder_catalogue(catalogue, user=signed_in_user(), rule=form.rule.data, segment=segment),
         gallery=() if segment or form.is_submitted() else GALLERY,
     )
     return page, 422 if form.errors else 200

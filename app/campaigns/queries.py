@@ -4,15 +4,16 @@ Who sees what: a campaign belongs to its owner's branch. People see those of the
 branches above them, which reach their clients too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, Row, func, literal, or_, select
+from sqlalchemy import ColumnElement, Row, func, literal, or_, select, true
 from sqlalchemy.orm import joinedload
 
+from app.audiences.choices import MOST_WORDS, Choice, Directory
 from app.audiences.fields import load_catalogue
 from app.audiences.models import Segment
 from app.audiences.queries import understood
@@ -39,10 +40,21 @@ def visible_to(viewer: User) -> ColumnElement[bool]:
     return or_(Campaign.owner_id.is_(None), path.startswith(own), own.startswith(path))
 
 
-def campaign_choices() -> list[tuple[int, str]]:
-    """Id and name of each campaign, newest first, for rules about what clients did with one."""
-    rows = db.session.execute(select(Campaign.id, Campaign.code, Campaign.name).order_by(Campaign.id.desc()))
-    return [(row.id, f"{row.name} ({row.code})") for row in rows]
+def _campaigns_named(ids: Collection[str | int]) -> list[Choice]:
+    return _choices(Campaign.id.in_(ids), len(ids))
+
+
+def _campaigns_matching(typed: str, user: User | None, limit: int) -> list[Choice]:
+    return _choices(_with_words(typed) if user is None else visible_to(user) & _with_words(typed), limit)
+
+
+def _choices(condition: ColumnElement[bool], limit: int) -> list[Choice]:
+    query = select(Campaign.id, Campaign.code, Campaign.name).where(condition).order_by(Campaign.id.desc()).limit(limit)
+    return [Choice(row.id, f"{row.name} ({row.code})") for row in db.session.execute(query)]
+
+
+# For rules about what clients did with a campaign: newest first.
+CAMPAIGN_CHOICES = Directory(_campaigns_named, _campaigns_matching)
 
 
 def campaign_by_code(code: str, *, viewer: User | None) -> Campaign:
@@ -100,7 +112,12 @@ def _wanted(viewer: User, state: str, tag: str, search: str) -> ColumnElement[bo
         condition &= Campaign.state == state
     if tag:
         condition &= Campaign.tags.contains([tag])
-    for word in search.split():
+    return condition & _with_words(search)
+
+
+def _with_words(search: str) -> ColumnElement[bool]:
+    condition: ColumnElement[bool] = true()
+    for word in search.split()[:MOST_WORDS]:
         condition &= Campaign.name.icontains(word, autoescape=True) | Campaign.code.icontains(word, autoescape=True)
     return condition
 

@@ -6,6 +6,8 @@ export interface Option<T> { value: T; label: string; group?: string; hint?: str
 
 /** More than the eye goes through; typing finds the others. */
 const SHOWN = 100;
+/** So long the fingers rest before a search is sent. */
+const QUIET_MS = 150;
 
 interface Settings<T> {
   options: Option<T>[];
@@ -19,6 +21,10 @@ interface Settings<T> {
   /** Empty the field after each choice: for adding to a list. */
   clears?: boolean;
   choose: (value: T) => void;
+  /** Where there are too many to be given beforehand: finds some by what is typed. `options` names the chosen one. */
+  find?: (typed: string) => Promise<Option<T>[]>;
+  searching?: string;
+  failed?: string;
 }
 
 let lastId = 0;
@@ -44,6 +50,7 @@ export function combobox<T>(settings: Settings<T>): HTMLElement {
   const box = element("div", { class: "combobox" }, input, list);
   let shown: { node: HTMLElement; option: Option<T> }[] = [];
   let active = -1;
+  let search = 0;
 
   function matching(): Option<T>[] {
     const typed = input.value.trim().toLocaleLowerCase();
@@ -56,10 +63,30 @@ export function combobox<T>(settings: Settings<T>): HTMLElement {
   }
 
   function open(): void {
+    if (settings.find) void searchFor(settings.find);
+    else show(matching(), settings.nothing);
+  }
+
+  /** Only the answer to what was typed last is shown, and none once the list is closed. */
+  async function searchFor(find: (typed: string) => Promise<Option<T>[]>): Promise<void> {
+    const mine = ++search;
+    const typed = !settings.clears && input.value === chosenLabel() ? "" : input.value.trim();
+    if (list.hidden || !shown.length) show([], settings.searching ?? "");
+    list.setAttribute("aria-busy", "true");
+    await new Promise((rested) => window.setTimeout(rested, QUIET_MS));
+    if (mine !== search) return;
+    const [found, otherwise] = await find(typed).then(
+      (options): [Option<T>[], string] => [options, settings.nothing],
+      (): [Option<T>[], string] => [[], settings.failed ?? ""],
+    );
+    if (mine === search) show(found, otherwise);
+  }
+
+  function show(found: Option<T>[], nothing: string): void {
     shown = [];
+    list.removeAttribute("aria-busy");
     const sections = new Map<string, HTMLElement>();
     list.replaceChildren();
-    const found = matching();
     for (const option of found.slice(0, SHOWN)) {
       const name = option.group ?? "";
       let section = sections.get(name);
@@ -81,7 +108,7 @@ export function combobox<T>(settings: Settings<T>): HTMLElement {
     }
     const rest = found.length > SHOWN ? settings.more : undefined;
     if (rest) list.append(element("div", { class: "combobox-nothing", role: "presentation" }, rest));
-    if (!shown.length) list.append(element("div", { class: "combobox-nothing", role: "presentation" }, settings.nothing));
+    if (!shown.length) list.append(element("div", { class: "combobox-nothing", role: "presentation" }, nothing));
     list.hidden = false;
     input.setAttribute("aria-expanded", "true");
     const current = shown.findIndex(({ option }) => option.value === settings.chosen);
@@ -90,6 +117,7 @@ export function combobox<T>(settings: Settings<T>): HTMLElement {
   }
 
   function close(): void {
+    search += 1;
     list.hidden = true;
     active = -1;
     input.setAttribute("aria-expanded", "false");
@@ -107,6 +135,7 @@ export function combobox<T>(settings: Settings<T>): HTMLElement {
   }
 
   function take(option: Option<T>): void {
+    if (settings.find && !settings.options.some(({ value }) => value === option.value)) settings.options.push(option);
     settings.chosen = settings.clears ? undefined : option.value;
     input.value = settings.clears ? "" : option.label;
     close();

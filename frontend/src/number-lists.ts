@@ -17,9 +17,9 @@ export function numberListUpload(url: string, labels: Record<string, string>, up
         body: form,
         headers: { "X-CSRFToken": csrfToken(), Accept: "application/json" },
       });
-      const answer = (await response.json()) as Choice & { error?: { message: string } };
+      const answer = (await response.json()) as Choice & { note?: string; error?: { message: string } };
       if (response.ok) uploaded(answer);
-      said.textContent = response.ok ? "" : (answer.error?.message ?? labels.upload_failed ?? "");
+      said.textContent = response.ok ? (answer.note ?? "") : (answer.error?.message ?? labels.upload_failed ?? "");
     } catch {
       said.textContent = labels.upload_failed ?? "";
     }

@@ -7,13 +7,15 @@ import {
   newRelated, newSeed, newTake, operatorOf, parentOf, place, find, relatedKind, remove, replace,
   type Catalogue, type Condition, type Fields, type Group, type Named, type Operator, type Related, type Rule, type Take, type TakeWay, type Way,
 } from "./rule-tree";
-import { numberInput, valueEditor, type Labels } from "./value-editors";
+import { numberInput, valueEditor, type FindChoices, type Labels } from "./value-editors";
 
 /** What the drawing needs of the builder. */
 export interface Desk {
   readonly catalogue: Catalogue;
   readonly labels: Labels;
   readonly uploadUrl: string | undefined;
+  /** Choices of a field that are found by typing, or by the values chosen. */
+  readonly findChoices: FindChoices;
   readonly tree: HTMLElement;
   root: Group;
   /** A value is another now; the shape of the tree is as before. Edits of one key in a row are undone together. */
@@ -204,6 +206,7 @@ export class Drawing {
       labels: this.desk.labels,
       focusKey: `${rule.id}:value`,
       uploadUrl: this.desk.uploadUrl,
+      findChoices: this.desk.findChoices,
       change: (value) => {
         rule.value = value;
         this.desk.edited(`${rule.id}:value`);

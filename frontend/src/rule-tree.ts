@@ -16,6 +16,8 @@ export interface Field {
   group: string;
   type: string;
   choices: Choice[] | null;
+  /** The field's name in a search, where there are more choices than these: they are found by typing. */
+  search?: string | null;
   operators: Operator[];
   /** The label in the other languages, to be found by. */
   also?: string;
@@ -151,7 +153,7 @@ export function chooseField(condition: Condition, key: string, fields: Fields): 
   const same = field?.operators.find((operator) => operator.key === condition.op);
   const after = same ?? field?.operators[0];
   condition.op = after?.key ?? "";
-  const keeps = before && before.value === after?.value && typeBefore === field?.type && !field?.choices;
+  const keeps = before && before.value === after?.value && typeBefore === field?.type && !field?.choices && !field?.search;
   if (!keeps) condition.value = undefined;
 }
 

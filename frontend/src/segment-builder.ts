@@ -10,9 +10,9 @@ import { readRule, ruleAt, writeRule, type Paths } from "./rule-json";
 import { Preview, type Problem } from "./rule-preview";
 import {
   find, groupsOf, isComplete, leavesOf, move, newGroup, relatedKind, takeIsComplete,
-  type Catalogue, type Group, type Rule, type Way,
+  type Catalogue, type Choice, type Group, type Rule, type Way,
 } from "./rule-tree";
-import type { Labels } from "./value-editors";
+import type { FindChoices, Labels } from "./value-editors";
 
 const WAYS: Record<string, Way> = { ArrowUp: "up", ArrowDown: "down", ArrowLeft: "out", ArrowRight: "in" };
 const QUIET_MS = 300;
@@ -21,6 +21,7 @@ class SegmentBuilder implements Desk {
   readonly catalogue: Catalogue;
   readonly labels: Labels;
   readonly uploadUrl: string | undefined;
+  readonly findChoices: FindChoices;
   readonly tree = element("div", { class: "rule-tree" });
   root: Group = newGroup();
   private readonly input: HTMLTextAreaElement;
@@ -38,10 +39,11 @@ class SegmentBuilder implements Desk {
   private problem: Problem | undefined;
 
   constructor(mount: HTMLElement) {
-    const { catalogue, labels, input, previewTarget, previewUrl, endUrl, uploadUrl, segment } = mount.dataset;
+    const { catalogue, labels, input, previewTarget, previewUrl, endUrl, uploadUrl, choicesUrl, segment } = mount.dataset;
     this.catalogue = readJson<Catalogue>(catalogue, NO_CATALOGUE);
     this.labels = readJson<Labels>(labels, {});
     this.uploadUrl = uploadUrl;
+    this.findChoices = choiceFinder(choicesUrl ?? "", segment);
     this.input = document.querySelector<HTMLTextAreaElement>(input ?? "")!;
     this.text = this.input.closest<HTMLElement>("[data-rule-text]");
     this.undoButton = this.button("arrow-back-up", "undo", () => this.goTo(this.history.undo(), "undone"));
@@ -232,6 +234,17 @@ const NO_CATALOGUE: Catalogue = { groups: [], fields: [], related: [], take: { b
 
 function fill(text: string, values: Record<string, number>): string {
   return text.replace(/\{(\w+)\}/g, (_whole, name: string) => String(values[name] ?? ""));
+}
+
+function choiceFinder(url: string, segment: string | undefined): FindChoices {
+  return async (field, asked) => {
+    const query = new URLSearchParams({ of: field, search: asked.typed ?? "" });
+    for (const value of asked.values ?? []) query.append("value", String(value));
+    if (segment) query.set("segment", segment);
+    const response = await fetch(`${url}?${query}`, { headers: { Accept: "application/json" } });
+    if (!response.ok) throw new Error(`${response.status}`);
+    return ((await response.json()) as { choices: Choice[] }).choices;
+  };
 }
 
 const mounted = new WeakSet<HTMLElement>();

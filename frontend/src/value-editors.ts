@@ -8,7 +8,8 @@ import { valueList } from "./value-list";
 export type Labels = Record<string, string>;
 
 /** What is asked about: a field of the catalogue, or a number of related rows. */
-export interface Asked { key: string; label: string; type: string; choices: Choice[] | null }
+export interface Asked { key: string; label: string; type: string; choices: Choice[] | null; search?: string | null }
+export type FindChoices = (field: string, asked: { typed?: string; values?: Scalar[] }) => Promise<Choice[]>;
 export interface Settings {
   kind: ValueKind;
   field: Asked;
@@ -17,6 +18,7 @@ export interface Settings {
   focusKey: string;
   /** Where a file of client numbers is sent to; there are no such lists without it. */
   uploadUrl?: string;
+  findChoices?: FindChoices;
   change: (value: Value) => void;
 }
 
@@ -41,7 +43,7 @@ export function valueEditor(settings: Settings): HTMLElement | null {
     case "daterange":
       return range(settings, name);
     case "choice":
-      return field.choices && field.choices.length > 8 ? manyChoices(settings, name) : fewChoices(settings, name);
+      return field.search || (field.choices?.length ?? 0) > 8 ? manyChoices(settings, name) : fewChoices(settings, name);
     case "choices":
       return choices(settings, name);
     case "list":
@@ -144,8 +146,24 @@ function fewChoices({ field, value, labels, focusKey, change }: Settings, name: 
   return select;
 }
 
-function manyChoices({ field, value, labels, focusKey, change }: Settings, name: string): HTMLElement {
+/** How choices that are not on the page are found; what is found stays known, so that its name can be shown. */
+function searching({ field, labels, findChoices }: Settings) {
+  const { search } = field;
+  if (!search || !findChoices) return {};
+  const find = async (typed: string) => optionsOf(remember(field, await findChoices(search, { typed })));
+  return { find, searching: labels.searching, failed: labels.search_failed };
+}
+
+function remember(field: Asked, found: Choice[]): Choice[] {
+  const known = new Set((field.choices ??= []).map(({ value }) => value));
+  field.choices.push(...found.filter(({ value }) => !known.has(value)));
+  return found;
+}
+
+function manyChoices(settings: Settings, name: string): HTMLElement {
+  const { field, value, labels, focusKey, change } = settings;
   return combobox<Scalar>({
+    ...searching(settings),
     options: optionsOf(field.choices ?? []),
     chosen: Array.isArray(value) ? undefined : (value ?? undefined),
     label: name,
@@ -161,8 +179,8 @@ const optionsOf = (offered: Choice[]) => offered.map(({ value, label, hint }) =>
 
 /** Several of the choices, each a chip with its own remove button. */
 function choices(settings: Settings, name: string): HTMLElement {
-  const { field, value, labels, focusKey, change, uploadUrl } = settings;
-  const offered = field.choices ?? [];
+  const { field, value, labels, focusKey, change, uploadUrl, findChoices } = settings;
+  const offered = (field.choices ??= []);
   let values: Scalar[] = Array.isArray(value) ? [...value] : [];
   const list = element("span", { class: "chips" });
   const box = element("span", { class: "chips-box" }, list);
@@ -186,9 +204,10 @@ function choices(settings: Settings, name: string): HTMLElement {
   }
 
   const add = (one: Scalar) => set([...new Set([...values, one])]);
-  if (offered.length || field.key !== NUMBER_LIST) {
+  if (offered.length || field.search || field.key !== NUMBER_LIST) {
     box.append(
       combobox<Scalar>({
+        ...searching(settings),
         options: optionsOf(offered),
         label: name,
         placeholder: labels.add_value ?? "",
@@ -203,12 +222,17 @@ function choices(settings: Settings, name: string): HTMLElement {
   if (field.key === NUMBER_LIST && uploadUrl) {
     box.append(
       numberListUpload(uploadUrl, labels, (uploaded) => {
-        (field.choices ??= []).push(uploaded);
+        offered.push(uploaded);
         add(uploaded.value);
       }),
     );
   }
   draw();
+  // Values that were written as JSON: their names follow.
+  const unnamed = values.filter((one) => !offered.some((choice) => choice.value === one));
+  if (unnamed.length && field.search && findChoices) {
+    void findChoices(field.search, { values: unnamed }).then((found) => (remember(field, found), draw()), () => undefined);
+  }
   return box;
 }
 

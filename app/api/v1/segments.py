@@ -99,7 +99,7 @@ def clients(segment_id: int) -> Response:
 @with_api_key("segments")
 def fields() -> Response:
     """The fields a rule may ask about, with their comparisons and choices."""
-    return jsonify(load_catalogue().for_builder())
+    return jsonify(load_catalogue().for_builder(calling_user()))
 
 
 def numbers_page(ids: Any) -> dict[str, Any]:
