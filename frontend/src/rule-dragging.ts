@@ -11,6 +11,7 @@ interface Settings {
 const STARTS_AFTER = 4; // pixels, so that a click is no drag
 const EDGE = 10; // this near to the edge of a group means beside it, not in it
 const SCROLL_ZONE = 60;
+const STAYS_INSIDE = 24;
 
 export function dragByGrip(grip: HTMLElement, id: number, { tree, may, drop }: Settings): void {
   grip.addEventListener("pointerdown", (down) => {
@@ -30,10 +31,14 @@ export function dragByGrip(grip: HTMLElement, id: number, { tree, may, drop }: S
       else mark.remove();
     };
     const scroll = () => {
+      // Not beyond the tree: its last part must not slide away under a finger that rests at the edge.
       const { clientHeight } = document.documentElement;
-      const by = at.y < SCROLL_ZONE ? -12 : at.y > clientHeight - SCROLL_ZONE ? 12 : 0;
+      const { top, bottom } = tree.getBoundingClientRect();
+      const up = at.y < SCROLL_ZONE && top < at.y - STAYS_INSIDE;
+      const down = at.y > clientHeight - SCROLL_ZONE && bottom > at.y + STAYS_INSIDE;
+      const by = up ? -12 : down ? 12 : 0;
       if (by) {
-        window.scrollBy(0, by);
+        window.scrollBy({ top: by, behavior: "instant" }); // a smooth one would begin anew with every frame
         look();
       }
       frame = requestAnimationFrame(scroll);
@@ -71,8 +76,9 @@ const parts = (group: Element) => [...group.querySelectorAll<HTMLElement>(":scop
 
 /** The innermost group under the point that may take it, and between which of its parts the point is. */
 function landingAt(tree: HTMLElement, x: number, y: number, may: (group: number) => boolean): Landing | undefined {
-  const under = document.elementFromPoint(x, y);
-  if (!under || !tree.contains(under)) return undefined;
+  // Through what lies over the tree: at the edge of a phone that is the bar with the count.
+  const under = document.elementsFromPoint(x, y).find((one) => tree.contains(one));
+  if (!under) return undefined;
   let group = under.closest<HTMLElement>(".rule-group");
   while (group && tree.contains(group)) {
     const { top, bottom } = group.getBoundingClientRect();

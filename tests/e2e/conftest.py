@@ -165,9 +165,13 @@ def new_page(request: pytest.FixtureRequest, system_running: System, chromium_ru
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
-    def open_browser(*, width: int = 1280, height: int = 900) -> Page:
+    def open_browser(*, width: int = 1280, height: int = 900, touch: bool = False) -> Page:
         context = chromium_running.new_context(
-            base_url=system_running.url, viewport={"width": width, "height": height}, locale="en-GB"
+            base_url=system_running.url,
+            viewport={"width": width, "height": height},
+            locale="en-GB",
+            has_touch=touch,
+            is_mobile=touch,
         )
         contexts.append(context)
         context.set_default_timeout(STEP_SECONDS * 1000)

@@ -2,12 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import CDPSession, Locator, Page, Route, expect
 
 from tests.e2e.acts import sign_in
 from tests.e2e.conftest import NewPage, System
@@ -264,48 +262,125 @@ def test_the_builder_fits_a_phone(new_page: NewPage) -> None:
     assert written(page)["all"][1]["any"][0]["not"]["all"][1] == {"any": [KNOWN, RICH]}
 
 
-@pytest.fixture
-def sixty_lists(system_running: System) -> Iterator[list[int]]:
-    """More lists of numbers than a page is given."""
-    with psycopg.connect(system_running.environ["DATABASE_URL"], autocommit=True) as connection:
-        made = "INSERT INTO number_list (name, size) SELECT 'Fair ' || n, n FROM generate_series(1, 60) n RETURNING id"
-        ids = [row[0] for row in connection.execute(made)]
-        yield ids
-        connection.execute("DELETE FROM number_list WHERE id = ANY(%s)", [ids])
+class Finger:
+    """A finger on the screen of a phone: the browser is told of touches, as the screen tells it, not of pointers."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.screen: CDPSession = page.context.new_cdp_session(page)
+
+    def _touch(self, kind: str, *points: tuple[float, float]) -> None:
+        self.screen.send(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]}
+        )
+
+    def down(self, x: float, y: float) -> None:
+        self.at = (x, y)
+        self._touch("touchStart", self.at)
+
+    def to(self, x: float, y: float, steps: int = 12) -> None:
+        from_x, from_y = self.at
+        for step in range(1, steps + 1):
+            self._touch("touchMove", (from_x + (x - from_x) * step / steps, from_y + (y - from_y) * step / steps))
+        self.at = (x, y)
+
+    def up(self) -> None:
+        self._touch("touchEnd")
+
+    def taken_away(self) -> None:
+        """The phone takes the touch for itself: a call comes in, or a gesture of its own begins."""
+        self._touch("touchCancel")
 
 
-def test_among_many_choices_one_is_found_by_typing_with_the_keyboard_alone(page: Page, sixty_lists: list[int]) -> None:
+def middle(place: Locator) -> tuple[float, float]:
+    box = place.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def to_the_middle(place: Locator) -> None:
+    place.evaluate("place => place.scrollIntoView({ block: 'center', behavior: 'instant' })")
+
+
+def scrolled(page: Page) -> float:
+    return float(page.evaluate("window.scrollY"))
+
+
+def test_parts_are_moved_with_a_finger(new_page: NewPage) -> None:
+    page = new_page(width=390, height=844, touch=True)
     sign_in(page, OFFICER)
-    open_builder(page, {"all": [{"field": "number_list", "op": "in", "value": [sixty_lists[2]]}]})
-    assert "Fair 44" not in page.content()
-    lists = part(page, "List of numbers")
-    expect(lists.locator(".chip")).to_contain_text("Fair 3")
+    open_builder(page, {"all": [LARKFIELD, RICH, {"any": [KNOWN]}]})
+    matches(page, 6)
+    finger = Finger(page)
+    grip = part(page, "City").locator(".rule-grip")
+    size = grip.bounding_box()
+    assert size is not None
+    assert min(size["width"], size["height"]) >= 24, "too small for a finger"
 
-    field = page.get_by_role("combobox", name="List of numbers: value")
-    field.focus()
-    page.keyboard.type("fair 4")
-    options = page.locator(".combobox-option")
-    expect(options).to_have_count(15)  # all with a 4
-    page.keyboard.type("4")
-    expect(options).to_have_text([re.compile("Fair 44")])
-    page.keyboard.press("Enter")
-    assert written(page)["all"][0]["value"] == [sixty_lists[2], sixty_lists[43]]
-    expect(lists.locator(".chip")).to_have_count(2)
-    expect(field).to_be_focused()
-    page.keyboard.type("fair 5")
-    expect(options).to_have_count(15)
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
-    assert len(written(page)["all"][0]["value"]) == 3
-    page.keyboard.type("nowhere")
-    expect(page.get_by_text("Nothing found")).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(field).to_have_value("")
+    # Down past the next part.
+    to_the_middle(grip)
+    before = scrolled(page)
+    x, y = middle(part(page, "Name"))
+    finger.down(*middle(grip))
+    finger.to(x, y + 30)
+    expect(page.locator(".drop-mark")).to_be_visible()
+    assert scrolled(page) == before, "the page must stay while a part is dragged"
+    finger.up()
+    expect(page.locator(".drop-mark")).to_have_count(0)
+    assert written(page) == {"all": [RICH, LARKFIELD, {"any": [KNOWN]}]}
 
-    # What is written as JSON is named as well.
-    page.get_by_role("button", name="Rule as JSON").click()
-    rule = {"field": "number_list", "op": "in", "value": [sixty_lists[59]]}
-    page.get_by_role("textbox", name="Rule as JSON").fill(json.dumps({"all": [rule]}))
-    expect(lists.locator(".chip")).to_contain_text("Fair 60")
-    matches(page, 0)
+    # Into a group.
+    to_the_middle(part(page, "E-mail address"))
+    finger.down(*middle(part(page, "City").locator(".rule-grip")))
+    finger.to(*middle(part(page, "E-mail address")))
+    expect(page.locator(".drop-mark")).to_be_visible()
+    finger.up()
+    assert written(page)["all"][0] == RICH
+    assert LARKFIELD in written(page)["all"][1]["any"]
+
+    # What the phone takes away lands nowhere.
+    now = written(page)
+    to_the_middle(part(page, "Name"))
+    x, y = middle(part(page, "Name").locator(".rule-grip"))
+    finger.down(x, y)
+    finger.to(x + 60, y + 90)
+    expect(page.locator(".drop-mark")).to_be_visible()
+    finger.taken_away()
+    expect(page.locator(".drop-mark")).to_have_count(0)
+    expect(page.locator(".is-dragged")).to_have_count(0)
+    assert written(page) == now
+    matches(page, 6)
+
+
+def test_a_finger_beside_the_grip_scrolls_the_page(new_page: NewPage) -> None:
+    page = new_page(width=390, height=500, touch=True)
+    sign_in(page, OFFICER)
+    rule = {"all": [LARKFIELD, RICH, KNOWN, *({"field": "age", "op": "gte", "value": n} for n in range(8))]}
+    open_builder(page, rule)
+    to_the_middle(part(page, "City"))
+    before = scrolled(page)
+    x, y = middle(page.locator(".rule-between").first)
+    finger = Finger(page)
+    finger.down(x, y)
+    finger.to(x, y - 150)
+    finger.up()
+    page.wait_for_function("before => window.scrollY > before + 50", arg=before)
+    assert written(page) == rule
+
+
+def test_a_dragged_part_scrolls_the_page_at_its_edge(new_page: NewPage) -> None:
+    page = new_page(width=390, height=500, touch=True)
+    sign_in(page, OFFICER)
+    ages = [{"field": "age", "op": "gte", "value": n} for n in range(8)]
+    open_builder(page, {"all": [LARKFIELD, *ages]})
+    grip = part(page, "City").locator(".rule-grip")
+    to_the_middle(grip)
+    before = scrolled(page)
+    finger = Finger(page)
+    finger.down(*middle(grip))
+    finger.to(120, 480)
+    # It scrolls to the end of the rule and no further: the last place is still under the finger.
+    page.wait_for_function("before => window.scrollY > before + 300", arg=before)
+    expect(page.locator(".is-root > .rule-items > :last-child")).to_have_class("drop-mark")
+    finger.up()
+    assert written(page) == {"all": [*ages, LARKFIELD]}
