@@ -125,7 +125,9 @@ NAVIGATION = (
     NavigationEntry(_l("Overview"), OVERVIEW, "home"),
     NavigationEntry(_l("Campaigns"), "campaigns.index", "send", Permission.VIEW_CAMPAIGNS),
     NavigationEntry(_l("Reports"), "reports.index", "report-analytics", Permission.VIEW_REPORTS),
-    NavigationEntry(_l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS, ("snapshots", "number_lists")),
+    NavigationEntry(
+        _l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS, ("snapshots", "number_lists")
+    ),
     NavigationEntry(_l("Value models"), "classes.index", "stairs", Permission.VIEW_SEGMENTS),
     NavigationEntry(
         _l("Clients"), "clients.index", "users", Permission.VIEW_CLIENTS, ("unreachable", "exports", "metrics")
