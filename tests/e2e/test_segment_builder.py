@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from playwright.sync_api import CDPSession, Locator, Page, Route, expect
 
@@ -260,6 +262,53 @@ def test_the_builder_fits_a_phone(new_page: NewPage) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     drag(page, part(page, "Name").locator(".rule-grip"), part(page, "E-mail address"), below=True)
     assert written(page)["all"][1]["any"][0]["not"]["all"][1] == {"any": [KNOWN, RICH]}
+
+
+@pytest.fixture
+def sixty_lists(system_running: System) -> Iterator[list[int]]:
+    """More lists of numbers than a page is given."""
+    with psycopg.connect(system_running.environ["DATABASE_URL"], autocommit=True) as connection:
+        made = "INSERT INTO number_list (name, size) SELECT 'Fair ' || n, n FROM generate_series(1, 60) n RETURNING id"
+        ids = [row[0] for row in connection.execute(made)]
+        yield ids
+        connection.execute("DELETE FROM number_list WHERE id = ANY(%s)", [ids])
+
+
+def test_among_many_choices_one_is_found_by_typing_with_the_keyboard_alone(page: Page, sixty_lists: list[int]) -> None:
+    sign_in(page, OFFICER)
+    open_builder(page, {"all": [{"field": "number_list", "op": "in", "value": [sixty_lists[2]]}]})
+    assert "Fair 44" not in page.content()
+    lists = part(page, "List of numbers")
+    expect(lists.locator(".chip")).to_contain_text("Fair 3")
+
+    field = page.get_by_role("combobox", name="List of numbers: value")
+    field.focus()
+    page.keyboard.type("fair 4")
+    options = page.locator(".combobox-option")
+    expect(options).to_have_count(15)  # all with a 4
+    page.keyboard.type("4")
+    expect(options).to_have_text([re.compile("Fair 44")])
+    page.keyboard.press("Enter")
+    assert written(page)["all"][0]["value"] == [sixty_lists[2], sixty_lists[43]]
+    expect(lists.locator(".chip")).to_have_count(2)
+    expect(field).to_be_focused()
+    page.keyboard.type("fair 5")
+    expect(options).to_have_count(15)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert len(written(page)["all"][0]["value"]) == 3
+    page.keyboard.type("nowhere")
+    expect(page.get_by_text("Nothing found")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(field).to_have_value("")
+
+    # What is written as JSON is named as well.
+    page.get_by_role("button", name="Rule as JSON").click()
+    rule = {"field": "number_list", "op": "in", "value": [sixty_lists[59]]}
+    page.get_by_role("textbox", name="Rule as JSON").fill(json.dumps({"all": [rule]}))
+    expect(lists.locator(".chip")).to_contain_text("Fair 60")
+    matches(page, 0)
 
 
 class Finger:
