@@ -96,8 +96,8 @@ def _generate(clients: int, rows: int) -> None:
     today = clock.today()
     ends = _month_ends(today)
     with _told("staff, fields and accounts"):
-        _run("DROP SCHEMA IF EXISTS bench CASCADE", *sizes(_sizes(clients, ends[-1], today)), *FUNCTIONS)
-        _run(*STAFF)
+        run_statements("DROP SCHEMA IF EXISTS bench CASCADE", *sizes(_sizes(clients, ends[-1], today)), *FUNCTIONS)
+        run_statements(*STAFF)
         _fill("account")
     with _told("transactions and balances"):
         _two_at_a_time([*_balance_months(ends, today), *_transaction_months(rows, today)])
@@ -107,10 +107,10 @@ def _generate(clients: int, rows: int) -> None:
         tables = ("engagement", "position", "consent", "suppression", "ordinary")
         _two_at_a_time([partial(_fill, table) for table in tables])
     with _told("vacuum and analyze"):
-        _run("VACUUM (ANALYZE)")
+        run_statements("VACUUM (ANALYZE)")
     with _told("metrics"), unit_of_work():
         refresh_metrics()
-    _run("VACUUM (ANALYZE) client", "CHECKPOINT")
+    run_statements("VACUUM (ANALYZE) client", "CHECKPOINT")
 
 
 def _sizes(clients: int, last_month_end: date, today: date) -> dict[str, int | date]:
@@ -135,10 +135,10 @@ def _factor(size: int) -> int:
 
 def _fill(table: str) -> None:
     if table == "ordinary":
-        _run(*FILLING[table])
+        run_statements(*FILLING[table])
     else:
-        with _without_indexes(table):
-            _run(*FILLING[table])
+        with without_indexes(table):
+            run_statements(*FILLING[table])
 
 
 def _month_ends(today: date) -> list[date]:
@@ -178,12 +178,14 @@ def _month_filler(table: str, month: date, statement: str) -> Callable[[], None]
     next_month = (first + timedelta(days=32)).replace(day=1)
 
     def fill() -> None:
-        _run(
+        run_statements(
             f'CREATE TABLE {name} (LIKE "{table}" INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
             statement.replace("INTO PARTITION", f"INTO {name}"),
             *_indexes_of(table, name),
         )
-        _run(f"ALTER TABLE \"{table}\" ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{next_month}')")
+        run_statements(
+            f"ALTER TABLE \"{table}\" ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{next_month}')"
+        )
 
     return fill
 
@@ -210,7 +212,7 @@ def _indexes_of(table: str, partition: str) -> list[str]:
 
 
 @contextmanager
-def _without_indexes(table: str) -> Iterator[None]:
+def without_indexes(table: str) -> Iterator[None]:
     """Drop a table's indexes but those of constraints, and make them again, two at a time."""
     with db.engine.connect() as connection:
         rows = connection.execute(
@@ -221,9 +223,9 @@ def _without_indexes(table: str) -> Iterator[None]:
             ),
             {"name": f'"{table}"'},
         ).all()
-    _run(*(f"DROP INDEX {name}" for name, _definition in rows))
+    run_statements(*(f"DROP INDEX {name}" for name, _definition in rows))
     yield
-    _two_at_a_time([partial(_run, definition) for _name, definition in rows])
+    _two_at_a_time([partial(run_statements, definition) for _name, definition in rows])
 
 
 def _two_at_a_time(works: Sequence[Callable[[], None]]) -> None:
@@ -233,7 +235,7 @@ def _two_at_a_time(works: Sequence[Callable[[], None]]) -> None:
             done.result()
 
 
-def _run(*statements: str) -> None:
+def run_statements(*statements: str) -> None:
     """Run statements one by one, without triggers and so without foreign keys: what is written fits by design."""
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT", no_parameters=True) as connection:
         connection.exec_driver_sql("SET session_replication_role = replica")

@@ -12,7 +12,8 @@ class Measure:
     that is allowed, or with `at_least` the least. Without a bound nothing is judged.
 
     `size` is how many things were worked on. The growth from the small book to the full one is told for units of
-    time (`s`, `ms`), of memory (`MB`) and for rates (`.../s`, as time a size).
+    time (`s`, `ms`), of memory (`MB`) and for rates (`.../s`, as time a size). `fair` False: what it was measured
+    against was not what it should have been, so nothing is reached.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Measure:
     bound: float | None = None
     on: str = "ratio"
     at_least: bool = False
+    fair: bool = True
 
     @property
     def ratio(self) -> float | None:
@@ -33,7 +35,7 @@ class Measure:
         judged = self.ratio if self.on == "ratio" else self.value
         if self.bound is None or judged is None:
             return None
-        return judged >= self.bound if self.at_least else judged <= self.bound
+        return self.fair and (judged >= self.bound if self.at_least else judged <= self.bound)
 
 
 def exponent(small: Measure, full: Measure) -> float | None:
