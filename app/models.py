@@ -5,6 +5,7 @@ import app.audiences.models
 import app.audit.models
 import app.campaigns.models
 import app.channels.email.models
+import app.channels.models
 import app.clients.classes.models
 import app.clients.duplicates.models
 import app.clients.editing.models

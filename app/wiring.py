@@ -27,6 +27,8 @@ from app.core.logs import configure_logging, log_requests
 from app.core.queues import AUDIENCE, DEFAULT, REPORT, SEND_EMAIL, TRACK, configure_celery
 from app.core.tokens import Links, Signer
 from app.core.web import init_web
+from app.delivery.email import EmailMaterial
+from app.delivery.material import register_material
 from app.users.service import STOP_ADVISING
 
 MAX_UPLOAD_BYTES = 500 << 20
@@ -97,6 +99,7 @@ def connect_features() -> None:
     listen("campaign.resumed", job="delivery.resume_run", queue=DEFAULT)
     listen("metrics.computed", job="clients.compute_classes", queue=AUDIENCE)
     listen("campaign.cancelled", job="delivery.cancel_run", queue=DEFAULT)
+    register_material("email", EmailMaterial, queue=SEND_EMAIL)
     register_campaigns(CAMPAIGN_CHOICES)
     guard("archive segment", refuse_segment_archive)
     guard(ARCHIVE_FIELD, refuse_field_change)

@@ -20,8 +20,10 @@ from app.content.starters import STARTERS
 from app.core.clock import now
 from app.core.extensions import db, links, settings
 from app.delivery.models import Batch
-from app.delivery.planning import BATCH_SIZE, plan_run
-from app.delivery.sending import footer, send_batch
+from app.delivery.email import footer
+from app.delivery.planning import plan_run
+from app.delivery.postponing import BATCH_SIZE
+from app.delivery.sending import send_batch
 from app.demo.sink import read_messages
 from bench.measuring import ROUNDS, best, report_rate, seconds
 from tests.factories.campaigns import make_campaign, make_content

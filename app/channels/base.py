@@ -1,13 +1,15 @@
-"""What every channel of e-mail is given and gives back.
+"""What every channel is given and gives back, and what a vendor has to say of itself.
 
 A template is compiled once into static text and slots; a recipient brings only the texts of the slots. A
 channel turns both into what its transport needs (MIME bytes, or a vendor's substitutions).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Literal, Protocol
+
+from app.config import Config
 
 
 class Outcome(StrEnum):
@@ -60,21 +62,67 @@ class OutgoingEmail:
 
 
 @dataclass(frozen=True, slots=True)
+class EmailBatch:
+    """What all e-mails of a batch share: the words and the envelope."""
+
+    template: EmailTemplate
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """The outcome of one message: the vendor's reference, or the reason it failed."""
+    """The outcome of one message: the vendor's reference, or the reason it failed.
+
+    `account_at_fault` goes with NOT_TAKEN: the account is in trouble (unreachable, over its rate, its key refused), so
+    that another one may be tried; else this message alone has to wait.
+    """
 
     message_id: int
     outcome: Outcome
     reference: str | None = None
     reason: str | None = None
+    account_at_fault: bool = False
 
 
-class EmailChannel(Protocol):
-    """A way to send e-mail. `window` is how many messages are handed over in one commit."""
+class Channel(Protocol):
+    """One account of a vendor. `window` is how many messages are handed over in one commit."""
 
-    name: str
     window: int
 
-    def send(self, template: EmailTemplate, envelope: Envelope, emails: Sequence[OutgoingEmail]) -> list[Result]:
-        """Hand over every e-mail and say what became of each. Never raises for the transport's troubles."""
+    def send(self, batch: Any, messages: Sequence[Any]) -> list[Result]:
+        """Hand over every message and say what became of each. Never raises for the transport's troubles.
+
+        `batch` holds what the messages share, in the form of the vendor's kind: `EmailBatch` with `OutgoingEmail`
+        for e-mail.
+        """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A thing that an account of a vendor has to say: `kind` is how it is asked for."""
+
+    name: str
+    label: object
+    kind: Literal["text", "number", "choice", "long_text", "yesno"] = "text"
+    default: Any = ""
+    required: bool = False
+    choices: Sequence[tuple[str, object]] = ()
+    description: object = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A transport that accounts can be made of.
+
+    `build(settings, secret, config)` makes an account's channel; `secret` is the value of the environment variable that
+    the account names, None for the account that the configuration itself describes. It raises ValueError with a
+    sentence where a setting is wrong. `secret_label` None: the vendor needs no secret.
+    """
+
+    name: str
+    channel: str
+    label: object
+    build: Callable[[Mapping[str, Any], str | None, Config], Channel]
+    settings: Sequence[Setting] = field(default=())
+    secret_label: object | None = None

@@ -1,22 +1,58 @@
-"""The channels by name. A new e-mail channel is one file and one line here."""
+"""The vendors by name, and the channels made of accounts. A new vendor is one file and one line here, or an entry
+point of the group `bellwether.channels` in a package of its own."""
 
-from collections.abc import Callable
-from functools import lru_cache
+import os
+from functools import cache, lru_cache
+from importlib.metadata import entry_points
+from typing import Any
 
-from app.channels.base import EmailChannel
-from app.channels.email.mailbox import MailboxChannel
-from app.channels.email.sendgrid import SendGridChannel
-from app.channels.email.smtp import SmtpChannel
-from app.config import Config
+from app.channels.base import Channel, Vendor
+from app.channels.email.mailbox import MAILBOX
+from app.channels.email.sendgrid import SENDGRID
+from app.channels.email.smtp import SMTP
+from app.channels.models import ChannelAccount
+from app.core.errors import AppError
+from app.core.extensions import settings
 
-EMAIL_CHANNELS: dict[str, Callable[[Config], EmailChannel]] = {
-    "mailbox": lambda config: MailboxChannel(),
-    "smtp": lambda config: SmtpChannel(config.smtp_url, connections=config.smtp_connections),
-    "sendgrid": lambda config: SendGridChannel(config.sendgrid_api_key, host=config.sendgrid_host),
-}
+ENTRY_POINTS = "bellwether.channels"
+_OWN = (MAILBOX, SMTP, SENDGRID)
 
 
-@lru_cache(maxsize=4)
-def email_channel(config: Config) -> EmailChannel:
-    """The configured e-mail channel, one per process: it keeps its connections."""
-    return EMAIL_CHANNELS[config.email_channel](config)
+@cache
+def vendors() -> dict[str, Vendor]:
+    """Every vendor by name: ours, then those of outside packages, which cannot take a name of ours."""
+    found = {vendor.name: vendor for vendor in _OWN}
+    for point in entry_points(group=ENTRY_POINTS):
+        vendor: Vendor = point.load()
+        found.setdefault(vendor.name, vendor)
+    return found
+
+
+def channel_of(account: ChannelAccount) -> Channel:
+    """The account's channel, one per process and version of the account: it keeps its connections.
+
+    Raises AppError with a sentence where the vendor is unknown, or a setting or secret is missing or wrong.
+    """
+    secret = settings_secret(account)
+    return _channel(account.vendor, account.changed_at.isoformat(), _frozen(account.settings), secret)
+
+
+def settings_secret(account: ChannelAccount) -> str | None:
+    """The value of the environment variable that the account names; None where it names none."""
+    if account.secret_name is None:
+        return None
+    value = os.environ.get(account.secret_name)
+    if not value:
+        raise AppError(f"The environment variable {account.secret_name} of the account {account.name} is not set.")
+    return value
+
+
+def _frozen(values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted((key, tuple(value) if isinstance(value, list) else value) for key, value in values.items()))
+
+
+@lru_cache(maxsize=64)
+def _channel(vendor: str, _version: str, values: tuple[tuple[str, Any], ...], secret: str | None) -> Channel:
+    if vendor not in vendors():
+        raise AppError(f"There is no vendor {vendor}.")
+    return vendors()[vendor].build(dict(values), secret, settings())

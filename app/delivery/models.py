@@ -100,8 +100,8 @@ class RunSegment(Model):
 class Batch(Model):
     """Some 500 messages of one run and step that one worker sends in one go.
 
-    `token` and `lease_until` belong to the worker that has it; the counts are kept in the same transaction
-    as the rows they count. `open` until no row is planned or handing.
+    `token`, `lease_until` and `account_id` (what it sends through) belong to the worker that has it; the counts are
+    kept in the same transaction as the rows they count. `open` until no row is planned or handing.
     """
 
     __tablename__ = "batch"
@@ -119,6 +119,7 @@ class Batch(Model):
     size: Mapped[int]
     token: Mapped[UUID | None] = mapped_column(PgUUID)
     lease_until: Mapped[datetime | None] = mapped_column(Timestamp)
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("channel_account.id"))
     due_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     sent: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -132,7 +133,7 @@ class Message(Model):
     """One message to one client. The outcome times are written by tracking from raw events, never undone.
 
     run, campaign and step come from the batch, which has the foreign keys: checking them once more per row would
-    double the cost of planning.
+    double the cost of planning. `account_id` and `domain` (of the address) say which way it went, from handing on.
     """
 
     __tablename__ = "message"
@@ -154,6 +155,8 @@ class Message(Model):
     channel: Mapped[str]
     branch_id: Mapped[int | None]
     adviser_id: Mapped[int | None]
+    account_id: Mapped[int | None]
+    domain: Mapped[str | None]
     state: Mapped[MessageState] = mapped_column(Text, default=MessageState.PLANNED, server_default="planned")
     reason: Mapped[str | None]
     reference: Mapped[str | None]
@@ -179,3 +182,25 @@ class SeedMessage(Model):
     email: Mapped[str]
     state: Mapped[MessageState] = mapped_column(Text, default=MessageState.PLANNED, server_default="planned")
     sent_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+
+class MarketingStop(Model):
+    """Somebody stopped all marketing on every channel; somebody else has to start it again."""
+
+    __tablename__ = "marketing_stop"
+    __table_args__ = (
+        CheckConstraint("restarted_by_id IS NULL OR restarted_by_id <> stopped_by_id", name="a_second_person_restarts"),
+        Index(
+            "uq_marketing_stop_in_force",
+            text("(restarted_at IS NULL)"),
+            unique=True,
+            postgresql_where=text("restarted_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    stopped_by_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"))
+    stopped_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    restarted_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    restarted_at: Mapped[datetime | None] = mapped_column(Timestamp)

@@ -23,11 +23,12 @@ from app.campaigns.models import Campaign, CampaignSegment, Step
 from app.clients.queries import visible_clients
 from app.core.clock import now
 from app.core.extensions import db
-from app.core.queues import SEND_EMAIL, send_task
+from app.core.queues import send_task
 from app.core.unit_of_work import after_commit, unit_of_work
+from app.delivery.material import queue_of
 from app.delivery.models import Batch, Message, Run, RunSegment, SeedMessage
+from app.delivery.postponing import BATCH_SIZE
 
-BATCH_SIZE = 500
 CHUNK = 10_000
 SEND_BATCH = "delivery.send_batch"
 RESEND_AFTER = timedelta(seconds=30)
@@ -191,5 +192,5 @@ def plan_messages(*, run_id: int, campaign_id: int, step_id: int, channel: str, 
         },
     )
     for batch_id in batch_ids:
-        after_commit(partial(send_task, SEND_BATCH, SEND_EMAIL, batch_id))
+        after_commit(partial(send_task, SEND_BATCH, queue_of(channel), batch_id))
     return batch_ids

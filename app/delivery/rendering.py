@@ -5,16 +5,17 @@ from typing import Any
 from uuid import uuid4
 
 from app.campaigns.models import Campaign, Step
-from app.channels.base import Outcome, OutgoingEmail
-from app.channels.registry import email_channel
+from app.channels.base import EmailBatch, Outcome, OutgoingEmail
+from app.channels.registry import channel_of
 from app.clients.models import Client
 from app.content.models import EmailContent
 from app.content.personalisation import client_values, example_values
 from app.content.rendering import CompiledEmail, MessageLinks, compile_email
 from app.core.errors import NotFound, Retryable
 from app.core.extensions import db, links, settings
+from app.delivery.email import envelope, footer
 from app.delivery.models import Message
-from app.delivery.sending import envelope, footer
+from app.delivery.routing import choose_account
 
 
 def render_message_html(message_id: int) -> str:
@@ -41,9 +42,12 @@ def send_copies(*, campaign: Campaign, step: Step, addresses: Sequence[str], cli
     if mark:
         compiled = compiled.with_subject_mark(mark)
     values = client_values(client) if client else example_values()
-    results = email_channel(settings()).send(
-        compiled.template, envelope(campaign), [_copy(compiled, values, address) for address in addresses]
-    )
+    account = choose_account("email")
+    if account is None:
+        raise Retryable
+    channel, batch = channel_of(account), EmailBatch(compiled.template, envelope(campaign))
+    db.session.commit()  # no transaction is open over the network
+    results = channel.send(batch, [_copy(compiled, values, address) for address in addresses])
     if results and all(result.outcome is Outcome.NOT_TAKEN for result in results):
         raise Retryable
 

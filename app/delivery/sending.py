@@ -3,7 +3,7 @@
 What keeps a message from being lost or doubled:
 - a batch is claimed by compare-and-set and held under a lease with a token;
 - a window of rows moves planned > handing in a commit of its own before any byte leaves, only while the token is
-  ours and the campaign runs; consent and suppression are looked at in that same statement;
+  ours and the campaign runs; the rules of `delivery/rules.py` are looked at in that same statement;
 - no transaction is open while the channel talks to the network;
 - results are recorded before the next window, and a worker that cannot record keeps trying.
 After a crash the sweeper (`delivery/sweeping.py`) frees the batch: planned rows go on, handing rows become
@@ -13,35 +13,38 @@ unconfirmed and are never sent again by themselves.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
-from flask_babel import gettext as _
-from liquid.exceptions import LiquidError
 from sqlalchemy import Row, and_, bindparam, case, exists, func, literal, null, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.types import BigInteger, Text
 
-from app.campaigns.models import Campaign, State, Step
-from app.channels.base import EmailChannel, Envelope, Outcome, OutgoingEmail, Result
-from app.channels.registry import email_channel
-from app.clients.contactability import exclusion_reason
+from app.campaigns.models import Campaign, Step
+from app.channels.base import Channel, Outcome, Result
+from app.channels.limits import give_back, lease, lease_for_domain, throttled_domains
+from app.channels.models import ChannelAccount
+from app.channels.registry import channel_of
 from app.clients.engagement.service import CONTACTED, Happening, note
 from app.clients.models import Client
-from app.content.personalisation import columns_for, nest
-from app.content.rendering import CompiledEmail, Footer, MessageLinks, compile_email
 from app.core.clock import now
-from app.core.extensions import db, links, settings, signer
-from app.core.tokens import Kind
+from app.core.errors import AppError
+from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
-from app.delivery.models import Batch, Message, MessageState, Run
+from app.delivery.material import Material, load_material
+from app.delivery.models import Batch, Message, MessageState
+from app.delivery.postponing import put_off
+from app.delivery.routing import account_works, choose_account, rest_account
+from app.delivery.rules import may_send, skip_reason, wait_until
 
 LEASE = timedelta(seconds=120)
 MAX_ATTEMPTS = 12
-MAX_BACKOFF_SECONDS = 900
+FIRST_PAUSE_SECONDS = 5
+LONGEST_PAUSE_SECONDS = 900
+NO_ACCOUNT = timedelta(seconds=15)  # until a batch that found no account looks again
 
 log = structlog.get_logger(__name__)
 
@@ -55,19 +58,25 @@ STATE_OF = {
 
 @dataclass(frozen=True)
 class Work:
-    """A claimed batch and what its messages say."""
+    """A claimed batch, the account it leaves through and what its messages say."""
 
     batch_id: int
     token: UUID
     attempts: int
     purpose: str
-    email: CompiledEmail
-    envelope: Envelope
-    columns: list[Any]
+    account_id: int
+    channel: Channel
+    material: Material
+    throttled: frozenset[str]
 
-    @property
-    def keys(self) -> list[str]:
-        return [column.name for column in self.columns]
+
+@dataclass(frozen=True)
+class Window:
+    """Rows on their way (id, state, address, then the material's columns). Nothing more is to be done where there are
+    none, unless `again_at` tells when the account may take more."""
+
+    rows: Sequence[Row[Any]]
+    again_at: datetime | None = None
 
 
 def send_batch(batch_id: int) -> None:
@@ -75,93 +84,96 @@ def send_batch(batch_id: int) -> None:
     work = claim_batch(batch_id)
     if work is None:
         return
-    channel = email_channel(settings())
     while True:
         with unit_of_work():
-            window = hand_over(work, limit=channel.window)
+            window = hand_over(work, limit=work.channel.window)
         if window is None:
             release(work)
             return
-        if not window:
+        if window.again_at is not None and not window.rows:
+            release(work, due_at=window.again_at)
+            return
+        if not window.rows:
             break
-        results = _send_window(channel, work, [row for row in window if row.state == MessageState.HANDING])
+        results = work.material.send(work.channel, window.rows)
         _record_surely(work, results)
-        if any(result.outcome is Outcome.NOT_TAKEN for result in results):
-            postpone(work)
+        if any(result.account_at_fault for result in results):
+            release(work)
             return
     finish(work)
 
 
 def claim_batch(batch_id: int) -> Work | None:
-    """Take an open, unheld batch of a running campaign. None where somebody else has it or nothing is to be done."""
+    """Take an open, unheld batch that may be sent. None where somebody else has it, nothing is to be done, or no
+    account can take it now (it is looked at again later)."""
     token = uuid4()
     with unit_of_work() as session:
-        row = session.execute(
+        batch = session.execute(
             update(Batch)
-            .where(Batch.id == batch_id, Batch.state == "open", Batch.token.is_(None), _campaign_runs())
+            .where(Batch.id == batch_id, Batch.state == "open", Batch.token.is_(None), may_send())
             .values(token=token, lease_until=now() + LEASE)
-            .returning(Batch.step_id, Batch.attempts)
+            .returning(Batch.step_id, Batch.attempts, Batch.channel)
         ).one_or_none()
-        if row is None:
+        if batch is None:
             return None
-        step = session.get_one(Step, row.step_id)
+        account = choose_account(batch.channel)
+        channel = None if account is None else _open(account)
+        if account is None or channel is None:
+            session.execute(
+                update(Batch)
+                .where(Batch.id == batch_id)
+                .values(token=None, lease_until=None, due_at=now() + NO_ACCOUNT)
+                .execution_options(synchronize_session=False)
+            )
+            return None
+        session.execute(update(Batch).where(Batch.id == batch_id).values(account_id=account.id))
+        step = session.get_one(Step, batch.step_id)
         campaign = session.get_one(Campaign, step.campaign_id)
-        if step.content is None:
-            raise LookupError("a launched step has no content")
-        email = compile_email(step.content, footer())
-        return Work(
-            batch_id=batch_id,
-            token=token,
-            attempts=row.attempts,
-            purpose=campaign.purpose,
-            email=email,
-            envelope=envelope(campaign),
-            columns=columns_for(email.keys),
-        )
+        material = load_material(step, campaign)
+        throttled = frozenset(throttled_domains()) if batch.channel == "email" else frozenset()
+        return Work(batch_id, token, batch.attempts, campaign.purpose, account.id, channel, material, throttled)
 
 
-def _campaign_runs() -> Any:
-    return exists(
-        select(literal(1))
-        .select_from(Run)
-        .join(Campaign, Campaign.id == Run.campaign_id)
-        .where(Run.id == Batch.run_id, Campaign.state == State.RUNNING)
-        .correlate(Batch)
-    )
+def _open(account: ChannelAccount) -> Channel | None:
+    """The account's channel; None where it cannot be made, which the account's state then says."""
+    try:
+        return channel_of(account)
+    except (AppError, ValueError) as error:
+        rest_account(account.id, str(error))
+        return None
 
 
-def footer() -> Footer:
-    """The firm's name, address and way out, for messages whose author did not place the link."""
-    config = settings()
-    return Footer(config.firm_name, config.firm_address, _("Unsubscribe"))
+def hand_over(work: Work, *, limit: int) -> Window | None:
+    """Move up to `limit` planned rows of the batch to handing; those with a reason against them to skipped, and those
+    that have to wait to a batch that is due later. To be committed before anything is sent.
 
-
-def envelope(campaign: Campaign) -> Envelope:
-    """What all messages of a campaign share on the outside."""
-    config = settings()
-    domain = config.mail_from.partition("@")[2]
-    return Envelope(
-        from_address=config.mail_from,
-        from_name=config.mail_from_name,
-        list_id=f"<{campaign.purpose}.{domain}>",
-        feedback_id=f"{campaign.id}:{campaign.purpose}:{domain.replace('.', '-')}:bellwether",
-    )
-
-
-def hand_over(work: Work, *, limit: int) -> Sequence[Row[Any]] | None:
-    """Move up to `limit` planned rows of the batch to handing, or to skipped with the reason.
-
-    Returns the rows with their state, address and merge values; an empty list when none is planned; None where
-    the lease was lost or the campaign no longer runs. To be committed before anything is sent.
+    None where the lease was lost, the campaign no longer runs or the account was paused.
     """
     held = db.session.scalar(
         update(Batch)
-        .where(Batch.id == work.batch_id, Batch.token == work.token, _campaign_runs())
+        .where(Batch.id == work.batch_id, Batch.token == work.token, may_send())
         .values(lease_until=now() + LEASE)
         .returning(Batch.id)
     )
-    if held is None:
+    account = db.session.get_one(ChannelAccount, work.account_id, populate_existing=True)
+    if held is None or account.state == "paused":
         return None
+    while True:
+        leased = lease(account, limit)
+        if not leased.granted:
+            return Window([], leased.again_at)
+        rows = _judge(work, leased.granted)
+        going = [row for row in rows if row.state == MessageState.HANDING]
+        if work.throttled:
+            going = _within_throttles(work, going)
+        give_back(account, leased.granted - len(going))
+        if going or not rows:  # else all of them were skipped or wait: the next may go
+            return Window(going)
+
+
+def _judge(work: Work, limit: int) -> Sequence[Row[Any]]:
+    """Pick planned rows and write what the rules make of each."""
+    material = work.material
     picked = (
         select(Message.id)
         .where(Message.batch_id == work.batch_id, Message.state == MessageState.PLANNED)
@@ -173,55 +185,66 @@ def hand_over(work: Work, *, limit: int) -> Sequence[Row[Any]] | None:
     judged = (
         select(
             Message.id.label("message_id"),
-            exclusion_reason(channel="email", purpose=work.purpose).label("reason"),
-            Client.email.label("address"),
-            *work.columns,
+            skip_reason(material=material, purpose=work.purpose).label("reason"),
+            wait_until(purpose=work.purpose).label("wait_until"),
+            material.address.label("address"),
+            *material.columns,
         )
         .join(picked, picked.c.id == Message.id)
         .join(Client, Client.id == Message.client_id)
         .cte("judged")
     )
+    state = case(
+        (judged.c.reason.is_not(None), MessageState.SKIPPED.value),
+        (judged.c.wait_until.is_not(None), MessageState.PLANNED.value),
+        else_=MessageState.HANDING.value,
+    )
     rows = db.session.execute(
         update(Message)
         .where(Message.id == judged.c.message_id)
         .values(
-            state=case((judged.c.reason.is_(None), MessageState.HANDING.value), else_=MessageState.SKIPPED.value),
+            state=state,
             reason=judged.c.reason,
+            account_id=work.account_id,
+            domain=func.nullif(func.split_part(func.lower(judged.c.address), "@", 2), ""),
         )
-        .returning(Message.id, Message.state, judged.c.address, *(judged.c[key] for key in work.keys))
+        .returning(
+            Message.id,
+            Message.state,
+            judged.c.address,
+            *(judged.c[column.name] for column in material.columns),
+            judged.c.wait_until,
+        )
         .execution_options(synchronize_session=False)
     ).all()
-    if any(row.state == MessageState.SKIPPED for row in rows):
+    later: dict[datetime, list[int]] = {}
+    for row in rows:
+        if row.state == MessageState.PLANNED:
+            later.setdefault(row.wait_until, []).append(row.id)
+    for until, ids in later.items():
+        put_off(ids, until=until, batch_id=work.batch_id)
+    if later or any(row.state == MessageState.SKIPPED for row in rows):
         refresh_tally(work.batch_id)
     return rows
 
 
-def _send_window(channel: EmailChannel, work: Work, rows: Sequence[Row[Any]]) -> list[Result]:
-    results: list[Result] = []
-    emails: list[OutgoingEmail] = []
+def _within_throttles(work: Work, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """The rows whose receiving domain may get more now; the others wait their turn."""
+    by_domain: dict[str, list[Row[Any]]] = {}
     for row in rows:
-        try:
-            emails.append(outgoing(work, row))
-        except LiquidError as error:
-            log.warning("message_not_rendered", message=row.id, error=type(error).__name__)
-            results.append(Result(row.id, Outcome.FAILED, reason="the message could not be filled in"))
-    if emails:
-        results.extend(channel.send(work.email.template, work.envelope, emails))
-    return results
-
-
-def outgoing(work: Work, row: Row[Any]) -> OutgoingEmail:
-    """One message, its slots filled and its links signed."""
-    made = links()
-    return OutgoingEmail(
-        message_id=row.id,
-        token=signer().sign(Kind.REPLY, row.id),
-        recipient=row.address,
-        slots=work.email.fill(nest(work.keys, row[3:]), MessageLinks(made, row.id)),
-        reply_to=made.reply_address(row.id),
-        unsubscribe_url=made.unsubscribe(row.id),
-        unsubscribe_address=made.unsubscribe_address(row.id),
-    )
+        by_domain.setdefault(row.address.rpartition("@")[2].lower(), []).append(row)
+    too_many: list[Row[Any]] = []
+    for domain in sorted(by_domain.keys() & work.throttled):  # in one order, so that two workers never wait crosswise
+        leased = lease_for_domain(domain, len(by_domain[domain]))
+        over = by_domain[domain][leased.granted :]
+        if over:
+            put_off([row.id for row in over], until=leased.again_at or now(), batch_id=work.batch_id)
+            too_many += over
+    if not too_many:
+        return list(rows)
+    refresh_tally(work.batch_id)
+    waiting = {row.id for row in too_many}
+    return [row for row in rows if row.id not in waiting]
 
 
 _RECORD = text(
@@ -264,15 +287,38 @@ def record_results(batch_id: int, results: Sequence[Result]) -> None:
         for row in recorded
         if row.state == MessageState.SENT
     )
+    refused = [result for result in results if result.outcome is Outcome.NOT_TAKEN and not result.account_at_fault]
+    if refused:
+        postpone(batch_id, [result.message_id for result in refused])
     refresh_tally(batch_id)
+
+
+def postpone(batch_id: int, message_ids: Sequence[int]) -> None:
+    """Messages that were definitely refused for now wait in a batch that is due later, longer each time.
+
+    After many attempts they have failed. In the caller's transaction; what is not planned any more stays as it is.
+    """
+    attempts = db.session.scalars(select(Batch.attempts).where(Batch.id == batch_id)).one() + 1
+    if attempts >= MAX_ATTEMPTS:
+        db.session.execute(
+            update(Message)
+            .where(Message.id.in_(message_ids), Message.state == MessageState.PLANNED)
+            .values(state=MessageState.FAILED, reason=func.coalesce(Message.reason, "given up after many attempts"))
+            .execution_options(synchronize_session=False)
+        )
+        return
+    pause = timedelta(seconds=min(FIRST_PAUSE_SECONDS * 2 ** (attempts - 1), LONGEST_PAUSE_SECONDS))
+    put_off(message_ids, until=now() + pause, batch_id=batch_id, attempts=attempts)
 
 
 _TALLY = text(
     """
     UPDATE batch
-    SET sent = counted.sent, failed = counted.failed, skipped = counted.skipped, unconfirmed = counted.unconfirmed
+    SET size = counted.size, sent = counted.sent, failed = counted.failed, skipped = counted.skipped,
+        unconfirmed = counted.unconfirmed
     FROM (
-        SELECT count(*) FILTER (WHERE state = 'sent') AS sent,
+        SELECT count(*) AS size,
+               count(*) FILTER (WHERE state = 'sent') AS sent,
                count(*) FILTER (WHERE state = 'failed') AS failed,
                count(*) FILTER (WHERE state = 'skipped') AS skipped,
                count(*) FILTER (WHERE state = 'unconfirmed') AS unconfirmed
@@ -295,6 +341,7 @@ def _record_surely(work: Work, results: Sequence[Result]) -> None:
         try:
             with unit_of_work():
                 record_results(work.batch_id, results)
+                _note_health(work, results)
             return
         except OperationalError as error:
             log.error("results_not_recorded_yet", batch=work.batch_id, error=type(error).__name__)
@@ -303,35 +350,23 @@ def _record_surely(work: Work, results: Sequence[Result]) -> None:
             delay = min(delay * 2, 30)
 
 
+def _note_health(work: Work, results: Sequence[Result]) -> None:
+    """Leave an account in trouble alone for a while; one that took messages again is well."""
+    faults = [result for result in results if result.account_at_fault]
+    if faults:
+        rest_account(work.account_id, faults[0].reason or "")
+    elif any(result.outcome is Outcome.SENT for result in results):
+        account_works(work.account_id)
+
+
 def _ours(work: Work) -> Any:
     return and_(Batch.id == work.batch_id, Batch.token == work.token)
 
 
-def release(work: Work) -> None:
-    """Give the batch back as it is: the campaign was paused or cancelled, or the lease is somebody else's."""
+def release(work: Work, *, due_at: datetime | None = None) -> None:
+    """Give the batch back as it is, to be looked at again at `due_at` (None: at once)."""
     with unit_of_work() as session:
-        session.execute(update(Batch).where(_ours(work)).values(token=None, lease_until=None, due_at=now()))
-
-
-def postpone(work: Work) -> None:
-    """Give the batch back to be sent later, after a growing pause; after many attempts its rest has failed."""
-    with unit_of_work() as session:
-        if work.attempts + 1 >= MAX_ATTEMPTS:
-            session.execute(
-                update(Message)
-                .where(Message.batch_id == work.batch_id, Message.state == MessageState.PLANNED)
-                .values(state=MessageState.FAILED, reason=func.coalesce(Message.reason, "given up after many attempts"))
-                .execution_options(synchronize_session=False)
-            )
-            refresh_tally(work.batch_id)
-            session.execute(update(Batch).where(_ours(work)).values(token=None, lease_until=None, state="done"))
-            return
-        pause = timedelta(seconds=min(5 * 2**work.attempts, MAX_BACKOFF_SECONDS))
-        session.execute(
-            update(Batch)
-            .where(_ours(work))
-            .values(token=None, lease_until=None, due_at=now() + pause, attempts=Batch.attempts + 1)
-        )
+        session.execute(update(Batch).where(_ours(work)).values(token=None, lease_until=None, due_at=due_at or now()))
 
 
 def finish(work: Work) -> None:

@@ -10,10 +10,12 @@ from app.campaigns.models import Campaign, State
 from app.campaigns.service import complete
 from app.core.clock import now
 from app.core.extensions import db
-from app.core.queues import SEND_EMAIL, send_task
+from app.core.queues import send_task
 from app.core.unit_of_work import after_commit
+from app.delivery.material import queue_of
 from app.delivery.models import Batch, Message, MessageState, Run
 from app.delivery.planning import RESEND_AFTER, SEND_BATCH
+from app.delivery.rules import may_send
 from app.delivery.sending import refresh_tally
 
 log = structlog.get_logger(__name__)
@@ -51,25 +53,23 @@ def free_dead_batches() -> int:
 
 
 def dispatch_due_batches() -> int:
-    """Put open, unheld batches of running campaigns on the broker where they have waited past their time."""
+    """Put open, unheld batches that may be sent on the broker where they have waited past their time."""
     due = (
         select(Batch.id)
-        .join(Run, Run.id == Batch.run_id)
-        .join(Campaign, Campaign.id == Run.campaign_id)
-        .where(Batch.state == "open", Batch.token.is_(None), Batch.due_at <= now(), Campaign.state == State.RUNNING)
+        .where(Batch.state == "open", Batch.token.is_(None), Batch.due_at <= now(), may_send())
         .order_by(Batch.due_at)
         .limit(DISPATCH_LIMIT)
     )
-    batch_ids = db.session.scalars(
+    batches = db.session.execute(
         update(Batch)
         .where(Batch.id.in_(due))
         .values(due_at=now() + RESEND_AFTER)
-        .returning(Batch.id)
+        .returning(Batch.id, Batch.channel)
         .execution_options(synchronize_session=False)
     ).all()
-    for batch_id in batch_ids:
-        after_commit(partial(send_task, SEND_BATCH, SEND_EMAIL, batch_id))
-    return len(batch_ids)
+    for batch_id, channel in batches:
+        after_commit(partial(send_task, SEND_BATCH, queue_of(channel), batch_id))
+    return len(batches)
 
 
 def finish_runs(run_id: int | None = None) -> None:

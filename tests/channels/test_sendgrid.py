@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from app.channels.base import EmailTemplate, Outcome
+from app.channels.base import EmailBatch, EmailTemplate, Outcome
 from app.channels.email.sendgrid import SendGridChannel, request_body
 from app.core.embedded import free_port
 from tests.factories.mail import ENVELOPE, TEMPLATE, make_email
@@ -60,7 +60,7 @@ def provider() -> Iterator[Provider]:
 def outcomes(provider: Provider, *recipients: str) -> list[Outcome]:
     channel = SendGridChannel("key", host=provider.url)
     emails = [make_email(number, recipient) for number, recipient in enumerate(recipients)]
-    results = sorted(channel.send(TEMPLATE, ENVELOPE, emails), key=lambda result: result.message_id)
+    results = sorted(channel.send(EmailBatch(TEMPLATE, ENVELOPE), emails), key=lambda result: result.message_id)
     return [result.outcome for result in results]
 
 
@@ -113,6 +113,7 @@ def test_a_vendor_that_cannot_be_reached_took_nothing(provider: Provider) -> Non
 
 def test_merge_data_beyond_the_vendors_limit_fails_before_the_request(provider: Provider) -> None:
     email = make_email(1, name="x" * 4000)
-    results = SendGridChannel("key", host=provider.url).send(EmailTemplate(("s",), (1,), (2,)), ENVELOPE, [email])
+    batch = EmailBatch(EmailTemplate(("s",), (1,), (2,)), ENVELOPE)
+    results = SendGridChannel("key", host=provider.url).send(batch, [email])
     assert [result.outcome for result in results] == [Outcome.FAILED]
     assert provider.bodies == []

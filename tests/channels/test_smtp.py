@@ -12,7 +12,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from app.channels.base import Outcome
+from app.channels.base import EmailBatch, Outcome
 from app.channels.email.smtp import SmtpChannel
 from app.core.embedded import free_port
 from app.demo.sink import read_messages
@@ -62,7 +62,7 @@ def relay() -> Iterator[tuple[Relay, str]]:
 def send(url: str, *recipients: str, connections: int = 1) -> list[tuple[Outcome, str | None]]:
     channel = SmtpChannel(url, connections=connections)
     emails = [make_email(number, recipient) for number, recipient in enumerate(recipients, start=1)]
-    results = sorted(channel.send(TEMPLATE, ENVELOPE, emails), key=lambda result: result.message_id)
+    results = sorted(channel.send(EmailBatch(TEMPLATE, ENVELOPE), emails), key=lambda result: result.message_id)
     channel.close()
     return [(result.outcome, result.reason) for result in results]
 

@@ -18,9 +18,9 @@ from app.core.extensions import db
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
 from app.delivery.models import NEXT, Batch, Message, MessageState, Run, RunSegment, SeedMessage
-from app.delivery.planning import BATCH_SIZE
+from app.delivery.postponing import BATCH_SIZE
 from app.delivery.queries import campaign_progress
-from app.delivery.sending import claim_batch, finish, hand_over, postpone, record_results, release
+from app.delivery.sending import MAX_ATTEMPTS, claim_batch, finish, hand_over, record_results, release
 from app.delivery.service import settle_unconfirmed
 from app.delivery.sweeping import cancel_run, dispatch_due_batches, free_dead_batches, resume_run
 from app.delivery.tasks import send_seeds
@@ -147,7 +147,7 @@ def test_a_pause_stops_a_worker_before_its_next_window() -> None:
     with unit_of_work():
         first = hand_over(work, limit=2)
     assert first is not None
-    assert len(first) == 2
+    assert len(first.rows) == 2
     set_state(campaign, State.PAUSED)
     with unit_of_work():
         assert hand_over(work, limit=2) is None
@@ -161,11 +161,12 @@ def test_cancel_leaves_the_unsent_unsent() -> None:
     assert work is not None
     with unit_of_work():
         window = hand_over(work, limit=2)
+    assert window is not None
     set_state(campaign, State.CANCELLED)
     with unit_of_work():
         cancel_run(campaign.id)
     with unit_of_work():
-        record_results(work.batch_id, [Result(row.id, Outcome.SENT) for row in window or ()])
+        record_results(work.batch_id, [Result(row.id, Outcome.SENT) for row in window.rows])
     finish(work)
     assert states() == {"cancelled": 3, "sent": 2}
     assert db.session.scalars(select(Batch.state)).one() == "done"
@@ -197,11 +198,12 @@ def test_a_slow_worker_records_its_results_after_it_was_swept() -> None:
     assert work is not None
     with unit_of_work():
         window = hand_over(work, limit=2)
+    assert window is not None
     db.session.execute(update(Batch).values(lease_until=now() - timedelta(seconds=1)))
     db.session.commit()
     with unit_of_work():
         free_dead_batches()
-    sent, not_taken = (row.id for row in window or ())
+    sent, not_taken = (row.id for row in window.rows)
     with unit_of_work():
         record_results(work.batch_id, [Result(sent, Outcome.SENT), Result(not_taken, Outcome.NOT_TAKEN)])
     assert states() == {"sent": 1, "unconfirmed": 1}  # what awaits a receipt never goes back to planned
@@ -236,22 +238,35 @@ def test_settling_by_evidence_moves_unconfirmed_to_sent_only() -> None:
     assert states() == {"sent": 1, "failed": 1, "planned": 1}
 
 
-def test_a_batch_that_could_not_be_sent_waits_longer_each_time_and_gives_up_in_the_end() -> None:
-    make_clients(2)
+def test_a_message_refused_for_now_waits_longer_each_time_and_is_given_up_in_the_end() -> None:
+    make_clients(3)
     launched()
-    batch_id = db.session.scalars(select(Batch.id)).one()
+    refused = db.session.scalars(select(Message.id).order_by(Message.id).limit(1)).one()
     pauses = []
-    for _ in range(12):
+    for _ in range(MAX_ATTEMPTS):
+        db.session.rollback()
+        batch_id = db.session.scalars(select(Message.batch_id).where(Message.id == refused)).one()
         work = claim_batch(batch_id)
         assert work is not None
+        with unit_of_work():
+            window = hand_over(work, limit=10)
+        assert window is not None
         before = now()
-        postpone(work)
-        db.session.expire_all()
-        batch = db.session.get_one(Batch, batch_id)
+        outcomes = {refused: Outcome.NOT_TAKEN}
+        with unit_of_work():
+            record_results(batch_id, [Result(row.id, outcomes.get(row.id, Outcome.SENT)) for row in window.rows])
+        finish(work)
+        db.session.rollback()
+        batch = db.session.get_one(
+            Batch, db.session.scalars(select(Message.batch_id).where(Message.id == refused)).one()
+        )
         pauses.append((batch.due_at - before).total_seconds())
-    assert pauses[:4] == pytest.approx([5, 10, 20, 40], abs=1)
-    assert states() == {"failed": 2}
-    assert db.session.scalars(select(Batch.state)).one() == "done"
+    assert pauses[:4] == pytest.approx([5, 10, 20, 40], abs=1.5)
+    assert states() == {"failed": 1, "sent": 2}
+    assert set(db.session.scalars(select(Batch.state))) == {"done"}
+    progress = campaign_progress(the_campaign().id)
+    assert progress is not None
+    assert (progress.planned, progress.sent, progress.failed) == (3, 2, 1)
 
 
 def test_waiting_batches_are_sent_out_again_once_per_pause() -> None:

@@ -6,9 +6,10 @@ without any account anywhere.
 
 from collections.abc import Sequence
 
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import insert
 
-from app.channels.base import EmailTemplate, Envelope, Outcome, OutgoingEmail, Result
+from app.channels.base import EmailBatch, Outcome, OutgoingEmail, Result, Vendor
 from app.channels.email.mime import MimeBuilder
 from app.channels.email.models import MailboxMessage
 from app.core.clock import now
@@ -18,21 +19,23 @@ from app.core.extensions import db
 class MailboxChannel:
     """Writes the window's messages in one statement and one transaction."""
 
-    name = "mailbox"
     window = 100
 
-    def send(self, template: EmailTemplate, envelope: Envelope, emails: Sequence[OutgoingEmail]) -> list[Result]:
-        builder = MimeBuilder(template, envelope)
+    def send(self, batch: EmailBatch, messages: Sequence[OutgoingEmail]) -> list[Result]:
+        builder = MimeBuilder(batch.template, batch.envelope)
         date = now()
         rows = [
             {
                 "recipient": email.recipient,
-                "sender": envelope.from_address,
-                "subject": email.fill(template.subject),
+                "sender": batch.envelope.from_address,
+                "subject": email.fill(batch.template.subject),
                 "mime": builder.build(email, date),
             }
-            for email in emails
+            for email in messages
         ]
         with db.engine.begin() as connection:
             connection.execute(insert(MailboxMessage), rows)
-        return [Result(email.message_id, Outcome.SENT, reference="mailbox") for email in emails]
+        return [Result(email.message_id, Outcome.SENT, reference="mailbox") for email in messages]
+
+
+MAILBOX = Vendor("mailbox", "email", _l("Local mailbox"), lambda _settings, _secret, _config: MailboxChannel())

@@ -8,16 +8,28 @@ Source: the vendor's OpenAPI description of the Mail API (tsg_mail_v3).
 """
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
 from typing import Any
 from urllib.error import URLError
 
 import structlog
+from flask_babel import lazy_gettext as _l
 from python_http_client.exceptions import HTTPError
 from sendgrid import SendGridAPIClient
 
-from app.channels.base import EmailTemplate, Envelope, Outcome, OutgoingEmail, Result, Segments
+from app.channels.base import (
+    EmailBatch,
+    EmailTemplate,
+    Envelope,
+    Outcome,
+    OutgoingEmail,
+    Result,
+    Segments,
+    Setting,
+    Vendor,
+)
+from app.config import Config
 
 log = structlog.get_logger(__name__)
 TIMEOUT = 30.0
@@ -29,29 +41,30 @@ RETRY_STATUS = {429, 500, 502, 503, 504}
 class SendGridChannel:
     """Sends through one account."""
 
-    name = "sendgrid"
     window = MAX_PERSONALIZATIONS
 
     def __init__(self, api_key: str, *, host: str) -> None:
         self._client = SendGridAPIClient(api_key, host=host).client
         self._client.timeout = TIMEOUT
 
-    def send(self, template: EmailTemplate, envelope: Envelope, emails: Sequence[OutgoingEmail]) -> list[Result]:
+    def send(self, batch: EmailBatch, messages: Sequence[OutgoingEmail]) -> list[Result]:
         """One request for each group in which no address appears twice (the vendor refuses such a request)."""
         results: list[Result] = []
         fitting = []
-        for email in emails:
+        for email in messages:
             if sum(len(text.encode()) for text in email.slots) > MAX_SUBSTITUTION_BYTES - 500:
                 results.append(Result(email.message_id, Outcome.FAILED, reason="merge data larger than 10,000 bytes"))
             else:
                 fitting.append(email)
         for group in _without_repeats(fitting):
-            results.extend(self._request(template, envelope, group))
+            results.extend(self._request(batch.template, batch.envelope, group))
         return results
 
     def _request(self, template: EmailTemplate, envelope: Envelope, emails: list[OutgoingEmail]) -> list[Result]:
         def all_are(outcome: Outcome, *, reference: str | None = None, reason: str | None = None) -> list[Result]:
-            return [Result(email.message_id, outcome, reference, reason) for email in emails]
+            # Not taken: the key, its rate or the road to the vendor; never these messages.
+            at_fault = outcome is Outcome.NOT_TAKEN
+            return [Result(email.message_id, outcome, reference, reason, at_fault) for email in emails]
 
         try:
             response = self._client.mail.send.post(request_body=request_body(template, envelope, emails))
@@ -126,3 +139,17 @@ def _without_repeats(emails: Sequence[OutgoingEmail]) -> Iterator[list[OutgoingE
                 group[email.recipient.lower()] = email
         yield list(group.values())
         waiting = later
+
+
+def _build(settings: Mapping[str, Any], secret: str | None, config: Config) -> SendGridChannel:
+    return SendGridChannel(secret or config.sendgrid_api_key, host=settings.get("host") or config.sendgrid_host)
+
+
+SENDGRID = Vendor(
+    "sendgrid",
+    "email",
+    _l("SendGrid"),
+    _build,
+    settings=(Setting("host", _l("Address of the API"), description=_l("Left empty: the vendor's own.")),),
+    secret_label=_l("API key"),
+)

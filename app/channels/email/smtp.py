@@ -6,26 +6,29 @@ the server's reply it means "unconfirmed", and nobody sends the message a second
 
 import smtplib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import structlog
+from flask_babel import lazy_gettext as _l
 
-from app.channels.base import EmailTemplate, Envelope, Outcome, OutgoingEmail, Result
+from app.channels.base import EmailBatch, Envelope, Outcome, OutgoingEmail, Result, Setting, Vendor
 from app.channels.email.mime import MimeBuilder
+from app.config import Config
 from app.core.clock import now
 
 log = structlog.get_logger(__name__)
 TIMEOUT = 30.0
+MAX_LOST = 3
 
 
 class SmtpChannel:
     """Sends through one relay: `smtp://[user:password@]host[:port]` or `smtps://…`; STARTTLS with
     `smtp+starttls://…`. Certificates are verified."""
 
-    name = "smtp"
     window = 100
 
     def __init__(self, url: str, *, connections: int = 1) -> None:
@@ -39,10 +42,11 @@ class SmtpChannel:
         self._connections = connections
         self._pool = ThreadPoolExecutor(max_workers=connections, thread_name_prefix="smtp")
 
-    def send(self, template: EmailTemplate, envelope: Envelope, emails: Sequence[OutgoingEmail]) -> list[Result]:
+    def send(self, batch: EmailBatch, messages: Sequence[OutgoingEmail]) -> list[Result]:
         """Send the window's messages, shared out over the connections."""
-        builder = MimeBuilder(template, envelope)
-        shares = [emails[start :: self._connections] for start in range(min(self._connections, len(emails)))]
+        envelope = batch.envelope
+        builder = MimeBuilder(batch.template, envelope)
+        shares = [messages[start :: self._connections] for start in range(min(self._connections, len(messages)))]
         results: list[Result] = []
         for share in self._pool.map(partial(self._send_share, builder, envelope), shares):
             results.extend(share)
@@ -55,18 +59,22 @@ class SmtpChannel:
     def _send_share(self, builder: MimeBuilder, envelope: Envelope, emails: Sequence[OutgoingEmail]) -> list[Result]:
         results: list[Result] = []
         connection: _Connection | None = None
+        lost = 0  # connections in a row that took nothing
         for position, email in enumerate(emails):
             try:
+                if lost >= MAX_LOST:
+                    raise ConnectionError
                 connection = connection or self._connect()
             except (OSError, smtplib.SMTPException) as error:
                 log.warning("smtp_unreachable", error=type(error).__name__)
-                return results + [_not_taken(later, "relay unreachable") for later in emails[position:]]
+                return results + [_not_taken(later, "relay unreachable", at_fault=True) for later in emails[position:]]
             result = connection.send(email, builder.build(email, now()), envelope.from_address)
             results.append(result)
             if connection.broken:
                 connection = None
-                if result.outcome is Outcome.NOT_TAKEN:
-                    return results + [_not_taken(later, "connection lost") for later in emails[position + 1 :]]
+                lost = lost + 1 if result.outcome is Outcome.NOT_TAKEN else 0
+            else:
+                lost = 0
         if connection is not None:
             self._idle.append(connection)
         return results
@@ -89,8 +97,8 @@ class SmtpChannel:
         return _Connection(server)
 
 
-def _not_taken(email: OutgoingEmail, reason: str) -> Result:
-    return Result(email.message_id, Outcome.NOT_TAKEN, reason=reason)
+def _not_taken(email: OutgoingEmail, reason: str, *, at_fault: bool = False) -> Result:
+    return Result(email.message_id, Outcome.NOT_TAKEN, reason=reason, account_at_fault=at_fault)
 
 
 class _Connection:
@@ -165,3 +173,18 @@ def _stuffed(mime: bytes) -> bytes:
     """Dot-stuffed (RFC 5321, 4.5.2), ending with CRLF."""
     stuffed = mime.replace(b"\r\n.", b"\r\n..")
     return b"." + stuffed if stuffed.startswith(b".") else stuffed
+
+
+def _build(settings: Mapping[str, Any], secret: str | None, config: Config) -> SmtpChannel:
+    connections = int(settings.get("connections") or config.smtp_connections)
+    return SmtpChannel(secret or config.smtp_url, connections=connections)
+
+
+SMTP = Vendor(
+    "smtp",
+    "email",
+    _l("SMTP relay"),
+    _build,
+    settings=(Setting("connections", _l("Connections of a worker"), kind="number", default=2),),
+    secret_label=_l("Address of the relay with user and password"),
+)

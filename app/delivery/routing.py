@@ -1,0 +1,82 @@
+"""Which account a batch leaves through: one of those that may and can take it, by weight; away from trouble, and back.
+
+Only rows that are planned, or that a channel definitely refused, are ever sent by another account: an account belongs
+to a batch from its claim on, and a row that was being handed over is never offered to a second one.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from random import choices
+
+import structlog
+from sqlalchemy import and_, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.channels.models import ChannelAccount
+from app.core.clock import now
+from app.core.extensions import db, settings
+
+FIRST_REST = timedelta(seconds=5)
+LONGEST_REST = timedelta(minutes=15)
+CONFIGURED = "default"
+
+log = structlog.get_logger(__name__)
+
+
+def usable_accounts(channel: str) -> Sequence[ChannelAccount]:
+    """The channel's accounts that may take clients' data and are neither paused nor resting."""
+    if channel == "email":
+        _keep_configured_account()
+    conditions = [
+        ChannelAccount.channel == channel,
+        ChannelAccount.weight > 0,
+        or_(
+            ChannelAccount.state == "active",
+            and_(ChannelAccount.state == "resting", ChannelAccount.resting_until <= now()),
+        ),
+    ]
+    if settings().market_profile == "mainland_china":
+        conditions.append(or_(ChannelAccount.location == "domestic", ChannelAccount.legal_basis.is_not(None)))
+    return db.session.scalars(select(ChannelAccount).where(*conditions).order_by(ChannelAccount.id)).all()
+
+
+def choose_account(channel: str) -> ChannelAccount | None:
+    """One of the usable accounts, drawn by weight; one that was in trouble lately gets less, until it proves itself."""
+    accounts = usable_accounts(channel)
+    if not accounts:
+        return None
+    return choices(accounts, weights=[account.weight / (1 + account.failures) for account in accounts])[0]
+
+
+def rest_account(account_id: int, reason: str) -> None:
+    """The account is in trouble: leave it alone for a while, longer each time."""
+    account = db.session.get_one(ChannelAccount, account_id, with_for_update=True, populate_existing=True)
+    if account.state == "paused":
+        return
+    pause = min(FIRST_REST * 2 ** min(account.failures, 10), LONGEST_REST)
+    account.failures += 1
+    account.state, account.state_reason, account.resting_until = "resting", reason[:200], now() + pause
+    log.warning("channel_account_rests", account=account_id, seconds=pause.total_seconds())
+
+
+def account_works(account_id: int) -> None:
+    """It took messages again."""
+    db.session.execute(
+        update(ChannelAccount)
+        .where(ChannelAccount.id == account_id, ChannelAccount.failures > 0)
+        .values(failures=ChannelAccount.failures // 2, state="active", state_reason=None, resting_until=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _keep_configured_account() -> None:
+    """The account that the environment describes (EMAIL_CHANNEL) is there, with the vendor of today."""
+    vendor = settings().email_channel
+    known = db.session.scalar(select(ChannelAccount.vendor).where(ChannelAccount.name == CONFIGURED))
+    if known == vendor:
+        return
+    db.session.execute(
+        upsert(ChannelAccount)
+        .values(name=CONFIGURED, channel="email", vendor=vendor)
+        .on_conflict_do_update(index_elements=["name"], set_={"vendor": vendor, "changed_at": now()})
+    )
