@@ -68,11 +68,20 @@ REFUSALS: dict[Fault, bytes] = {
 }
 
 
-def draw(chance: Random) -> Fault | None:
-    """The fault of the next transaction, if it has one."""
-    point = chance.random()
-    for fault, share in CHANCES.items():
-        point -= share
-        if point < 0:
-            return fault
-    return None
+STALLS = {Fault.MAIL_STALL, Fault.DOT_STALL, Fault.DOT_SILENCE}
+
+
+class Faults:
+    """Draws faults: `often` times as many as in `CHANCES`, and with `stalls=False` none that only takes time."""
+
+    def __init__(self, *, often: float = 1.0, stalls: bool = True) -> None:
+        self._chances = [(fault, share * often) for fault, share in CHANCES.items() if stalls or fault not in STALLS]
+
+    def draw(self, chance: Random) -> Fault | None:
+        """The fault of the next transaction, if it has one."""
+        point = chance.random()
+        for fault, share in self._chances:
+            point -= share
+            if point < 0:
+                return fault
+        return None

@@ -36,13 +36,13 @@ class Ledger:
             self._connection.close()
             self._connection = None
 
-    def handing(self, batch_ids: Sequence[int]) -> int:
-        """How many messages of these batches are being handed over by whoever has claimed the batch."""
+    def handing(self, batch_id: int) -> int:
+        """How many messages of the batch are being handed over by whoever has claimed it."""
         query = """
             SELECT count(*) FROM message JOIN batch ON batch.id = message.batch_id
-            WHERE batch.id = ANY(%s) AND batch.token IS NOT NULL AND message.state = 'handing'
+            WHERE batch.id = %s AND batch.token IS NOT NULL AND message.state = 'handing'
         """
-        return int(self.rows(query, [list(batch_ids)])[0][0])
+        return int(self.rows(query, [batch_id])[0][0])
 
     def message_states(self) -> dict[int, str]:
         """message id > state"""

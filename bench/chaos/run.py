@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +15,13 @@ from typing import Any
 
 from app.core.embedded import embedded_servers
 from bench.chaos.ledger import Ledger
-from bench.chaos.schedule import FULL_SIZE, Disruption, kills_for, plan_disruptions
+from bench.chaos.schedule import FULL_SIZE, Disruption, Planned, kills_for, plan_disruptions
 from bench.chaos.system import (
     CONNECTIONS,
     beat,
     flush_broker,
-    prepare_campaign,
+    launch_campaign,
+    new_app,
     read_accepted,
     restart_postgres,
     settings_of,
@@ -28,11 +29,12 @@ from bench.chaos.system import (
     workers,
 )
 from bench.chaos.verdict import Verdict, judge
-from bench.chaos.workers import Worker, kill_child, kill_parent, kill_worker
+from bench.chaos.workers import Worker, kill_child, kill_parent
 
 WORKERS = 2
 WINDOW = 100
 SHORTEST_MINUTES, LONGEST_MINUTES = 4.0, 14.0
+_FIRST_PATIENCE_SECONDS = 120.0
 _ORPHANS_PATIENCE_SECONDS = 60.0
 
 
@@ -45,6 +47,7 @@ class Chaos:
     ledger: Ledger
     workers: list[Worker]
     chance: Random
+    after_kill: Callable[[list[int]], None] = lambda hit: None
     started: float = field(default_factory=time.monotonic)
     kills: int = 0
     kills_in_handing: int = 0
@@ -52,26 +55,54 @@ class Chaos:
     restarts: int = 0
 
     def do(self, what: Disruption) -> None:
-        """Break something. A kill counts as in *handing* where a killed process had messages on their way."""
-        say(f"{time.monotonic() - self.started:6.1f} s  {what}")
+        """Break something. A kill is in *handing* where the process, or a child of it, had messages on their way."""
         match what:
-            case Disruption.KILL_CHILD:
-                self.kills_in_handing += bool(kill_child(self.workers, self.ledger, self.chance))
-            case Disruption.KILL_WORKER:
-                self.kills_in_handing += bool(kill_worker(self.workers, self.ledger, self.chance))
-            case Disruption.KILL_PARENT:
-                kill_parent(self.workers, self.chance)
+            case Disruption.KILL_CHILD | Disruption.KILL_PARENT:
+                kill = kill_child if what is Disruption.KILL_CHILD else kill_parent
+                hit = kill(self.workers, self.ledger, self.chance)
+                self.kills += 1
+                self.kills_in_handing += bool(hit)
+                self.after_kill(hit)
             case Disruption.FLUSH_BROKER:
                 flush_broker(self.environ)
                 self.flushes += 1
             case Disruption.RESTART_FAST | Disruption.RESTART_IMMEDIATE:
                 restart_postgres(self.folder, "fast" if what is Disruption.RESTART_FAST else "immediate")
                 self.restarts += 1
-        self.kills += what in (Disruption.KILL_CHILD, Disruption.KILL_WORKER, Disruption.KILL_PARENT)
+        say(f"{time.monotonic() - self.started:6.1f} s  {what}")
 
     def supervise(self) -> None:
         for worker in self.workers:
             worker.supervise()
+
+    def wait_for_the_first(self) -> None:
+        """Until a message has left: planning is over, or nearly so."""
+        deadline = time.monotonic() + _FIRST_PATIENCE_SECONDS
+        while not self.ledger.rows("SELECT 1 FROM message WHERE state = 'sent' LIMIT 1"):
+            if time.monotonic() > deadline:
+                raise RuntimeError("no message has left")
+            self.supervise()
+            time.sleep(0.2)
+
+    def carry_out(
+        self, planned: Sequence[Planned], *, minutes: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Break what is planned when it is due, and start again what has died, until the campaign is complete.
+
+        False where something was left to break then, or the campaign was not complete within so many minutes.
+        `meanwhile` is called at every turn.
+        """
+        waiting = list(planned)
+        begun = time.monotonic()
+        while time.monotonic() - begun < minutes * 60:
+            self.supervise()
+            if waiting and waiting[0].at <= time.monotonic() - begun:
+                self.do(waiting.pop(0).what)
+            elif self.complete():
+                return not waiting
+            meanwhile()
+            time.sleep(0.1)
+        return False
 
     def complete(self) -> bool:
         return self.ledger.rows("SELECT bool_and(state = 'complete') FROM campaign")[0][0] is True
@@ -99,7 +130,8 @@ def run(*, messages: int, minutes: float, seed: str) -> int:
     with _folder() as folder, ExitStack() as stack:
         environ = settings_of(folder)
         stack.enter_context(embedded_servers(folder, environ))
-        prepare_campaign(environ, messages)
+        with new_app(environ):
+            launch_campaign(messages)
         ledger = Ledger(environ["DATABASE_URL"])
         stack.callback(ledger.close)
         with (
@@ -108,7 +140,11 @@ def run(*, messages: int, minutes: float, seed: str) -> int:
             beat(folder, environ),
         ):
             chaos = Chaos(folder, environ, ledger, running, Random(f"{seed}:aim"))
-            complete = _carry_out(chaos, messages=messages, minutes=minutes, seed=seed)
+            chaos.wait_for_the_first()
+            # One client in 200 changes his mind now: where the message has not left yet, it is skipped.
+            ledger.rows("UPDATE client SET email_consent = false WHERE mod(id, 200) = 0")
+            planned = plan_disruptions(messages=messages, seconds=minutes * 60, seed=seed)
+            complete = chaos.carry_out(planned, minutes=LONGEST_MINUTES)
             taken = (time.monotonic() - chaos.started) / 60
             orphans = chaos.orphans_left()
         if not complete:
@@ -133,38 +169,6 @@ def _folder() -> Iterator[Path]:
                 Path(kept).mkdir(parents=True, exist_ok=True)
                 for log in (*folder.glob("*.log"), *folder.glob("sink.json"), folder / "postgres" / "log"):
                     shutil.copy(log, kept)
-
-
-def _carry_out(chaos: Chaos, *, messages: int, minutes: float, seed: str) -> bool:
-    """Break what is planned when it is due, supervise, and wait for the end. False where it did not come in time."""
-    _wait_for_the_first(chaos)
-    planned = plan_disruptions(messages=messages, seconds=minutes * 60, seed=seed)
-    _withdraw_some_consents(chaos.ledger)
-    begun = time.monotonic()
-    while time.monotonic() - chaos.started < LONGEST_MINUTES * 60:
-        chaos.supervise()
-        while planned and planned[0].at <= time.monotonic() - begun:
-            chaos.do(planned.pop(0).what)
-            chaos.supervise()
-        if chaos.complete():
-            return not planned
-        time.sleep(0.2)
-    return False
-
-
-def _wait_for_the_first(chaos: Chaos) -> None:
-    deadline = time.monotonic() + 120
-    while not chaos.ledger.rows("SELECT 1 FROM message WHERE state = 'sent' LIMIT 1"):
-        if time.monotonic() > deadline:
-            raise SystemExit("No message has left within two minutes.")
-        chaos.supervise()
-        time.sleep(0.2)
-    say(f"{time.monotonic() - chaos.started:6.1f} s  the first messages have left")
-
-
-def _withdraw_some_consents(ledger: Ledger) -> None:
-    """One client in 200 changes his mind now: where the message has not left yet, it is skipped."""
-    ledger.rows("UPDATE client SET email_consent = false WHERE mod(id, 200) = 0")
 
 
 def _say_why(ledger: Ledger) -> None:

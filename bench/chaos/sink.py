@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-from bench.chaos.faults import CUT_AFTER_THE_DOT, REFUSALS, Fault, draw
+from bench.chaos.faults import CUT_AFTER_THE_DOT, REFUSALS, Fault, Faults
 
 _EXTENSIONS = b"250-chaos.invalid\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 33554432\r\n"
 _LIMIT = 32 << 20
@@ -41,11 +41,11 @@ class _Pace:
 class Sink:
     """All connections of one run. `done` counts what was done to whom; `log` is the descriptor of the log."""
 
-    def __init__(self, log: int, *, rate: float, seed: str, faulty: bool = True) -> None:
+    def __init__(self, log: int, *, rate: float, seed: str, faults: Faults) -> None:
         self._log = log
         self._pace = _Pace(rate)
         self._seed = seed
-        self._faulty = faulty
+        self._faults = faults
         self.done: Counter[str] = Counter()
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,7 +59,7 @@ class Sink:
             await writer.wait_closed()
 
     def fault(self, chance: Random) -> Fault | None:
-        return draw(chance) if self._faulty else None
+        return self._faults.draw(chance)
 
     async def turn(self) -> None:
         await self._pace.turn()
@@ -204,14 +204,14 @@ def _message_id(body: bytes) -> bytes:
     return head[at:].partition(b"<")[2].partition(b">")[0] if at >= 0 else b"?"
 
 
-async def serve(port: int, log: Path, done: Path, *, rate: float, seed: str) -> None:
+async def serve(port: int, log: Path, done: Path, *, rate: float, seed: str, faults: Faults) -> None:
     """Serve on loopback until SIGTERM, then write the counts."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    sink = Sink(descriptor, rate=rate, seed=seed)
+    sink = Sink(descriptor, rate=rate, seed=seed, faults=faults)
     server = await asyncio.start_server(sink.connected, "127.0.0.1", port, limit=_LIMIT)
     sys.stdout.write("listening\n")
     sys.stdout.flush()
@@ -227,8 +227,11 @@ def main() -> None:
     parser.add_argument("--done", type=Path, required=True, help="where to write what was done, as JSON")
     parser.add_argument("--rate", type=float, required=True, help="messages a second")
     parser.add_argument("--seed", required=True)
-    arguments = parser.parse_args()
-    asyncio.run(serve(arguments.port, arguments.log, arguments.done, rate=arguments.rate, seed=arguments.seed))
+    parser.add_argument("--often", type=float, default=1.0, help="so many times the usual faults")
+    parser.add_argument("--no-stalls", action="store_true", help="none of the faults that only take time")
+    options = parser.parse_args()
+    faults = Faults(often=options.often, stalls=not options.no_stalls)
+    asyncio.run(serve(options.port, options.log, options.done, rate=options.rate, seed=options.seed, faults=faults))
 
 
 if __name__ == "__main__":

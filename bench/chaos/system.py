@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,26 +52,32 @@ def settings_of(folder: Path, inherited: Mapping[str, str] = os.environ) -> dict
     }
 
 
-def prepare_campaign(environ: Mapping[str, str], clients: int) -> None:
-    """Migrate, add the clients, and launch a campaign to all of them. The workers plan and send it."""
+@contextmanager
+def new_app(environ: Mapping[str, str]) -> Iterator[None]:
+    """An application context over a migrated database; no connection is left behind."""
     app = create_app(load_config(environ), web=False)
     with app.app_context():
         upgrade()
-        _add_clients(clients)
+        try:
+            yield
+        finally:
+            db.session.remove()
+            db.engine.dispose()
+
+
+def launch_campaign(clients: int) -> None:
+    """Add the clients and launch a campaign to all of them, which the workers will plan and send."""
+    _add_clients(clients)
+    with unit_of_work():
+        author, checker = (_member(role) for role in (Role.MARKETING, Role.COMPLIANCE))
+    with unit_of_work():
+        everybody = create_segment(name="everybody", rule={"all": []}, actor=author)
+        campaign = create_campaign(name="Chaos", tags=[], actor=author)
+        set_segments(campaign=campaign, include=[everybody], report=[], actor=author)
+        set_content(campaign=campaign, format="html", subject="Market brief", preheader="", source=SOURCE, actor=author)
+    for step, actor in ((submit, author), (approve, checker), (launch, author)):
         with unit_of_work():
-            author, checker = (_member(role) for role in (Role.MARKETING, Role.COMPLIANCE))
-        with unit_of_work():
-            everybody = create_segment(name="everybody", rule={"all": []}, actor=author)
-            campaign = create_campaign(name="Chaos", tags=[], actor=author)
-            set_segments(campaign=campaign, include=[everybody], report=[], actor=author)
-            set_content(
-                campaign=campaign, format="html", subject="Market brief", preheader="", source=SOURCE, actor=author
-            )
-        for step, actor in ((submit, author), (approve, checker), (launch, author)):
-            with unit_of_work():
-                step(campaign=db.session.get_one(Campaign, campaign.id), actor=actor)
-        db.session.remove()
-        db.engine.dispose()
+            step(campaign=db.session.get_one(Campaign, campaign.id), actor=actor)
 
 
 def _member(role: Role) -> User:
@@ -100,12 +106,24 @@ def _add_clients(count: int) -> None:
 
 
 @contextmanager
-def sink(folder: Path, environ: Mapping[str, str], *, rate: float, seed: str) -> Iterator[dict[str, int]]:
+def sink(
+    folder: Path, environ: Mapping[str, str], *, rate: float, seed: str, options: Sequence[str] = ()
+) -> Iterator[dict[str, int]]:
     """The SMTP server at SMTP_URL, in a process of its own. What it did is in the yielded dict afterwards."""
     done: dict[str, int] = {}
     counts = folder / "sink.json"
     command = [sys.executable, "-m", "bench.chaos.sink", "--port", environ["SMTP_URL"].rpartition(":")[2]]
-    command += ["--log", str(accepted_log(folder)), "--done", str(counts), "--rate", str(rate), "--seed", seed]
+    command += [
+        "--log",
+        str(accepted_log(folder)),
+        "--done",
+        str(counts),
+        "--rate",
+        str(rate),
+        "--seed",
+        seed,
+        *options,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdout is not None
         process.stdout.readline()  # "listening"

@@ -1,12 +1,10 @@
 """Celery workers as in service, a supervisor that starts them again, and their sudden deaths."""
 
-import os
-import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,8 +26,7 @@ class Worker:
 
     def __init__(self, name: str, environ: Mapping[str, str], folder: Path) -> None:
         self.name = name
-        self.starts = 0
-        self.orphans: list[psutil.Process] = []
+        self._orphans: list[psutil.Process] = []
         self._environ = {**environ, "WORKER_QUEUES": ",".join(SENDING_QUEUES)}
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -45,7 +42,6 @@ class Worker:
                 self._process = subprocess.Popen(
                     command, cwd=ROOT, env=self._environ, stdout=log, stderr=subprocess.STDOUT
                 )
-            self.starts += 1
 
     def children(self) -> list[psutil.Process]:
         """The pool's processes."""
@@ -55,14 +51,12 @@ class Worker:
             return list(psutil.Process(self._process.pid).children())
         return []
 
-    def kill(self, victims: list[psutil.Process], *, parent: bool) -> None:
-        """`kill -9`: the parent first, so that it does not see its children go."""
-        if parent and self._process is not None:
+    def kill(self) -> None:
+        """`kill -9` the parent. Its children are orphans from then on."""
+        self._orphans += self.children()
+        if self._process is not None:
             self._process.kill()
             self._process.wait()
-        for victim in victims:
-            with suppress(psutil.NoSuchProcess):
-                victim.kill()
 
     def batches_of(self, children: list[psutil.Process]) -> list[int]:
         """The batches that these children have in hand, as the parent knows it."""
@@ -89,25 +83,29 @@ class Worker:
                 left.kill()
 
     def living_orphans(self) -> list[psutil.Process]:
-        return [orphan for orphan in self.orphans if orphan.is_running() and orphan.status() != psutil.STATUS_ZOMBIE]
+        """Children of killed parents that are still there."""
+        return [one for one in self._orphans if _lives(one)]
 
 
-class Frozen:
-    """Processes that stand still while the block runs, so that what the ledger says of them stays true."""
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
-    def __init__(self, processes: list[psutil.Process]) -> None:
-        self._processes = processes
 
-    def __enter__(self) -> None:
-        self._signal(signal.SIGSTOP)
-
-    def __exit__(self, *_: object) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, sign: signal.Signals) -> None:
-        for process in self._processes:
-            with suppress(psutil.NoSuchProcess, ProcessLookupError):
-                os.kill(process.pid, sign)
+@contextmanager
+def frozen(processes: list[psutil.Process]) -> Iterator[None]:
+    """The processes stand still while the block runs, so that what the ledger says of them stays true."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def kill_child(workers: list[Worker], ledger: Ledger, chance: Random) -> list[int]:
@@ -115,33 +113,31 @@ def kill_child(workers: list[Worker], ledger: Ledger, chance: Random) -> list[in
 
     Empty where no child was caught handing over in time: then one is killed all the same.
     """
-    return _kill(workers, ledger, chance, everyone=False)
+    return _kill(workers, ledger, chance, parent=False)
 
 
-def kill_worker(workers: list[Worker], ledger: Ledger, chance: Random) -> list[int]:
-    """Kill a parent and all its children with -9; returns as `kill_child`."""
-    return _kill(workers, ledger, chance, everyone=True)
+def kill_parent(workers: list[Worker], ledger: Ledger, chance: Random) -> list[int]:
+    """Kill a parent with -9 while one of its children hands messages over; returns as `kill_child`.
+
+    Only the parent is killed. Its children must not outlive it for long: see `Worker.living_orphans`.
+    """
+    return _kill(workers, ledger, chance, parent=True)
 
 
-def _kill(workers: list[Worker], ledger: Ledger, chance: Random, *, everyone: bool) -> list[int]:
+def _kill(workers: list[Worker], ledger: Ledger, chance: Random, *, parent: bool) -> list[int]:
     deadline = time.monotonic() + _AIM_SECONDS
     while True:
         worker = chance.choice(workers)
         children = worker.children()
-        victims = children if everyone else chance.sample(children, min(1, len(children)))
-        with Frozen(victims):
-            batches = worker.batches_of(victims) if victims else []
-            hit = [batch_id for batch_id in batches if ledger.handing([batch_id])]
-            if hit or (victims and time.monotonic() > deadline):
-                worker.kill(victims, parent=everyone)
+        seen = children if parent else chance.sample(children, min(1, len(children)))
+        with frozen(seen):
+            hit = [batch_id for batch_id in worker.batches_of(seen) if ledger.handing(batch_id)] if seen else []
+            if hit or (seen and time.monotonic() > deadline):
+                if parent:
+                    worker.kill()
+                else:
+                    seen[0].kill()
                 return hit
         if time.monotonic() > deadline + _AIM_SECONDS:
             raise RuntimeError("no worker has come up to be killed")
         time.sleep(chance.uniform(0.01, 0.1))
-
-
-def kill_parent(workers: list[Worker], chance: Random) -> None:
-    """Kill a parent with -9. Its children are orphans from then on and end their work by themselves."""
-    worker = chance.choice([worker for worker in workers if worker.children()] or workers)
-    worker.orphans += worker.children()
-    worker.kill([], parent=True)
