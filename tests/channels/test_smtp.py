@@ -13,7 +13,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from app.channels.base import EmailBatch, Outcome
-from app.channels.email.smtp import SmtpChannel
+from app.channels.email.smtp import SmtpChannel, next_window
 from app.core.embedded import free_port
 from app.demo.sink import read_messages
 from tests.factories.mail import ENVELOPE, TEMPLATE, make_email
@@ -43,6 +43,13 @@ class Relay:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
+        if envelope.rcpt_tos[0].startswith("spam"):
+            assert server.transport is not None
+            server.transport.write(b"554 5.7.1 content refused\r\n")
+            server.transport.close()
+            return ""
+        if envelope.rcpt_tos[0].startswith("odd"):
+            return "999 what"
         self.taken.append((envelope.rcpt_tos[0], envelope.content))
         if envelope.rcpt_tos[0].startswith("cut"):
             assert server.transport is not None
@@ -90,6 +97,23 @@ def test_a_temporary_refusal_may_be_tried_again(relay: tuple[Relay, str]) -> Non
 def test_a_line_cut_after_the_body_is_unconfirmed_and_the_rest_goes_on(relay: tuple[Relay, str]) -> None:
     outcomes = send(relay[1], "cut@x.example", "b@x.example")
     assert [outcome for outcome, _ in outcomes] == [Outcome.UNCONFIRMED, Outcome.SENT]
+
+
+def test_a_refusal_stands_when_the_line_is_cut_after_it(relay: tuple[Relay, str]) -> None:
+    outcomes = send(relay[1], "spam@x.example", "b@x.example")
+    assert outcomes == [(Outcome.FAILED, "554 5.7.1 content refused"), (Outcome.SENT, None)]
+
+
+def test_an_answer_that_says_nothing_leaves_the_message_unconfirmed(relay: tuple[Relay, str]) -> None:
+    outcomes = send(relay[1], "odd@x.example", "b@x.example")
+    assert [outcome for outcome, _ in outcomes] == [Outcome.UNCONFIRMED, Outcome.SENT]
+
+
+def test_a_window_is_what_the_relay_takes_in_a_tenth_of_a_second() -> None:
+    assert next_window(16, sent=16, seconds=0.2, connections=2) == 8
+    assert next_window(16, sent=16, seconds=30, connections=2) == 4  # two for each connection at least
+    assert next_window(16, sent=16, seconds=0.001, connections=2) == 32
+    assert next_window(80, sent=80, seconds=0.001, connections=2) == 100
 
 
 def test_a_relay_that_is_away_took_nothing() -> None:

@@ -6,6 +6,7 @@ the server's reply it means "unconfirmed", and nobody sends the message a second
 
 import smtplib
 import ssl
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,14 +23,16 @@ from app.core.clock import now
 
 log = structlog.get_logger(__name__)
 TIMEOUT = 30.0
+LARGEST_WINDOW = 100
+WINDOW_SECONDS = 0.1
+SMALLEST_SHARE = 2  # of a connection in a window
+FIRST_WINDOW = 16  # before anything is known of the relay
 MAX_LOST = 3
 
 
 class SmtpChannel:
     """Sends through one relay: `smtp://[user:password@]host[:port]` or `smtps://…`; STARTTLS with
     `smtp+starttls://…`. Certificates are verified."""
-
-    window = 100
 
     def __init__(self, url: str, *, connections: int = 1) -> None:
         parts = urlsplit(url)
@@ -40,6 +43,7 @@ class SmtpChannel:
         self._password = unquote(parts.password or "")
         self._idle: list[_Connection] = []
         self._connections = connections
+        self.window = FIRST_WINDOW
         self._pool = ThreadPoolExecutor(max_workers=connections, thread_name_prefix="smtp")
 
     def send(self, batch: EmailBatch, messages: Sequence[OutgoingEmail]) -> list[Result]:
@@ -48,8 +52,11 @@ class SmtpChannel:
         builder = MimeBuilder(batch.template, envelope)
         shares = [messages[start :: self._connections] for start in range(min(self._connections, len(messages)))]
         results: list[Result] = []
+        started = time.monotonic()
         for share in self._pool.map(partial(self._send_share, builder, envelope), shares):
             results.extend(share)
+        taken = time.monotonic() - started
+        self.window = next_window(self.window, sent=len(messages), seconds=taken, connections=self._connections)
         return results
 
     def close(self) -> None:
@@ -97,6 +104,15 @@ class SmtpChannel:
         return _Connection(server)
 
 
+def next_window(window: int, *, sent: int, seconds: float, connections: int) -> int:
+    """How many messages to hand over next, after a window of `sent` took so long: a tenth of a second's worth.
+
+    A crash leaves a window unconfirmed, so a slow relay gets small ones. It grows by doubling at most.
+    """
+    fitting = int(sent * WINDOW_SECONDS / seconds) if seconds else LARGEST_WINDOW
+    return max(SMALLEST_SHARE * connections, min(fitting, 2 * window, LARGEST_WINDOW))
+
+
 def _not_taken(email: OutgoingEmail, reason: str, *, at_fault: bool = False) -> Result:
     return Result(email.message_id, Outcome.NOT_TAKEN, reason=reason, account_at_fault=at_fault)
 
@@ -121,6 +137,12 @@ class _Connection:
         except (OSError, smtplib.SMTPException):
             self._server.close()
 
+    def _reset(self) -> bool:
+        try:
+            return self._server.rset()[0] == 250
+        except (OSError, smtplib.SMTPException):
+            return False
+
     def send(self, email: OutgoingEmail, mime: bytes, sender: str) -> Result:
         """One transaction: MAIL, RCPT and DATA in one packet where allowed, then the body."""
         handed = False
@@ -137,8 +159,11 @@ class _Connection:
             if handed:
                 return Result(email.message_id, Outcome.UNCONFIRMED, reason="connection lost after the body")
             return _not_taken(email, "connection lost")
-        if code == 250:
+        if 200 <= code < 300:
             return Result(email.message_id, Outcome.SENT, reference=text.decode(errors="replace")[:120])
+        if not 400 <= code < 600:
+            self.broken = True
+            return Result(email.message_id, Outcome.UNCONFIRMED, reason="no clear answer after the body")
         return self._refused(email, code, text)
 
     def _commands(self, *lines: str) -> list[tuple[int, bytes]]:
@@ -160,9 +185,8 @@ class _Connection:
         return replies
 
     def _refused(self, email: OutgoingEmail, code: int, text: bytes) -> Result:
-        self._server.rset()
-        if code == 421:
-            self.broken = True
+        """The server's word stands, whatever becomes of the connection after it."""
+        self.broken = code == 421 or not self._reset()
         reason = f"{code} {text.decode(errors='replace')[:200]}"
         if 400 <= code < 500:
             return _not_taken(email, reason)
