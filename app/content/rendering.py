@@ -49,11 +49,16 @@ class MessageLinks:
         self._links = links
         self._message_id = message_id
         self._pixel = pixel
+        self._clicks: dict[int, str] = {}
 
     def click(self, position: int, target: str) -> str:
-        if self._links is None or len(target.encode()) > MAX_TARGET_BYTES:
-            return target
-        return self._links.click(self._message_id, position, target)
+        """The address of a link; one that stands in both parts is signed once."""
+        made = self._clicks.get(position)
+        if made is None:
+            signed = self._links is not None and len(target.encode()) <= MAX_TARGET_BYTES
+            made = self._links.click(self._message_id, position, target) if self._links and signed else target
+            self._clicks[position] = made
+        return made
 
     def pixel(self) -> str:
         if self._links is None or not self._pixel:
@@ -177,6 +182,12 @@ def _merge_field(node: Any, escaped: bool) -> Slot | None:
     return read
 
 
+def _quoted(url: str) -> str:
+    """Escaped for HTML; a signed address has nothing to escape, and looking is faster than escaping."""
+    plain = "&" not in url and '"' not in url and "'" not in url and "<" not in url and ">" not in url
+    return url if plain else str(escape(url))
+
+
 def _constant_default(filters: list[Any]) -> str | None:
     """The text of a single `default: "text"`, "" without any filter, None for other filters."""
     if not filters:
@@ -268,7 +279,7 @@ class CompiledEmail:
             return lambda reader: reader.links.pixel()
         position = int(mark.removeprefix("link"))
         target = next(target for target, place in self._targets.items() if place == position)
-        quote: Callable[[str], str] = (lambda url: str(escape(url))) if escaped else str
+        quote: Callable[[str], str] = _quoted if escaped else str
         if "{" not in target:
             return lambda reader: quote(reader.links.click(position, target))
         template = parse(TEXT, target, "link")

@@ -8,6 +8,7 @@ PostgreSQL is away, and only to an address that we signed (never an open redirec
 import hmac
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import b2a_base64
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
@@ -15,6 +16,8 @@ from hashlib import sha256
 KEY_ID = 1
 _HEAD = struct.Struct(">BBq")
 _TAG = 16
+_BLOCK = 64  # bytes; RFC 2104
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 # A longer address would make a link that mail programs and servers cut: such a link is not tracked.
 MAX_TARGET_BYTES = 2_000
 
@@ -42,12 +45,22 @@ class Signer:
     """Signs and reads link tokens with a key derived from the secret key."""
 
     def __init__(self, secret_key: str) -> None:
-        self._key = hmac.digest(secret_key.encode(), b"bellwether links", "sha256")
+        key = hmac.digest(secret_key.encode(), b"bellwether links", "sha256").ljust(_BLOCK, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in key))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in key))
 
     def sign(self, kind: Kind, message_id: int, extra: bytes = b"") -> str:
-        """An URL-safe token without padding. About 1.5 microseconds."""
+        """An URL-safe token without padding. About 2 microseconds: there are some ten in every message."""
         body = _HEAD.pack(KEY_ID, kind, message_id) + extra
-        return urlsafe_b64encode(body + hmac.digest(self._key, body, "sha256")[:_TAG]).rstrip(b"=").decode()
+        return b2a_base64(body + self._tag(body), newline=False).translate(_URL_SAFE, b"=").decode()
+
+    def _tag(self, body: bytes) -> bytes:
+        """HMAC-SHA256 (RFC 2104) with the key taken in once, which halves its price; the first 16 bytes."""
+        inner = self._inner.copy()
+        inner.update(body)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()[:_TAG]
 
     def read(self, token: str, *kinds: Kind) -> Token:
         """The token's content. Raises BadToken unless it is ours, unaltered and of one of the kinds."""
@@ -59,7 +72,7 @@ class Signer:
             raise BadToken from error
         if urlsafe_b64encode(raw).rstrip(b"=") != token.encode():  # the decoder passes over what is not base64
             raise BadToken
-        if key_id != KEY_ID or not hmac.compare_digest(hmac.digest(self._key, body, "sha256")[:_TAG], tag):
+        if key_id != KEY_ID or not hmac.compare_digest(self._tag(body), tag):
             raise BadToken
         if kind not in kinds:
             raise BadToken
@@ -73,6 +86,7 @@ class Links:
         self._sign = signer.sign
         self._public_url = public_url
         self._reply_domain = reply_domain
+        self._last = (0, "")  # both addresses of a message are asked for one after the other
 
     def open_pixel(self, message_id: int) -> str:
         return f"{self._public_url}/o/{self._sign(Kind.OPEN, message_id)}.gif"
@@ -91,9 +105,12 @@ class Links:
 
     def reply_address(self, message_id: int) -> str:
         """The address that replies go to. Case is kept out of it: mail systems may fold the local part."""
-        body = struct.pack(">q", message_id).lstrip(b"\0") or b"\0"
-        tag = self._reply_tag(body)
-        return f"r{body.hex()}-{tag}@{self._reply_domain}"
+        last_id, address = self._last
+        if last_id != message_id or not address:
+            body = struct.pack(">q", message_id).lstrip(b"\0") or b"\0"
+            address = f"r{body.hex()}-{self._reply_tag(body)}@{self._reply_domain}"
+            self._last = (message_id, address)
+        return address
 
     def unsubscribe_address(self, message_id: int) -> str:
         return f"u{self.reply_address(message_id)[1:]}"

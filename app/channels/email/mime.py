@@ -6,7 +6,6 @@ standard library's `EmailMessage` takes some fifty times as long.
 """
 
 from binascii import b2a_qp
-from collections.abc import Sequence
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime, formataddr
@@ -20,9 +19,13 @@ _BOUNDARY = "=_bellwether_part"
 
 def encode_piece(text: str) -> bytes:
     """Quoted-printable with CRLF line ends, whose last line has room for a soft line break."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
-    encoded = b2a_qp(lines.encode(), istext=True)
-    if "\n" not in lines:
+    if "\n" in text or "\r" in text:
+        lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
+        encoded = b2a_qp(lines.encode(), istext=True)
+    else:
+        encoded = b2a_qp(text.encode(), istext=True)
+        if len(encoded) < _LONGEST_LINE:
+            return encoded
         encoded = encoded.replace(b"\n", b"\r\n")  # without a line end to learn from, it breaks lines Unix-like
     last_line = len(encoded) - (encoded.rfind(b"\n") + 1)
     if last_line >= _LONGEST_LINE:
@@ -40,20 +43,27 @@ def encode_header(text: str) -> str:
 
 
 class MimeBuilder:
-    """Builds the messages of one template and envelope."""
+    """Builds the messages of one template and envelope. Made once for many: what is static is encoded here."""
 
     def __init__(self, template: EmailTemplate, envelope: Envelope) -> None:
         self._template = template
-        self._envelope = envelope
-        self._text = self._encode(template.text)
-        self._html = self._encode(template.html)
         self._subject = encode_header(template.subject[0]) if _is_static(template.subject) else None  # type: ignore[arg-type]
         self._from = formataddr((envelope.from_name, envelope.from_address), "utf-8")
         self._domain = envelope.from_address.partition("@")[2]
-
-    @staticmethod
-    def _encode(segments: Segments) -> list[bytes | int]:
-        return [encode_piece(piece) if isinstance(piece, str) else piece for piece in segments]
+        self._shared_head = (
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+            f"List-Id: {envelope.list_id}\r\n"
+            f"Feedback-ID: {envelope.feedback_id}\r\n"
+            "MIME-Version: 1.0\r\n"
+            f'Content-Type: multipart/alternative; boundary="{_BOUNDARY}"\r\n'
+            "\r\n"
+        )
+        body = _joined(template.text, _part_head("plain"), b"\r\n") + _joined(
+            template.html, _part_head("html"), f"\r\n--{_BOUNDARY}--\r\n".encode()
+        )
+        self._body: list[bytes] = [piece if isinstance(piece, bytes) else b"" for piece in body]
+        self._places = [(place, slot) for place, slot in enumerate(body) if isinstance(slot, int)]
+        self._date = (0, "")
 
     def message_id_header(self, email: OutgoingEmail) -> str:
         """Stable for a message: sending it again could not make a second one in the reader's eyes."""
@@ -67,35 +77,51 @@ class MimeBuilder:
             f"To: {email.recipient}\r\n"
             f"Reply-To: {email.reply_to}\r\n"
             f"Subject: {subject}\r\n"
-            f"Date: {format_datetime(date)}\r\n"
+            f"Date: {self._date_header(date)}\r\n"
             f"Message-ID: {self.message_id_header(email)}\r\n"
             f"List-Unsubscribe: <{email.unsubscribe_url}>, <mailto:{email.unsubscribe_address}>\r\n"
-            f"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
-            f"List-Id: {self._envelope.list_id}\r\n"
-            f"Feedback-ID: {self._envelope.feedback_id}\r\n"
-            "MIME-Version: 1.0\r\n"
-            f'Content-Type: multipart/alternative; boundary="{_BOUNDARY}"\r\n'
-            "\r\n"
+            f"{self._shared_head}"
         )
-        part = (
-            "--" + _BOUNDARY + "\r\nContent-Type: text/{}; charset=utf-8\r\n"
-            "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
-        )
-        return b"".join(
-            (
-                head.encode(),
-                part.format("plain").encode(),
-                self._join(self._text, email.slots),
-                b"\r\n",
-                part.format("html").encode(),
-                self._join(self._html, email.slots),
-                b"\r\n--" + _BOUNDARY.encode() + b"--\r\n",
-            )
-        )
+        pieces = [head.encode(), *self._body]
+        encoded: dict[str, bytes] = {}  # most slots stand in both parts
+        for place, slot in self._places:
+            text = email.slots[slot]
+            made = encoded.get(text)
+            if made is None:
+                made = encoded[text] = encode_piece(text)
+            pieces[place + 1] = made
+        return b"".join(pieces)
 
-    @staticmethod
-    def _join(pieces: list[bytes | int], slots: Sequence[str]) -> bytes:
-        return _SOFT_BREAK.join(piece if isinstance(piece, bytes) else encode_piece(slots[piece]) for piece in pieces)
+    def _date_header(self, date: datetime) -> str:
+        """Written once a second."""
+        second, text = self._date
+        if second != int(date.timestamp()) or not text:
+            text = format_datetime(date)
+            self._date = (int(date.timestamp()), text)
+        return text
+
+
+def _part_head(kind: str) -> bytes:
+    return (
+        f"--{_BOUNDARY}\r\nContent-Type: text/{kind}; charset=utf-8\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+    ).encode()
+
+
+def _joined(segments: Segments, before: bytes, after: bytes) -> list[bytes | int]:
+    """A part's static text, encoded, and its slots, with the soft line breaks that hold them together."""
+    pieces: list[bytes | int] = [before]
+    for position, segment in enumerate(segments):
+        if position:
+            pieces.append(_SOFT_BREAK)
+        pieces.append(encode_piece(segment) if isinstance(segment, str) else segment)
+    merged: list[bytes | int] = []
+    for piece in [*pieces, after]:
+        if merged and isinstance(piece, bytes) and isinstance(merged[-1], bytes):
+            merged[-1] += piece
+        else:
+            merged.append(piece)
+    return merged
 
 
 def _is_static(segments: Segments) -> bool:
