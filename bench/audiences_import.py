@@ -4,7 +4,7 @@ Each import runs in a process of its own over an empty database of its own, so t
 nothing else, and the generated book stays as it is. The file has twelve columns, an address and a mobile number to
 check in each row, two fields of the firm, consent for every row, and one number in a hundred repeated.
 
-`python -m bench.audiences_import FILE AHEAD` is that process.
+`python -m bench.audiences_import FILE LOADERS` is that process.
 """
 
 import csv
@@ -72,8 +72,8 @@ def measures(book: Book) -> Iterator[Measure]:
     with TemporaryDirectory(prefix="bellwether-bench-") as name:
         path = Path(name) / "clients.csv"
         write_file(path, size)
-        alone = _measure(path, ahead=0)
-        both = _measure(path, ahead=service.CHUNKS_AHEAD)
+        alone = _measure(path, loaders=1)
+        both = _measure(path, loaders=service.LOADERS)
     copied = size / both["copy_seconds"]
     for label, found, least in (("one process", alone, 8_000), ("both cores", both, 14_000)):
         yield Measure(
@@ -115,7 +115,7 @@ def write_file(path: Path, size: int) -> None:
             )
 
 
-def _measure(path: Path, *, ahead: int) -> dict[str, float]:
+def _measure(path: Path, *, loaders: int) -> dict[str, float]:
     """Import the file in a process of its own, then copy it bare in the same database."""
     with running_app() as (_app, store):
         folder = store.parent
@@ -126,7 +126,7 @@ def _measure(path: Path, *, ahead: int) -> dict[str, float]:
             "VAR_DIR": str(folder),
             "LOG_LEVEL": "ERROR",
         }
-        command = [sys.executable, "-m", "bench.audiences_import", str(path), str(ahead)]
+        command = [sys.executable, "-m", "bench.audiences_import", str(path), str(loaders)]
         done = subprocess.run(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, check=True)
         found: dict[str, float] = json.loads(done.stdout)
         found["postgres_seconds"] = _postgres_seconds(folder) - before
@@ -172,8 +172,7 @@ def _import(path: Path) -> None:
 
 def main() -> None:
     """Import the file named first; print seconds, processor seconds and the peak of the memory as JSON."""
-    path, ahead = Path(sys.argv[1]), int(sys.argv[2])
-    service.CHUNKS_AHEAD = ahead
+    path, service.LOADERS = Path(sys.argv[1]), int(sys.argv[2])
     with create_app(load_config()).app_context():
         start = time.perf_counter()
         _import(path)

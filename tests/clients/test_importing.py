@@ -270,6 +270,19 @@ def test_an_import_killed_anywhere_goes_on_without_doubling_anyone(
     assert db.session.get_one(Job, job.id).state == "done"
 
 
+def test_of_numbers_that_stand_in_chunks_loaded_side_by_side_the_first_row_counts(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 4)
+    numbers = [f"{row % 17 + 1}" for row in range(60)]
+    text = "number,name\n" + "".join(f"{number},row {row}\n" for row, number in enumerate(numbers, start=1))
+    client_import = run(text, {"columns": {"number": {"column": "number"}, "name": {"column": "name"}}})
+    assert counts(client_import) == (17, 0, 0, 43)
+    assert {client.name for client in clients().values()} == {f"row {row}" for row in range(1, 18)}
+    assert refusals(client_import)[18] == "The client number 1 stands in row 1 already."
+    assert refusals(client_import)[60] == "The client number 9 stands in row 9 already."
+
+
 def test_a_worker_that_lost_its_lease_records_nothing(app: Flask) -> None:
     client_import, job = start("number\n1\n2\n", BY_COLUMN)
     claimed = claim(job.id)

@@ -5,7 +5,7 @@ are inserted, and consent that is new leaves evidence. Loading the same rows twi
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any, cast
 
@@ -62,40 +62,72 @@ class Tally:
     refused: list[Refused]
 
 
-def load_chunk(
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """A chunk on its way into the client book: what `finish_chunk` needs of `begin_chunk`."""
+
+    client_import: ClientImport
+    columns: list[str]
+    chunk: Chunk
+    rows: TableClause
+    default_branch_id: int
+    perhaps_repeated: bool
+    some_known: bool
+    created: int
+
+    @property
+    def consents(self) -> list[str]:
+        return [name for name in CONSENTS if name in self.columns]
+
+
+def begin_chunk(
     *,
     client_import: ClientImport,
     columns: list[str],
     chunk: Chunk,
     perhaps_repeated: Sequence[bool] | None,
     default_branch_id: int,
-    visible: ColumnElement[bool] | None,
-) -> Tally:
-    """Load the converted rows in the current transaction.
+) -> Loading:
+    """Do, in the current transaction, what needs nothing of the chunks before: chunks may begin side by side.
 
-    Refused here: a client number met before in the file, looked for among the rows that are `perhaps_repeated` (None:
-    none can be), or that of a client who is not `visible` to the importer (None: who sees the whole book).
+    `perhaps_repeated` tells the rows whose client number may stand in the file elsewhere (None: none can). Where
+    nobody of the chunk is known yet, the others are created here: no other chunk touches what they touch, so that
+    none that begins holds anything that one before it could wait for.
     """
-    if not chunk.numbers:
-        return Tally(0, 0, 0, 0, [])
+    repeated = perhaps_repeated is not None and any(perhaps_repeated)
     rows = _copy(columns, chunk, perhaps_repeated)
+    known = bool(chunk.numbers) and _any_known(rows)
+    loading = Loading(client_import, columns, chunk, rows, default_branch_id, repeated, known, created=0)
+    if known or not chunk.numbers:
+        return loading
+    return replace(loading, created=_insert_new(loading, rows.c.perhaps_repeated.is_(False)))
+
+
+def finish_chunk(loading: Loading, *, visible: ColumnElement[bool] | None) -> Tally:
+    """Load the rest, once the chunks before are in. Call in the transaction of `begin_chunk`.
+
+    Refused here: a client number met before in the file, that of a client who is not `visible` to the importer (None:
+    who sees the whole book), and that of a client who was merged into another.
+    """
+    client_import, rows, cells = loading.client_import, loading.rows, loading.chunk.cells
+    created, kept, updated = loading.created, 0, 0
     refused: list[Refused] = []
-    if perhaps_repeated is not None and any(perhaps_repeated):
-        refused += _refuse_repeated(client_import.id, rows, chunk.cells)
-    consents = [name for name in CONSENTS if name in columns]
-    kept = updated = 0
-    known = _any_known(rows)
-    if known:
+    if loading.perhaps_repeated:
+        refused += _refuse_repeated(client_import.id, rows, cells)
+    if loading.some_known:
         db.session.execute(text(f"ANALYZE {_CHUNK} (number)"))
-        refused += _refuse_merged(client_import, rows, consents, chunk.cells)
+        refused += _refuse_merged(client_import, rows, loading.consents, cells)
         if visible is not None:
-            refused += _refuse_invisible(rows, visible, chunk.cells)
-        kept = _record_consent_of_known(client_import, rows, consents)
-        if "adviser_id" in columns:
+            refused += _refuse_invisible(rows, visible, cells)
+        kept = _record_consent_of_known(client_import, rows, loading.consents)
+        if "adviser_id" in loading.columns:
             _record_owners(client_import, rows)
-        updated = _update_known(client_import, rows, columns)
-    created = _insert_new(client_import, rows, columns, consents, default_branch_id, some_known=known)
-    loaded = len(chunk.numbers) - len(refused)
+        updated = _update_known(client_import, rows, loading.columns)
+        is_new = ~select(literal(1)).where(_CLIENT.c.number == rows.c.number).exists()
+        created += _insert_new(loading, is_new)
+    elif loading.perhaps_repeated:
+        created += _insert_new(loading, rows.c.perhaps_repeated)
+    loaded = len(loading.chunk.numbers) - len(refused)
     return Tally(created, updated, loaded - created - updated, kept, refused)
 
 
@@ -128,7 +160,7 @@ def _copy(columns: list[str], chunk: Chunk, perhaps_repeated: Sequence[bool] | N
         connection.cursor() as cursor,
         cursor.copy(f"COPY {_CHUNK} (row_number, perhaps_repeated, {listed}) FROM STDIN") as copy,
     ):
-        copy.write("\n".join(lines) + "\n")
+        copy.write("".join(f"{line}\n" for line in lines))
     return table(
         _CHUNK,
         column("row_number", BigInteger),
@@ -303,18 +335,11 @@ def _update_known(client_import: ClientImport, chunk: TableClause, columns: list
     )
 
 
-def _insert_new(
-    client_import: ClientImport,
-    chunk: TableClause,
-    columns: list[str],
-    consents: list[str],
-    default_branch_id: int,
-    *,
-    some_known: bool,
-) -> int:
-    """Insert the clients that do not exist, and the evidence of what they said. Returns how many."""
+def _insert_new(loading: Loading, which: ColumnElement[bool]) -> int:
+    """Create those clients of the rows, and the evidence of what they said. Returns how many."""
+    chunk, consents = loading.rows, loading.consents
     defaults: dict[str, Any] = {
-        "branch_id": literal(default_branch_id, BigInteger),
+        "branch_id": literal(loading.default_branch_id, BigInteger),
         "status": literal("client"),
         "kind": literal("person"),
         "qualified_investor": literal(False),
@@ -323,11 +348,9 @@ def _insert_new(
         "flags": literal([], ARRAY(Text)),
         "tags": literal([], ARRAY(Text)),
     }
-    given = {name: chunk.c[name] for name in columns}
+    given = {name: chunk.c[name] for name in loading.columns}
     filled = given | {name: func.coalesce(given.get(name, default), default) for name, default in defaults.items()}
-    fresh = select(*filled.values()).order_by(chunk.c.row_number)
-    if some_known:
-        fresh = fresh.where(~select(literal(1)).where(_CLIENT.c.number == chunk.c.number).exists())
+    fresh = select(*filled.values()).where(which).order_by(chunk.c.row_number)
     made = (
         upsert(_CLIENT)
         .from_select(list(filled), fresh)
@@ -345,5 +368,5 @@ def _insert_new(
                 for name in consents
             )
         ).subquery()
-        count = count.add_cte(_evidence(client_import, select(*statements.c)).cte("evidence"))
+        count = count.add_cte(_evidence(loading.client_import, select(*statements.c)).cte("evidence"))
     return int(db.session.scalar(count) or 0)

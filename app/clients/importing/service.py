@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Generator, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
@@ -19,10 +18,9 @@ from sqlalchemy.exc import OperationalError
 
 from app.audit.service import record
 from app.clients.editing.recording import note_arrival
-from app.clients.importing.ahead import made_ahead
 from app.clients.importing.converting import Chunk, RowConverter, adviser_parser, branch_parser
 from app.clients.importing.limits import refuse_too_large
-from app.clients.importing.loading import Tally, keep_refusals, load_chunk
+from app.clients.importing.loading import Tally, begin_chunk, finish_chunk, keep_refusals
 from app.clients.importing.mapping import (
     CUSTOM,
     MAX_CHOICES,
@@ -40,6 +38,7 @@ from app.clients.importing.reading import RowProblem, column_names, data_rows, d
 from app.clients.importing.repeats import Sieve
 from app.clients.importing.row_masks import RowMask, kinds_of, mask_of
 from app.clients.importing.text_rows import Row
+from app.clients.importing.turns import Wait, work_in_turn
 from app.clients.importing.values import Parser
 from app.clients.models import Client, ClientImport, ImportMapping, ImportNumber
 from app.clients.queries import custom_fields, sees_whole_book, visible_clients
@@ -57,7 +56,7 @@ from app.users.queries import head_office, in_subtree
 
 IMPORT_FILE = "clients.import_file"
 CHUNK_ROWS = 10_000
-CHUNKS_AHEAD = 2  # converted while PostgreSQL loads; 0 does one after the other
+LOADERS = 3  # chunks in work at a time: two that PostgreSQL loads while the next is converted
 SAMPLE_ROWS = 20_000
 PREVIEW_ROWS = 200
 _COUNTED_BETWEEN_RENEWALS = 100_000
@@ -362,26 +361,31 @@ def _run(lease: Lease, client_import: ClientImport, actor: User | None) -> None:
     total, sieve = _look_through(lease, client_import, converter)
     choices = _ChoiceWatch(converter)
     default_branch_id = actor.branch_id if actor else head_office().id
+    visible = None if sees_whole_book(actor) else visible_clients(actor)
+
+    def load(chunk: Chunk, wait: Wait) -> None:
+        with unit_of_work() as session:
+            loading = begin_chunk(
+                client_import=session.get_one(ClientImport, import_id),
+                columns=converter.columns,
+                chunk=chunk,
+                perhaps_repeated=sieve.perhaps_repeated(chunk.texts[0]) if sieve else None,
+                default_branch_id=default_branch_id,
+            )
+            wait()
+            before = chunk.first - 1
+            lease.renew(done=before + len(chunk.rows), total=total)
+            tally = finish_chunk(loading, visible=visible)
+            if tally.created:
+                note_arrival(connection=session.connection(), import_id=import_id)
+            choices.extend()
+            refused = chunk.refused + tally.refused
+            keep_refusals(loading.client_import, refused)
+            _count_chunk(import_id, before, len(chunk.rows), tally, len(refused))
+
     chunks = _chunks(rows_of(client_import), converter, done)
-    with closing(made_ahead(chunks, count=CHUNKS_AHEAD)) as ready:
-        for chunk in ready:
-            with unit_of_work():
-                lease.renew(done=done + len(chunk.rows), total=total)
-                tally = load_chunk(
-                    client_import=client_import,
-                    columns=converter.columns,
-                    chunk=chunk,
-                    perhaps_repeated=sieve.perhaps_repeated(chunk.texts[0]) if sieve else None,
-                    default_branch_id=default_branch_id,
-                    visible=None if sees_whole_book(actor) else visible_clients(actor),
-                )
-                if tally.created:
-                    note_arrival(connection=db.session.connection(), import_id=import_id)
-                choices.extend()
-                refused = chunk.refused + tally.refused
-                keep_refusals(client_import, refused)
-                _count_chunk(import_id, done, len(chunk.rows), tally, len(refused))
-            done += len(chunk.rows)
+    db.session.rollback()  # nothing is read here while the threads work
+    work_in_turn(chunks, load, workers=LOADERS)
     _finish(lease, import_id)
 
 
