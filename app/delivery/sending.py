@@ -256,8 +256,13 @@ _RECORD = text(
         sent_at = CASE WHEN result.state = 'sent' THEN :at ELSE message.sent_at END
     FROM unnest(:ids, :states, :reasons, :references) AS result (id, state, reason, reference)
     WHERE message.id = result.id
-      AND (message.state = 'handing' OR message.state = 'unconfirmed' AND result.state <> 'planned')
-    RETURNING message.state, message.client_id, message.campaign_id, message.channel, message.sent_at
+      AND CASE message.state
+          WHEN 'handing' THEN message.batch_id = :batch_id
+                              AND (SELECT token FROM batch WHERE id = :batch_id) = :token
+          WHEN 'unconfirmed' THEN result.state <> 'planned'
+          ELSE false
+          END
+    RETURNING message.id, message.state, message.client_id, message.campaign_id, message.channel, message.sent_at
     """
 ).bindparams(
     bindparam("ids", type_=ARRAY(BigInteger)),
@@ -267,30 +272,42 @@ _RECORD = text(
 )
 
 
-def record_results(batch_id: int, results: Sequence[Result]) -> None:
+def _storable(words: str | None) -> str | None:
+    """A vendor's words without the one character that PostgreSQL refuses: it would cost the window its results."""
+    return words.replace("\0", "") if words else words
+
+
+def record_results(work: Work, results: Sequence[Result]) -> None:
     """Write what became of a window's messages, the contacts made and the batch's counts, in the caller's transaction.
 
-    A row that was swept to unconfirmed meanwhile takes its real outcome, but never goes back to planned.
+    May be called again with the same results, as after a commit whose answer was lost: a row that is being handed over
+    by somebody else by then is left alone. A row that was swept to unconfirmed meanwhile takes its real outcome, but
+    never goes back to planned.
     """
     recorded = db.session.execute(
         _RECORD,
         {
             "at": now(),
+            "batch_id": work.batch_id,
+            "token": work.token,
             "ids": [result.message_id for result in results],
             "states": [STATE_OF[result.outcome].value for result in results],
-            "reasons": [result.reason for result in results],
-            "references": [result.reference for result in results],
+            "reasons": [_storable(result.reason) for result in results],
+            "references": [_storable(result.reference) for result in results],
         },
-    )
+    ).all()
     note(
         Happening(CONTACTED, row.client_id, row.campaign_id, row.channel, row.sent_at)
         for row in recorded
         if row.state == MessageState.SENT
     )
-    refused = [result for result in results if result.outcome is Outcome.NOT_TAKEN and not result.account_at_fault]
+    planned_again = {row.id for row in recorded if row.state == MessageState.PLANNED}
+    refused = [
+        result.message_id for result in results if result.message_id in planned_again and not result.account_at_fault
+    ]
     if refused:
-        postpone(batch_id, [result.message_id for result in refused])
-    refresh_tally(batch_id)
+        postpone(work.batch_id, refused)
+    refresh_tally(work.batch_id)
 
 
 def postpone(batch_id: int, message_ids: Sequence[int]) -> None:
@@ -340,7 +357,7 @@ def _record_surely(work: Work, results: Sequence[Result]) -> None:
     while True:
         try:
             with unit_of_work():
-                record_results(work.batch_id, results)
+                record_results(work, results)
                 _note_health(work, results)
             return
         except OperationalError as error:
@@ -354,7 +371,8 @@ def _note_health(work: Work, results: Sequence[Result]) -> None:
     """Leave an account in trouble alone for a while; one that took messages again is well."""
     faults = [result for result in results if result.account_at_fault]
     if faults:
-        rest_account(work.account_id, faults[0].reason or "")
+        until = max((result.again_at for result in faults if result.again_at), default=None)
+        rest_account(work.account_id, faults[0].reason or "", until=until)
     elif any(result.outcome is Outcome.SENT for result in results):
         account_works(work.account_id)
 

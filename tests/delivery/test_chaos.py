@@ -20,7 +20,7 @@ from bench.chaos.schedule import FULL_SIZE, Disruption, Planned, plan_disruption
 from bench.chaos.system import CONNECTIONS, launch_campaign, read_accepted, settings_of, sink, workers
 from bench.chaos.verdict import judge
 
-MESSAGES = 2_000
+MESSAGES = 1_500
 
 
 def test_a_campaign_ends_complete_whoever_is_killed_meanwhile(
@@ -29,9 +29,9 @@ def test_a_campaign_ends_complete_whoever_is_killed_meanwhile(
     environ = settings_of(tmp_path) | servers | {"VAR_DIR": str(tmp_path)}
     ledger = Ledger(environ["DATABASE_URL"])
     launch_campaign(MESSAGES)
-    calm = ["--often", "5", "--no-stalls"]
+    calm = ["--often", "3", "--no-stalls"]
     with (
-        sink(tmp_path, environ, rate=400, seed="1", options=calm) as sunk,
+        sink(tmp_path, environ, rate=600, seed="1", options=calm) as sunk,
         workers(tmp_path, environ, count=1) as running,
     ):
 
@@ -49,7 +49,7 @@ def test_a_campaign_ends_complete_whoever_is_killed_meanwhile(
         planned = [
             Planned(0, what) for what in (Disruption.KILL_CHILD, Disruption.FLUSH_BROKER, Disruption.KILL_PARENT)
         ]
-        complete = chaos.carry_out(planned, minutes=3, meanwhile=half_a_minute_passes)
+        complete = chaos.carry_out(planned, minutes=3, meanwhile=time_passes_quickly)
         assert chaos.orphans_left() == 0
     assert complete
     assert (chaos.kills, chaos.kills_in_handing, chaos.flushes) == (2, 2, 1)
@@ -63,9 +63,9 @@ def test_a_campaign_ends_complete_whoever_is_killed_meanwhile(
     assert verdict.states["failed"] > 0
 
 
-def half_a_minute_passes() -> None:
-    """What waits comes due, and beat's tick is run."""
-    execute("UPDATE batch SET due_at = due_at - interval '30 seconds' WHERE state = 'open' AND token IS NULL")
+def time_passes_quickly() -> None:
+    """What waits comes due sooner, at every turn by three seconds, and beat's tick is run."""
+    execute("UPDATE batch SET due_at = due_at - interval '3 seconds' WHERE state = 'open' AND token IS NULL")
     run_tick("delivery.sweep", sweep)
 
 

@@ -166,7 +166,7 @@ def test_cancel_leaves_the_unsent_unsent() -> None:
     with unit_of_work():
         cancel_run(campaign.id)
     with unit_of_work():
-        record_results(work.batch_id, [Result(row.id, Outcome.SENT) for row in window.rows])
+        record_results(work, [Result(row.id, Outcome.SENT) for row in window.rows])
     finish(work)
     assert states() == {"cancelled": 3, "sent": 2}
     assert db.session.scalars(select(Batch.state)).one() == "done"
@@ -205,8 +205,45 @@ def test_a_slow_worker_records_its_results_after_it_was_swept() -> None:
         free_dead_batches()
     sent, not_taken = (row.id for row in window.rows)
     with unit_of_work():
-        record_results(work.batch_id, [Result(sent, Outcome.SENT), Result(not_taken, Outcome.NOT_TAKEN)])
+        record_results(work, [Result(sent, Outcome.SENT), Result(not_taken, Outcome.NOT_TAKEN)])
     assert states() == {"sent": 1, "unconfirmed": 1}  # what awaits a receipt never goes back to planned
+
+
+def test_results_that_are_recorded_again_leave_what_another_worker_has_on_its_way_alone() -> None:
+    make_clients(2)
+    launched()
+    first = claim_batch(db.session.scalars(select(Batch.id)).one())
+    assert first is not None
+    with unit_of_work():
+        window = hand_over(first, limit=2)
+    assert window is not None
+    refused = Result(window.rows[0].id, Outcome.NOT_TAKEN, reason="450 busy")
+    faulty = Result(window.rows[1].id, Outcome.NOT_TAKEN, reason="relay unreachable", account_at_fault=True)
+    with unit_of_work():
+        record_results(first, [refused, faulty])
+    release(first)
+    for batch_id in db.session.scalars(select(Batch.id).where(Batch.state == "open")).all():
+        second = claim_batch(batch_id)
+        assert second is not None
+        with unit_of_work():
+            hand_over(second, limit=2)
+    assert states() == {"handing": 2}
+    with unit_of_work():
+        record_results(first, [refused, faulty])  # the answer to its first commit was lost
+    assert states() == {"handing": 2}
+
+
+def test_a_vendors_words_with_a_nul_are_recorded_without_it() -> None:
+    make_clients(1)
+    launched()
+    work = claim_batch(db.session.scalars(select(Batch.id)).one())
+    assert work is not None
+    with unit_of_work():
+        window = hand_over(work, limit=1)
+    assert window is not None
+    with unit_of_work():
+        record_results(work, [Result(window.rows[0].id, Outcome.FAILED, reason="550 \0no", reference="\0")])
+    assert db.session.scalars(select(Message.reason)).one() == "550 no"
 
 
 def test_a_worker_whose_lease_was_taken_hands_nothing_over() -> None:
@@ -254,7 +291,7 @@ def test_a_message_refused_for_now_waits_longer_each_time_and_is_given_up_in_the
         before = now()
         outcomes = {refused: Outcome.NOT_TAKEN}
         with unit_of_work():
-            record_results(batch_id, [Result(row.id, outcomes.get(row.id, Outcome.SENT)) for row in window.rows])
+            record_results(work, [Result(row.id, outcomes.get(row.id, Outcome.SENT)) for row in window.rows])
         finish(work)
         db.session.rollback()
         batch = db.session.get_one(
