@@ -42,6 +42,17 @@ def encode_header(text: str) -> str:
     return Header(clean, "utf-8", maxlinelen=70).encode(linesep="\r\n")
 
 
+def mail_address(address: str) -> str:
+    """The address as mail systems write it: an international domain in its ASCII form, the local part as it is."""
+    if address.isascii():
+        return address
+    local, _, domain = address.rpartition("@")
+    try:
+        return f"{local}@{domain.encode('idna').decode()}"
+    except UnicodeError:
+        return address
+
+
 class MimeBuilder:
     """Builds the messages of one template and envelope. Made once for many: what is static is encoded here."""
 
@@ -50,7 +61,9 @@ class MimeBuilder:
         self._subject = encode_header(template.subject[0]) if _is_static(template.subject) else None  # type: ignore[arg-type]
         self._from = formataddr((envelope.from_name, envelope.from_address), "utf-8")
         self._domain = envelope.from_address.partition("@")[2]
+        automatic = "Auto-Submitted: auto-generated\r\n" if envelope.automatic else ""  # RFC 3834, section 5
         self._shared_head = (
+            f"{automatic}"
             "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
             f"List-Id: {envelope.list_id}\r\n"
             f"Feedback-ID: {envelope.feedback_id}\r\n"
@@ -74,7 +87,7 @@ class MimeBuilder:
         subject = self._subject if self._subject is not None else encode_header(email.fill(self._template.subject))
         head = (
             f"From: {self._from}\r\n"
-            f"To: {email.recipient}\r\n"
+            f"To: {mail_address(email.recipient)}\r\n"
             f"Reply-To: {email.reply_to}\r\n"
             f"Subject: {subject}\r\n"
             f"Date: {self._date_header(date)}\r\n"

@@ -94,7 +94,11 @@ def request_body(template: EmailTemplate, envelope: Envelope, emails: Sequence[O
             {"type": "text/plain", "value": _tagged(template.text)},
             {"type": "text/html", "value": _tagged(template.html)},
         ],
-        "headers": {"List-Id": envelope.list_id, "Feedback-ID": envelope.feedback_id},
+        "headers": {
+            "List-Id": envelope.list_id,
+            "Feedback-ID": envelope.feedback_id,
+            **({"Auto-Submitted": "auto-generated"} if envelope.automatic else {}),
+        },
         "tracking_settings": {
             "click_tracking": {"enable": False, "enable_text": False},
             "open_tracking": {"enable": False},
