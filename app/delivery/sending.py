@@ -371,8 +371,7 @@ def _note_health(work: Work, results: Sequence[Result]) -> None:
     """Leave an account in trouble alone for a while; one that took messages again is well."""
     faults = [result for result in results if result.account_at_fault]
     if faults:
-        until = max((result.again_at for result in faults if result.again_at), default=None)
-        rest_account(work.account_id, faults[0].reason or "", until=until)
+        rest_account(work.account_id, faults[0].reason or "")
     elif any(result.outcome is Outcome.SENT for result in results):
         account_works(work.account_id)
 
