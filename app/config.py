@@ -53,6 +53,7 @@ class Config:
     mail_from: str
     mail_from_name: str
     reply_domain: str
+    bounce_domain: str
     firm_name: str
     firm_address: str
     market_profile: MarketProfile
@@ -97,6 +98,9 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
         mail_from=_matching(env, "MAIL_FROM", "news@bellwether.example", _ADDRESS, "an e-mail address"),
         mail_from_name=_matching(env, "MAIL_FROM_NAME", "Bellwether Securities", _LINE, "one line of text"),
         reply_domain=_matching(env, "REPLY_DOMAIN", "reply.bellwether.example", _DOMAIN, "a domain name"),
+        bounce_domain=_matching(
+            env, "BOUNCE_DOMAIN", env.get("REPLY_DOMAIN", "reply.bellwether.example"), _DOMAIN, "a domain name"
+        ),
         firm_name=_matching(env, "FIRM_NAME", "Bellwether Securities", _LINE, "one line of text"),
         firm_address=_matching(env, "FIRM_ADDRESS", "1 Harbour Road, Example City", _LINE, "one line of text"),
         market_profile=cast(MarketProfile, _choice(env, "MARKET_PROFILE", "other", ("mainland_china", "other"))),

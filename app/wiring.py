@@ -74,7 +74,7 @@ def wire(app: Flask, config: Config, *, web: bool) -> None:
     app.extensions["bellwether_config"] = config
     signer = Signer(config.secret_key)
     app.extensions["bellwether_signer"] = signer
-    app.extensions["bellwether_links"] = Links(signer, config.public_url, config.reply_domain)
+    app.extensions["bellwether_links"] = Links(signer, config.public_url, config.reply_domain, config.bounce_domain)
     db.init_app(app)
     migrate.init_app(app, db, directory=str(Path(app.root_path).parent / "migrations"))
     babel.init_app(app, locale_selector=choose_locale)

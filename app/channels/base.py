@@ -6,6 +6,7 @@ channel turns both into what its transport needs (MIME bytes, or a vendor's subs
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
@@ -36,17 +37,22 @@ class EmailTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What all messages of a batch share."""
+    """What all messages of a batch share. `automatic`: no person decided to send it (RFC 3834)."""
 
     from_address: str
     from_name: str
     list_id: str
     feedback_id: str
+    automatic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingEmail:
-    """One message: to whom, the texts of its slots, and the addresses that lead back to it."""
+    """One message: to whom, the texts of its slots, and the addresses that lead back to it.
+
+    `token` is the same whichever account the message leaves through, and so is the Message-ID that is made of it.
+    `return_path` is where a bounce goes; without one it goes to the sender.
+    """
 
     message_id: int
     token: str
@@ -55,6 +61,7 @@ class OutgoingEmail:
     reply_to: str
     unsubscribe_url: str
     unsubscribe_address: str
+    return_path: str = ""
 
     def fill(self, segments: Segments) -> str:
         """A part of the template with this message's slots filled in."""
@@ -73,8 +80,9 @@ class EmailBatch:
 class Result:
     """The outcome of one message: the vendor's reference, or the reason it failed.
 
-    `account_at_fault` goes with NOT_TAKEN: the account is in trouble (unreachable, over its rate, its key refused), so
-    that another one may be tried; else this message alone has to wait.
+    `account_at_fault`: the account is in trouble (unreachable, over its rate, its key refused), so that it is left
+    alone for a while and what was certainly not taken may go through another one; until `again_at` where the vendor
+    said so. Without it, NOT_TAKEN means that this message alone has to wait.
     """
 
     message_id: int
@@ -82,6 +90,7 @@ class Result:
     reference: str | None = None
     reason: str | None = None
     account_at_fault: bool = False
+    again_at: datetime | None = None
 
 
 class Channel(Protocol):

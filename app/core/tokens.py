@@ -28,6 +28,10 @@ class Kind(IntEnum):
     UNSUBSCRIBE = 3
     VIEW = 4
     REPLY = 5
+    BOUNCE = 6
+
+
+_MAIL_KINDS = {"r": Kind.REPLY, "u": Kind.UNSUBSCRIBE, "b": Kind.BOUNCE}  # by an address's first letter
 
 
 class BadToken(ValueError):
@@ -82,10 +86,11 @@ class Signer:
 class Links:
     """The public addresses that one message carries."""
 
-    def __init__(self, signer: Signer, public_url: str, reply_domain: str) -> None:
+    def __init__(self, signer: Signer, public_url: str, reply_domain: str, bounce_domain: str = "") -> None:
         self._sign = signer.sign
         self._public_url = public_url
         self._reply_domain = reply_domain
+        self._bounce_domain = bounce_domain or reply_domain
         self._last = (0, "")  # both addresses of a message are asked for one after the other
 
     def open_pixel(self, message_id: int) -> str:
@@ -115,11 +120,16 @@ class Links:
     def unsubscribe_address(self, message_id: int) -> str:
         return f"u{self.reply_address(message_id)[1:]}"
 
+    def bounce_address(self, message_id: int) -> str:
+        """The return path of one message (VERP): who bounced is told by the address that the bounce comes to."""
+        return f"b{self.reply_address(message_id)[1:].partition('@')[0]}@{self._bounce_domain}"
+
     def read_mail_address(self, address: str) -> tuple[Kind, int] | None:
         """What an inbound recipient address stands for, or None where it is not one of ours."""
         local, _, domain = address.strip().lower().partition("@")
         head, _, tag = local[1:].partition("-")
-        if domain != self._reply_domain.lower() or local[:1] not in ("r", "u"):
+        kind = _MAIL_KINDS.get(local[:1])
+        if kind is None or domain != (self._bounce_domain if kind is Kind.BOUNCE else self._reply_domain).lower():
             return None
         try:
             body = bytes.fromhex(head)
@@ -127,7 +137,7 @@ class Links:
             return None
         if not body or len(body) > 8 or not hmac.compare_digest(self._reply_tag(body).encode(), tag.encode()):
             return None
-        return (Kind.REPLY if local[0] == "r" else Kind.UNSUBSCRIBE), int.from_bytes(body, "big")
+        return kind, int.from_bytes(body, "big")
 
     def _reply_tag(self, body: bytes) -> str:
         return sha256(self._sign(Kind.REPLY, 0, body).encode()).hexdigest()[:20]

@@ -58,6 +58,7 @@ class EmailMaterial:
             reply_to=made.reply_address(row.id),
             unsubscribe_url=made.unsubscribe(row.id),
             unsubscribe_address=made.unsubscribe_address(row.id),
+            return_path=made.bounce_address(row.id),
         )
 
 
@@ -68,7 +69,11 @@ def footer() -> Footer:
 
 
 def envelope(campaign: Campaign) -> Envelope:
-    """What all messages of a campaign share on the outside."""
+    """What all messages of a campaign share on the outside.
+
+    Service and statutory mail says that a machine sent it, so that absence notes do not answer (RFC 3834, section 5);
+    a marketing campaign is what a person decided to send, and replies to it are welcome.
+    """
     config = settings()
     domain = config.mail_from.partition("@")[2]
     return Envelope(
@@ -76,4 +81,5 @@ def envelope(campaign: Campaign) -> Envelope:
         from_name=config.mail_from_name,
         list_id=f"<{campaign.purpose}.{domain}>",
         feedback_id=f"{campaign.id}:{campaign.purpose}:{domain.replace('.', '-')}:bellwether",
+        automatic=campaign.purpose != "marketing",
     )

@@ -5,7 +5,7 @@ to a batch from its claim on, and a row that was being handed over is never offe
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import choices
 
 import structlog
@@ -48,14 +48,15 @@ def choose_account(channel: str) -> ChannelAccount | None:
     return choices(accounts, weights=[account.weight / (1 + account.failures) for account in accounts])[0]
 
 
-def rest_account(account_id: int, reason: str) -> None:
-    """The account is in trouble: leave it alone for a while, longer each time."""
+def rest_account(account_id: int, reason: str, *, until: datetime | None = None) -> None:
+    """The account is in trouble: leave it alone for a while, longer each time; or `until` the vendor's word, which is
+    no failure."""
     account = db.session.get_one(ChannelAccount, account_id, with_for_update=True, populate_existing=True)
     if account.state == "paused":
         return
-    pause = min(FIRST_REST * 2 ** min(account.failures, 10), LONGEST_REST)
-    account.failures += 1
-    account.state, account.state_reason, account.resting_until = "resting", reason[:200], now() + pause
+    pause = min(FIRST_REST * 2 ** min(account.failures, 10), LONGEST_REST) if until is None else until - now()
+    account.failures += until is None
+    account.state, account.state_reason, account.resting_until = "resting", reason[:200], until or now() + pause
     log.warning("channel_account_rests", account=account_id, seconds=pause.total_seconds())
 
 

@@ -217,12 +217,9 @@ def _judge(work: Work, limit: int) -> Sequence[Row[Any]]:
         )
         .execution_options(synchronize_session=False)
     ).all()
-    later: dict[datetime, list[int]] = {}
-    for row in rows:
-        if row.state == MessageState.PLANNED:
-            later.setdefault(row.wait_until, []).append(row.id)
-    for until, ids in later.items():
-        put_off(ids, until=until, batch_id=work.batch_id)
+    later = {row.id: row.wait_until for row in rows if row.state == MessageState.PLANNED}
+    if later:
+        put_off_each(later, batch_id=work.batch_id)
     if later or any(row.state == MessageState.SKIPPED for row in rows):
         refresh_tally(work.batch_id)
     return rows
@@ -371,7 +368,8 @@ def _note_health(work: Work, results: Sequence[Result]) -> None:
     """Leave an account in trouble alone for a while; one that took messages again is well."""
     faults = [result for result in results if result.account_at_fault]
     if faults:
-        rest_account(work.account_id, faults[0].reason or "")
+        until = max((result.again_at for result in faults if result.again_at), default=None)
+        rest_account(work.account_id, faults[0].reason or "", until=until)
     elif any(result.outcome is Outcome.SENT for result in results):
         account_works(work.account_id)
 

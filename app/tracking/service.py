@@ -120,6 +120,9 @@ def receive_reply(*, raw: bytes, recipient: str) -> Reply | None:
         log.info("inbound_unknown_address")
         return None
     kind, message_id = meant
+    if kind is Kind.BOUNCE:
+        log.info("inbound_bounce", message=message_id)
+        return None
     message = db.session.execute(
         select(func.coalesce(Client.merged_into_id, Client.id).label("client_id"), Message.campaign_id)
         .join(Client, Client.id == Message.client_id)

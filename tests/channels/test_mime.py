@@ -1,5 +1,6 @@
 """Messages built from pieces read back as what was meant."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.channels.base import EmailTemplate
-from app.channels.email.mime import MimeBuilder, encode_piece
+from app.channels.email.mime import MimeBuilder, encode_piece, mail_address
 from tests.factories.mail import ENVELOPE, TEMPLATE, make_email
 
 DATE = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -36,6 +37,18 @@ def test_message_has_both_parts_and_the_headers_that_bulk_mail_needs() -> None:
     assert message["Feedback-ID"] == "7:marketing:firm:bellwether"
     assert part(message, "plain").startswith("Dear Zoë,\n.a line")
     assert "<p>Dear Zoë,</p>" in part(message, "html")
+
+
+def test_mail_that_no_person_sent_says_so() -> None:
+    assert read(MimeBuilder(TEMPLATE, ENVELOPE).build(make_email(5), DATE))["Auto-Submitted"] is None
+    automatic = read(MimeBuilder(TEMPLATE, replace(ENVELOPE, automatic=True)).build(make_email(5), DATE))
+    assert automatic["Auto-Submitted"] == "auto-generated"
+
+
+def test_an_international_domain_is_written_in_its_ascii_form() -> None:
+    assert mail_address("ana@例え.example") == "ana@xn--r8jz45g.example"
+    assert mail_address("josé@x.example") == "josé@x.example"
+    assert mail_address("a@" + "ü" * 80 + ".example") == "a@" + "ü" * 80 + ".example"
 
 
 def test_a_header_cannot_be_smuggled_in_through_a_name() -> None:

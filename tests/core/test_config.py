@@ -61,6 +61,7 @@ def loaded(folder: Path, **changes: str) -> Config:
         ("MAIL_FROM_NAME", "Firm\r\nBcc: c@d.example"),
         ("REPLY_DOMAIN", "a@b.example"),
         ("REPLY_DOMAIN", ""),
+        ("BOUNCE_DOMAIN", "b example"),
         ("FIRM_NAME", "Firm\n"),
         ("MARKET_PROFILE", "moon"),
         ("MACHINE_HIT_SECONDS", "-1"),

@@ -81,6 +81,16 @@ def test_reply_addresses_survive_the_folding_of_case(message_id: int) -> None:
         assert LINKS.read_mail_address(fold(leave)) == (Kind.UNSUBSCRIBE, message_id)
 
 
+@given(message_id=IDS)
+def test_a_bounce_comes_to_an_address_of_its_own(message_id: int) -> None:
+    for made in (LINKS, Links(SIGNER, "https://m.firm.example", "reply.firm.example", "Bounce.firm.example")):
+        address = made.bounce_address(message_id)
+        assert made.read_mail_address(address.upper()) == (Kind.BOUNCE, message_id)
+        assert made.read_mail_address(f"b{address[1:].partition('@')[0]}@other.example") is None
+    assert address.endswith("@Bounce.firm.example")
+    assert made.read_mail_address(address.replace("Bounce.", "reply.")) is None
+
+
 @given(message_id=st.integers(1, 10**9), data=st.data())
 def test_an_altered_reply_address_is_not_ours(message_id: int, data: st.DataObject) -> None:
     address = LINKS.reply_address(message_id)

@@ -71,6 +71,14 @@ def test_an_account_in_trouble_is_left_alone_for_longer_each_time_and_comes_back
     assert (account.state, account.failures) == ("active", 4)
 
 
+def test_an_account_over_its_rate_rests_until_the_vendor_said() -> None:
+    account = make_account()
+    until = now() + timedelta(seconds=42)
+    with unit_of_work():
+        rest_account(account.id, "429", until=until)
+    assert (account.state, account.failures, account.resting_until) == ("resting", 0, until)
+
+
 def test_a_batch_moves_to_another_account_when_its_own_is_in_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     make_clients(3)
     launched()
