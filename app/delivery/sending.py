@@ -217,9 +217,12 @@ def _judge(work: Work, limit: int) -> Sequence[Row[Any]]:
         )
         .execution_options(synchronize_session=False)
     ).all()
-    later = {row.id: row.wait_until for row in rows if row.state == MessageState.PLANNED}
-    if later:
-        put_off_each(later, batch_id=work.batch_id)
+    later: dict[datetime, list[int]] = {}
+    for row in rows:
+        if row.state == MessageState.PLANNED:
+            later.setdefault(row.wait_until, []).append(row.id)
+    for until, ids in later.items():
+        put_off(ids, until=until, batch_id=work.batch_id)
     if later or any(row.state == MessageState.SKIPPED for row in rows):
         refresh_tally(work.batch_id)
     return rows
