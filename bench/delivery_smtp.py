@@ -14,13 +14,20 @@ from app.delivery.sweeping import resume_run
 from app.demo.processes import ROOT
 from app.demo.sink import read_messages
 from bench.delivery_book import DeliveryBook, campaign_to, forget_campaigns, states
-from bench.delivery_system import all_batches_done, keeping_sink, send_workers, smtp_sink, wait_until
+from bench.delivery_system import (
+    CONNECTIONS,
+    all_batches_done,
+    keeping_sink,
+    relay,
+    send_workers,
+    smtp_sink,
+    wait_until,
+)
 from bench.figures import Measure
 from tests.factories.delivery import set_state
 
 ROUNDS = 2
 PROCESSES = 2
-CONNECTIONS = 2
 SLOWEST_SINK = 10_000  # messages a second
 KEPT = 2_000
 LONGEST = 900.0
@@ -29,7 +36,7 @@ LONGEST = 900.0
 def measures(book: DeliveryBook) -> Iterator[Measure]:
     store = book.folder / "letters"
     store.unlink(missing_ok=True)
-    with keeping_sink(store) as port, send_workers(book, **_relay(port)):
+    with keeping_sink(store) as port, send_workers(book, **relay(port)):
         send_sample(book, enough=KEPT)
     sizes = [len(mime) for _recipient, mime in read_messages(store)]
     size = sum(sizes) / len(sizes)
@@ -38,7 +45,7 @@ def measures(book: DeliveryBook) -> Iterator[Measure]:
     with smtp_sink() as port:
         for _ in range(ROUNDS):
             bare.append(_send_bare(port, store, book.messages))
-            with send_workers(book, **_relay(port)):
+            with send_workers(book, **relay(port)):
                 ours.append(send_sample(book))
     store.unlink()
     reference = book.messages / min(bare)
@@ -76,14 +83,6 @@ def send_sample(book: DeliveryBook, *, enough: int | None = None) -> float:
     assert states() == {"sent": book.messages}, states()
     db.session.rollback()
     return taken
-
-
-def _relay(port: int) -> dict[str, str]:
-    return {
-        "EMAIL_CHANNEL": "smtp",
-        "SMTP_URL": f"smtp://127.0.0.1:{port}",
-        "SMTP_CONNECTIONS": str(CONNECTIONS),
-    }
 
 
 def _send_bare(port: int, store: Path, count: int) -> float:

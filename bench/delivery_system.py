@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 from sqlalchemy import text
@@ -20,6 +21,7 @@ from app.demo.processes import ROOT, system
 from bench.delivery_book import DeliveryBook, PartMissing
 
 PATIENCE = 60.0
+CONNECTIONS = 2  # of a sending process with the relay
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,11 @@ def send_workers(book: DeliveryBook, **environ: str) -> Iterator[Workers]:
 
 @contextmanager
 def web(book: DeliveryBook) -> Iterator[None]:
+    """The web process. Yields once it listens."""
     command, extra = system(book.environ["BASE_URL"], book.folder)["web"]
-    with _process(command, book, extra):
+    port = urlsplit(book.environ["BASE_URL"]).port or 80
+    with _process(command, book, extra) as process:
+        wait_until(lambda: _listens(process.pid, port), "the web process listens")
         yield
 
 
@@ -85,6 +90,15 @@ def keeping_sink(store: Path) -> Iterator[int]:
             process.terminate()
 
 
+def relay(port: int) -> dict[str, str]:
+    """The environment that sends mail to a server on this port."""
+    return {
+        "EMAIL_CHANNEL": "smtp",
+        "SMTP_URL": f"smtp://127.0.0.1:{port}",
+        "SMTP_CONNECTIONS": str(CONNECTIONS),
+    }
+
+
 def wait_until(ready: Callable[[], bool], what: str, *, patience: float = PATIENCE, pause: float = 0.05) -> None:
     """Look again and again; RuntimeError where it does not come."""
     end = time.monotonic() + patience
@@ -106,7 +120,12 @@ def all_batches_done() -> bool:
 
 
 def _listens(pid: int, port: int) -> bool:
-    return any(one.laddr.port == port and one.status == "LISTEN" for one in psutil.Process(pid).net_connections())
+    process = psutil.Process(pid)
+    return any(
+        connection.laddr.port == port and connection.status == "LISTEN"
+        for one in (process, *process.children(recursive=True))
+        for connection in one.net_connections()
+    )
 
 
 def _proportional_size(pid: int) -> float:
