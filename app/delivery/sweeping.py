@@ -25,6 +25,7 @@ DISPATCH_LIMIT = 2_000
 def sweep() -> None:
     """One turn of the tick, in its transaction."""
     free_dead_batches()
+    close_cancelled_runs()
     dispatch_due_batches()
     finish_runs()
 
@@ -50,6 +51,28 @@ def free_dead_batches() -> int:
         refresh_tally(batch_id)
         log.warning("batch_freed", batch=batch_id, unconfirmed=lost)
     return len(dead)
+
+
+def close_cancelled_runs() -> None:
+    """What workers gave back after their run was cancelled (refused for now, or never reached) stays unsent too."""
+    left = db.session.scalars(
+        update(Batch)
+        .where(
+            Batch.state == "open",
+            Batch.token.is_(None),
+            Batch.run_id.in_(select(Run.id).where(Run.state == "cancelled")),
+        )
+        .values(state="done")
+        .returning(Batch.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    if left:
+        db.session.execute(
+            update(Message)
+            .where(Message.batch_id.in_(left), Message.state == MessageState.PLANNED)
+            .values(state=MessageState.CANCELLED)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def dispatch_due_batches() -> int:

@@ -22,7 +22,7 @@ from app.delivery.postponing import BATCH_SIZE
 from app.delivery.queries import campaign_progress
 from app.delivery.sending import MAX_ATTEMPTS, claim_batch, finish, hand_over, record_results, release
 from app.delivery.service import settle_unconfirmed
-from app.delivery.sweeping import cancel_run, dispatch_due_batches, free_dead_batches, resume_run
+from app.delivery.sweeping import cancel_run, dispatch_due_batches, free_dead_batches, resume_run, sweep
 from app.delivery.tasks import send_seeds
 from tests.factories.audiences import make_segment
 from tests.factories.clients import make_client, make_clients
@@ -170,6 +170,27 @@ def test_cancel_leaves_the_unsent_unsent() -> None:
     finish(work)
     assert states() == {"cancelled": 3, "sent": 2}
     assert db.session.scalars(select(Batch.state)).one() == "done"
+
+
+def test_what_a_relay_refuses_for_now_after_the_cancel_stays_unsent_too() -> None:
+    make_clients(5)
+    campaign = launched()
+    work = claim_batch(db.session.scalars(select(Batch.id)).one())
+    assert work is not None
+    with unit_of_work():
+        window = hand_over(work, limit=2)
+    assert window is not None
+    set_state(campaign, State.CANCELLED)
+    with unit_of_work():
+        cancel_run(campaign.id)
+    refused, sent = (row.id for row in window.rows)
+    with unit_of_work():
+        record_results(work, [Result(refused, Outcome.NOT_TAKEN), Result(sent, Outcome.SENT)])
+    finish(work)
+    with unit_of_work():
+        sweep()
+    assert states() == {"cancelled": 4, "sent": 1}
+    assert set(db.session.scalars(select(Batch.state))) == {"done"}
 
 
 def test_after_a_crash_planned_rows_go_on_and_handing_rows_are_never_sent_again() -> None:
