@@ -1,6 +1,5 @@
 """A campaign of personalised letters over SMTP by the real workers, against the same bytes through bare sockets."""
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
 from app.delivery.planning import plan_run
 from app.delivery.sweeping import resume_run
-from app.demo.processes import ROOT
 from app.demo.sink import read_messages
 from bench.delivery_book import DeliveryBook, campaign_to, forget_campaigns, states
 from bench.delivery_system import (
@@ -19,6 +17,7 @@ from bench.delivery_system import (
     all_batches_done,
     keeping_sink,
     relay,
+    run_together,
     send_workers,
     smtp_sink,
     wait_until,
@@ -95,18 +94,4 @@ def _send_bare(port: int, store: Path, count: int) -> float:
         str(count // PROCESSES),
         str(CONNECTIONS),
     ]
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, bufsize=0, text=False)
-        for _ in range(PROCESSES)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        process.stdout.readline()
-    start = time.perf_counter()
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"go\n")
-    for process in processes:
-        if process.wait():
-            raise RuntimeError("the bare sending failed")
-    return time.perf_counter() - start
+    return run_together([command] * PROCESSES, {})

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +106,27 @@ def wait_until(ready: Callable[[], bool], what: str, *, patience: float = PATIEN
         if time.monotonic() > end:
             raise RuntimeError(f"waited in vain: {what}")
         time.sleep(pause)
+
+
+def run_together(commands: Sequence[Sequence[str]], environ: Mapping[str, str]) -> float:
+    """Start programs, let them go at once when all are ready; how long until the last ended, in seconds."""
+    processes = [
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, bufsize=0, env={**os.environ, **environ}
+        )
+        for command in commands
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    start = time.perf_counter()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+    codes = [process.wait() for process in processes]
+    if any(codes):
+        raise RuntimeError("a program failed")
+    return time.perf_counter() - start
 
 
 def all_batches_done() -> bool:
