@@ -32,7 +32,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         control = Celery(broker=environ["BROKER_URL"]).control
         self._node = f"{name}@{socket.gethostname()}"
-        self._inspect = control.inspect(destination=[self._node], timeout=2)
+        self._inspect = control.inspect(destination=[self._node], timeout=1)
 
     def supervise(self) -> None:
         """Start the worker if it does not run."""
@@ -127,6 +127,8 @@ def kill_parent(workers: list[Worker], ledger: Ledger, chance: Random) -> list[i
 def _kill(workers: list[Worker], ledger: Ledger, chance: Random, *, parent: bool) -> list[int]:
     deadline = time.monotonic() + _AIM_SECONDS
     while True:
+        for worker in workers:
+            worker.supervise()
         worker = chance.choice(workers)
         children = worker.children()
         seen = children if parent else chance.sample(children, min(1, len(children)))

@@ -110,8 +110,8 @@ def test_an_answer_that_says_nothing_leaves_the_message_unconfirmed(relay: tuple
 
 
 def test_a_window_is_what_the_relay_takes_in_a_tenth_of_a_second() -> None:
-    assert next_window(16, sent=16, seconds=0.2, connections=2) == 8
-    assert next_window(16, sent=16, seconds=30, connections=2) == 4  # two for each connection at least
+    assert next_window(40, sent=40, seconds=0.2, connections=2) == 20
+    assert next_window(16, sent=16, seconds=30, connections=2) == 10  # five for each connection at least
     assert next_window(16, sent=16, seconds=0.001, connections=2) == 32
     assert next_window(80, sent=80, seconds=0.001, connections=2) == 100
 
