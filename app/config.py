@@ -140,7 +140,7 @@ def _database_url(env: Mapping[str, str]) -> str:
 def _broker_url(env: Mapping[str, str]) -> str:
     what = "the address of Valkey, Redis or RabbitMQ, e.g. redis://127.0.0.1:6379"
     value = _required(env, "BROKER_URL", what)
-    if urlsplit(value).scheme not in _BROKERS or not _has_readable_port(value):
+    if urlsplit(value).scheme not in _BROKERS or not has_readable_port(value):
         raise ConfigError(f"BROKER_URL must be {what}.")
     return value
 
@@ -148,12 +148,13 @@ def _broker_url(env: Mapping[str, str]) -> str:
 def _smtp_url(env: Mapping[str, str]) -> str:
     value = env.get("SMTP_URL", "")
     parts = urlsplit(value)
-    if value and (parts.scheme not in _RELAYS or not parts.hostname or not _has_readable_port(value)):
+    if value and (parts.scheme not in _RELAYS or not parts.hostname or not has_readable_port(value)):
         raise ConfigError(f"SMTP_URL must be an address of {', '.join(_RELAYS)}, such as smtp://127.0.0.1:25.")
     return value
 
 
-def _has_readable_port(url: str) -> bool:
+def has_readable_port(url: str) -> bool:
+    """Whether the address names no port, or one that can be."""
     try:
         return urlsplit(url).port != 0
     except ValueError:
@@ -163,7 +164,7 @@ def _has_readable_port(url: str) -> bool:
 def _url(env: Mapping[str, str], name: str, default: str) -> str:
     value = env.get(name, default).rstrip("/")
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not _has_readable_port(value):
+    if parts.scheme not in ("http", "https") or not parts.hostname or not has_readable_port(value):
         raise ConfigError(f"{name} must be an http or https address, such as {default}.")
     return value
 

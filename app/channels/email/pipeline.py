@@ -19,20 +19,27 @@ from enum import Enum, auto
 import structlog
 
 from app.channels.base import Outcome, OutgoingEmail, Result
+from app.channels.email.mime import mail_address
 
 log = structlog.get_logger(__name__)
 TIMEOUT = 30.0  # seconds without a word from any session
 MAX_LOST = 3  # sessions in a row that ended before they took anything
 _FRESH = 5.0  # seconds for which an idle session is not asked whether it lives
 _LONGEST_REPLY = 1 << 16
+WITHOUT_LEAVE = {530, 534, 535, 538}  # RFC 4954: the account has to sign in, or to do so better
 
 Build = Callable[[OutgoingEmail], bytes]
+
+
+class LeaveRefused(smtplib.SMTPException):
+    """The relay takes nothing of this account, whatever the message."""
 
 
 class _Stage(Enum):
     """What a reply that is waited for answers."""
 
-    COMMAND = auto()  # MAIL or RCPT
+    MAIL = auto()
+    RCPT = auto()
     DATA = auto()
     BODY = auto()
     UNDO = auto()  # RSET, or the empty body after a refused recipient
@@ -48,10 +55,15 @@ class Session:
         self.socket: socket.socket = server.sock
         self.pipelining = server.has_extn("pipelining")
         self.international = server.has_extn("smtputf8")
+        self.eight_bit = server.has_extn("8bitmime")
+        self.tells_size = server.has_extn("size")
+        limit = server.esmtp_features.get("size", "")
+        self.largest = int(limit) if limit.isdecimal() and int(limit) else None  # bytes; RFC 1870
         self.replies = bytearray()
         self.stages: deque[_Stage] = deque()
         self.commands: deque[bytes] = deque()  # to be sent one by one where the relay does not pipeline
         self.offered: OutgoingEmail | None = None  # its commands are on their way
+        self.mime = b""  # of what is offered
         self.handed: OutgoingEmail | None = None  # its body is written, or may be
         self.refusal: tuple[int, str] | None = None  # of what is offered
         self.took_anything = False
@@ -123,6 +135,7 @@ class Pipeline:
         self._results: list[Result] = []
         self._selector = selectors.DefaultSelector()
         self._lost = 0
+        self._trouble = "relay unreachable"
 
     def run(self, connections: int) -> tuple[list[Result], list[Session]]:
         """What became of each message, and the sessions that are still good."""
@@ -146,7 +159,7 @@ class Pipeline:
                             session.rest()
                             kept.append(session)
         for email in self._waiting:
-            self._results.append(not_taken(email, "relay unreachable", at_fault=True))
+            self._results.append(not_taken(email, self._trouble, at_fault=True))
         return self._results, kept
 
     def _open(self) -> None:
@@ -155,6 +168,7 @@ class Pipeline:
             session = self._connect()
         except (OSError, smtplib.SMTPException) as error:
             log.warning("smtp_unreachable", error=type(error).__name__)
+            self._trouble = trouble(error)
             return
         self._selector.register(session.socket, selectors.EVENT_READ, session)
         try:
@@ -164,6 +178,8 @@ class Pipeline:
 
     def _give_up(self, session: Session, error: Exception) -> None:
         """The session broke: settle what it had, and go on over a new one where that makes sense."""
+        if isinstance(error, LeaveRefused):
+            self._lost, self._trouble = MAX_LOST, str(error)
         log.warning("smtp_connection_lost", handed=session.handed is not None, error=type(error).__name__)
         self._selector.unregister(session.socket)
         session.close()
@@ -173,28 +189,46 @@ class Pipeline:
             )
         if session.offered is not None:
             self._waiting.append(session.offered)  # behind the others: it may be what ends sessions
-        self._lost = 0 if session.took_anything or session.handed is not None else self._lost + 1
+        if not isinstance(error, LeaveRefused):
+            self._lost = 0 if session.took_anything or session.handed is not None else self._lost + 1
         if self._waiting and self._lost < MAX_LOST:
             self._open()
 
     def _offer_next(self, session: Session) -> bytes:
         """The bytes that offer the next message; none where nothing waits."""
-        if not self._waiting:
+        email = self._next_fitting(session)
+        if email is None:
             return b""
-        email = session.offered = self._waiting.popleft()
-        session.refusal = None
-        suffix = "" if email.recipient.isascii() or not session.international else " SMTPUTF8"
+        session.offered, session.refusal = email, None
+        address = mail_address(email.recipient)
+        size = f" SIZE={len(session.mime)}" if session.tells_size else ""
+        body = " BODY=8BITMIME" if session.eight_bit and not address.isascii() else ""
+        utf8 = "" if address.isascii() else " SMTPUTF8"
         lines = [
-            f"MAIL FROM:<{self._sender}>{suffix}\r\n".encode(),
-            f"RCPT TO:<{email.recipient}>\r\n".encode(),
+            f"MAIL FROM:<{email.return_path or self._sender}>{size}{body}{utf8}\r\n".encode(),
+            f"RCPT TO:<{address}>\r\n".encode(),
             b"DATA\r\n",
         ]
         if session.pipelining:
-            session.stages.extend((_Stage.COMMAND, _Stage.COMMAND, _Stage.DATA))
+            session.stages.extend((_Stage.MAIL, _Stage.RCPT, _Stage.DATA))
             return b"".join(lines)
-        session.stages.append(_Stage.COMMAND)
+        session.stages.append(_Stage.MAIL)
         session.commands.extend(lines[1:])
         return lines[0]
+
+    def _next_fitting(self, session: Session) -> OutgoingEmail | None:
+        """The next message that this relay can take, its MIME in the session; those it never could have failed."""
+        while self._waiting:
+            email = self._waiting.popleft()
+            if not (session.international or mail_address(email.recipient).isascii()):
+                reason = "the address needs SMTPUTF8, which the relay does not offer"
+            else:
+                session.mime = self._build(email)
+                if session.largest is None or len(session.mime) <= session.largest:
+                    return email
+                reason = f"the message is larger than the {session.largest} bytes that the relay takes"
+            self._results.append(Result(email.message_id, Outcome.FAILED, reason=reason))
+        return None
 
     def _listen(self, session: Session) -> None:
         for code, text in session.read():
@@ -215,9 +249,11 @@ class Pipeline:
         good = code == 354 if stage is _Stage.DATA else 200 <= code < 300
         if not good and session.refusal is None:
             session.refusal = (code, text)
+            if stage is _Stage.MAIL and code in WITHOUT_LEAVE:
+                raise LeaveRefused(f"the relay wants another sign-in: {code} {text[:200]}")
         if session.commands and session.refusal is None:
             line = session.commands.popleft()
-            session.stages.append(_Stage.COMMAND if session.commands else _Stage.DATA)
+            session.stages.append(_Stage.RCPT if session.commands else _Stage.DATA)
             session.write(line)
         elif stage is _Stage.DATA and session.refusal is None:
             self._hand_over(session)
@@ -228,7 +264,7 @@ class Pipeline:
         email, session.offered = session.offered, None
         if email is None:
             raise ConnectionError
-        body = stuffed(self._build(email)) + b".\r\n"
+        body = stuffed(session.mime) + b".\r\n"
         session.handed = email
         session.stages.append(_Stage.BODY)
         session.write(body + self._offer_next(session) if session.pipelining else body)
@@ -278,6 +314,32 @@ def refused(email: OutgoingEmail, code: int, text: str) -> Result:
     if code < 500:
         return not_taken(email, reason)
     return Result(email.message_id, Outcome.FAILED, reason=reason)
+
+
+def trouble(error: Exception) -> str:
+    """Why no session could be opened, for the staff who look after the account."""
+    match error:
+        case smtplib.SMTPAuthenticationError():
+            return f"the relay refused user or password: {_words(error)}"
+        case smtplib.SMTPResponseException():
+            return f"the relay refused the connection: {_words(error)}"
+        case ssl.SSLCertVerificationError():
+            return f"the relay's certificate is not valid: {error.verify_message}"
+        case ssl.SSLError():
+            return f"no encrypted connection to the relay: {error.reason}"
+        case smtplib.SMTPNotSupportedError():
+            return str(error)
+        case socket.gaierror():
+            return "the relay's name is unknown"
+        case TimeoutError():
+            return "the relay does not answer"
+    return "relay unreachable"
+
+
+def _words(error: smtplib.SMTPResponseException) -> str:
+    said = error.smtp_error
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    return f"{error.smtp_code} {' '.join(text.split())[:200]}"
 
 
 def stuffed(mime: bytes) -> bytes:

@@ -12,24 +12,36 @@ from flask_babel import lazy_gettext as _l
 from app.channels.base import EmailBatch, OutgoingEmail, Result, Setting, Vendor
 from app.channels.email.mime import MimeBuilder
 from app.channels.email.pipeline import TIMEOUT, Pipeline, Session
-from app.config import Config
+from app.config import Config, has_readable_port
 from app.core.clock import now
 
+DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 LARGEST_WINDOW = 100
 WINDOW_SECONDS = 0.1
 SMALLEST_SHARE = 5  # of a connection in a window: below it, the ledger would cost more than the relay
 FIRST_WINDOW = 16  # before anything is known of the relay
+_THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 
 
 class SmtpChannel:
     """Sends through one relay: `smtp://[user:password@]host[:port]` or `smtps://…`; STARTTLS with
-    `smtp+starttls://…`. Certificates are verified."""
+    `smtp+starttls://…`, which the relay then has to offer.
 
-    def __init__(self, url: str, *, connections: int = 1) -> None:
+    Certificates are verified against the machine's authorities and those of `ca_file`. Raises ValueError where the
+    address or that file cannot be used, or a password would travel unencrypted.
+    """
+
+    def __init__(self, url: str, *, connections: int = 1, ca_file: str | None = None) -> None:
         parts = urlsplit(url)
+        if parts.scheme not in DEFAULT_PORTS or not parts.hostname or not has_readable_port(url):
+            # Without its words: they may hold the password.
+            raise ValueError(f"The relay's address must begin with one of {', '.join(DEFAULT_PORTS)} and name a host.")
+        if parts.username and parts.scheme == "smtp" and parts.hostname not in _THIS_MACHINE:
+            raise ValueError("The relay's password would travel unencrypted: use smtps or smtp+starttls.")
         self._scheme = parts.scheme
-        self._host = parts.hostname or "127.0.0.1"
-        self._port = parts.port or (465 if parts.scheme == "smtps" else 25)
+        self._host = parts.hostname
+        self._port = parts.port or DEFAULT_PORTS[parts.scheme]
+        self._context = _context(ca_file)
         self._user = unquote(parts.username or "")
         self._password = unquote(parts.password or "")
         self._idle: list[Session] = []
@@ -63,17 +75,20 @@ class SmtpChannel:
             if session.alive():
                 return session
             session.close()
-        context = ssl.create_default_context()
         if self._scheme == "smtps":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT, context=context)
+            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT, context=self._context)
         else:
             server = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT)
-        if self._scheme == "smtp+starttls":
-            server.starttls(context=context)
-        server.ehlo_or_helo_if_needed()
-        if self._user:
-            server.login(self._user, self._password)
-        return Session(server)
+        try:
+            if self._scheme == "smtp+starttls":
+                server.starttls(context=self._context)
+            server.ehlo_or_helo_if_needed()
+            if self._user:
+                server.login(self._user, self._password)
+            return Session(server)
+        except BaseException:
+            server.close()
+            raise
 
 
 def next_window(window: int, *, sent: int, seconds: float, connections: int) -> int:
@@ -85,9 +100,20 @@ def next_window(window: int, *, sent: int, seconds: float, connections: int) -> 
     return max(SMALLEST_SHARE * connections, min(fitting, 2 * window, LARGEST_WINDOW))
 
 
+def _context(ca_file: str | None) -> ssl.SSLContext:
+    """Verifies name and certificate, from TLS 1.2 on."""
+    context = ssl.create_default_context()
+    if ca_file:
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:  # ssl.SSLError is one
+            raise ValueError("The file of certificate authorities cannot be read.") from error
+    return context
+
+
 def _build(settings: Mapping[str, Any], secret: str | None, config: Config) -> SmtpChannel:
     connections = int(settings.get("connections") or config.smtp_connections)
-    return SmtpChannel(secret or config.smtp_url, connections=connections)
+    return SmtpChannel(secret or config.smtp_url, connections=connections, ca_file=settings.get("ca_file"))
 
 
 SMTP = Vendor(
@@ -95,6 +121,13 @@ SMTP = Vendor(
     "email",
     _l("SMTP relay"),
     _build,
-    settings=(Setting("connections", _l("Connections of a worker"), kind="number", default=2),),
+    settings=(
+        Setting("connections", _l("Connections of a worker"), kind="number", default=2),
+        Setting(
+            "ca_file",
+            _l("File of certificate authorities"),
+            description=_l("Where the relay's certificate is of the firm's own authority: a PEM file on the servers."),
+        ),
+    ),
     secret_label=_l("Address of the relay with user and password"),
 )
