@@ -1,5 +1,7 @@
 """Audiences as sets of client ids: found by a rule, frozen as Roaring bitmaps, split by why somebody is left out."""
 
+import sys
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -7,7 +9,7 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from pyroaring import BitMap64
-from sqlalchemy import ColumnElement, Text, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, LargeBinary, Text, case, func, literal, or_, select
 
 from app.audiences.compiler import condition, tune_statements
 from app.audiences.fields import Catalogue, load_catalogue
@@ -22,6 +24,9 @@ from app.core.permissions import Actor
 
 EXCLUDED_SEGMENT = "excluded_segment"
 REASON_LABELS: dict[str, object] = {EXCLUDED_SEGMENT: _l("In an excluded segment"), **CONTACT_REASONS}
+
+# A million ids as one value of 8 MB: as an array they would be a million numbers, and 40 MB, in Python.
+_PACKED_IDS = func.string_agg(func.int8send(Client.id), literal(b"", LargeBinary), type_=LargeBinary)
 
 AnyRule = RuleJson | Rule
 
@@ -46,7 +51,7 @@ class AudienceCounts:
 
 def client_ids(where: ColumnElement[bool]) -> BitMap64:
     """The ids of the clients for whom `where` is true; one pass, some 0.4 s a million."""
-    return _bitmap(db.session.scalar(select(func.array_agg(Client.id)).where(where)))
+    return _bitmap(db.session.scalar(select(_PACKED_IDS).where(where)))
 
 
 def rule_ids(rule: Rule, *, catalogue: Catalogue, today: date) -> BitMap64:
@@ -108,7 +113,7 @@ def exclusion_counts(
     """
     reason, where = _reason_and_scope(included, excluded, channel, purpose, visible, today)
     tune_statements()
-    rows = db.session.execute(select(reason, func.array_agg(Client.id)).where(where).group_by(reason))
+    rows = db.session.execute(select(reason, _PACKED_IDS).where(where).group_by(reason))
     by_reason = {row[0]: _bitmap(row[1]) for row in rows}
     return Audience(
         matched=BitMap64().union(*by_reason.values()),
@@ -157,8 +162,11 @@ def _reason_and_scope(
     return reason, in_any(included, today=today, scope=visible) & visible
 
 
-def _bitmap(ids: Sequence[int] | None) -> BitMap64:
-    return BitMap64(ids or ())
+def _bitmap(packed: bytes | None) -> BitMap64:
+    ids = array("Q", packed or b"")
+    if sys.byteorder == "little":
+        ids.byteswap()
+    return BitMap64(ids)
 
 
 def _in_order(counts: dict[Any, int]) -> dict[str, int]:

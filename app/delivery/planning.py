@@ -30,6 +30,7 @@ from app.delivery.models import Batch, Message, Run, RunSegment, SeedMessage
 from app.delivery.postponing import BATCH_SIZE
 
 CHUNK = 10_000
+FIRST_CHUNK = BATCH_SIZE  # small, so that the first messages leave while the others are being planned
 SEND_BATCH = "delivery.send_batch"
 RESEND_AFTER = timedelta(seconds=30)
 
@@ -154,8 +155,11 @@ def _unplanned_chunks(run_id: int, step_id: int, eligible: BitMap64) -> Iterator
         select(func.max(Message.client_id)).where(Message.run_id == run_id, Message.step_id == step_id)
     )
     start = eligible.rank(last) if last is not None else 0
-    for offset in range(start, len(eligible), CHUNK):
-        yield list(eligible[offset : offset + CHUNK])
+    size = FIRST_CHUNK
+    while start < len(eligible):
+        yield list(eligible[start : start + size])
+        start += size
+        size = CHUNK
 
 
 def plan_messages(*, run_id: int, campaign_id: int, step_id: int, channel: str, client_ids: Sequence[int]) -> list[int]:
