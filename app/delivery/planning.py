@@ -102,7 +102,7 @@ def freeze_run(*, campaign: Campaign) -> Run:
     db.session.add(run)
     db.session.flush()
     for position, link in enumerate(_reported(campaign)):
-        _freeze_segment(run, link, position, audience.eligible, scope)
+        _freeze_segment(run, link, position, audience.eligible, scope, everyone=included == [link])
     _plan_seeds(run, campaign)
     return run
 
@@ -118,13 +118,21 @@ def _reported(campaign: Campaign) -> Iterator[CampaignSegment]:
 
 
 def _freeze_segment(
-    run: Run, link: CampaignSegment, position: int, eligible: BitMap64, scope: ColumnElement[bool]
+    run: Run,
+    link: CampaignSegment,
+    position: int,
+    eligible: BitMap64,
+    scope: ColumnElement[bool],
+    *,
+    everyone: bool,
 ) -> None:
+    """`everyone`: it is the only segment that is sent to, so all the eligible are in it."""
     catalogue = load_catalogue()
     rule = parse_rule(link.segment.rule, catalogue)
+    where = condition(rule, catalogue=catalogue, scope=scope)
     snapshot = freeze(
         name=link.segment.name,
-        ids=client_ids(condition(rule, catalogue=catalogue, scope=scope)) & eligible,
+        ids=eligible if everyone else client_ids(where) & eligible,
         segment=link.segment,
         rule=link.segment.rule,
         sentence=sentence(rule, catalogue),
