@@ -3,12 +3,20 @@
 The parts of the message travel once, with a tag where each slot is; a recipient's slot texts are the
 personalization's `substitutions` (subject, reply-to and content; at most 10,000 bytes each). Opens and clicks
 are tracked by us, so the vendor's own tracking is switched off. There is no idempotency key: a time-out after
-the request left is *unconfirmed*, never a retry.
+the request left is *unconfirmed*, never a retry. A request that is refused was not taken: 413 is halved, 400 goes again
+without the personalizations that the vendor names, 429 rests the account until `X-RateLimit-Reset`.
 Source: the vendor's OpenAPI description of the Mail API (tsg_mail_v3).
 """
 
+import errno
+import json
+import logging
+import re
 import socket
+import ssl
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from typing import Any
 from urllib.error import URLError
@@ -29,13 +37,22 @@ from app.channels.base import (
     Setting,
     Vendor,
 )
+from app.channels.email.pipeline import not_taken
 from app.config import Config
+from app.core.clock import now
 
 log = structlog.get_logger(__name__)
-TIMEOUT = 30.0
+TIMEOUT = 30.0  # seconds without a word
+ACCEPTED, BAD_REQUEST, TOO_LARGE, TOO_MANY = 202, 400, 413, 429
+MAX_MORE_REQUESTS = 40  # of a window, for what is offered again without the messages that were refused
+LONGEST_REST = timedelta(hours=24)
 MAX_PERSONALIZATIONS = 1_000
 MAX_SUBSTITUTION_BYTES = 10_000
-RETRY_STATUS = {429, 500, 502, 503, 504}
+_PLACE = re.compile(r"personalizations\.(\d{1,4})(?:\.|$)")
+
+logging.getLogger("python_http_client").setLevel(logging.WARNING)  # below, it writes whole requests
+
+Group = list[OutgoingEmail]
 
 
 class SendGridChannel:
@@ -44,8 +61,11 @@ class SendGridChannel:
     window = MAX_PERSONALIZATIONS
 
     def __init__(self, api_key: str, *, host: str) -> None:
+        """Raises ValueError where the key cannot be one."""
+        if not api_key.isascii() or not api_key.isprintable():
+            raise ValueError("The API key holds characters that no key has.")
         self._client = SendGridAPIClient(api_key, host=host).client
-        self._client.timeout = TIMEOUT
+        self._rests_until: datetime | None = None
 
     def send(self, batch: EmailBatch, messages: Sequence[OutgoingEmail]) -> list[Result]:
         """One request for each group in which no address appears twice (the vendor refuses such a request)."""
@@ -56,31 +76,109 @@ class SendGridChannel:
                 results.append(Result(email.message_id, Outcome.FAILED, reason="merge data larger than 10,000 bytes"))
             else:
                 fitting.append(email)
-        for group in _without_repeats(fitting):
-            results.extend(self._request(batch.template, batch.envelope, group))
+        waiting = deque(_without_repeats(fitting))
+        requests_left = len(waiting) + MAX_MORE_REQUESTS
+        while waiting:
+            emails = waiting.popleft()
+            if self._rests_until and now() < self._rests_until:
+                results += _all_are(emails, Outcome.NOT_TAKEN, "over the provider's rate", again_at=self._rests_until)
+            elif not requests_left:
+                results += [not_taken(email, "other messages of its request were refused") for email in emails]
+            else:
+                requests_left -= 1
+                answered, again = self._request(batch, emails)
+                results += answered
+                waiting.extendleft(again)
         return results
 
-    def _request(self, template: EmailTemplate, envelope: Envelope, emails: list[OutgoingEmail]) -> list[Result]:
-        def all_are(outcome: Outcome, *, reference: str | None = None, reason: str | None = None) -> list[Result]:
-            # Not taken: the key, its rate or the road to the vendor; never these messages.
-            at_fault = outcome is Outcome.NOT_TAKEN
-            return [Result(email.message_id, outcome, reference, reason, at_fault) for email in emails]
-
+    def _request(self, batch: EmailBatch, emails: Group) -> tuple[list[Result], list[Group]]:
+        """What became of the messages of one request, and the groups to offer again without those at fault."""
+        body = request_body(batch.template, batch.envelope, emails)
         try:
-            response = self._client.mail.send.post(request_body=request_body(template, envelope, emails))
+            response = self._client.mail.send.post(request_body=body, timeout=TIMEOUT)
         except HTTPError as error:
             log.warning("sendgrid_refused", status=error.status_code, messages=len(emails))
-            if error.status_code in RETRY_STATUS:
-                outcome = Outcome.NOT_TAKEN if error.status_code == 429 else Outcome.UNCONFIRMED
-                return all_are(outcome, reason=f"HTTP {error.status_code}")
-            if error.status_code in (401, 403):  # the account, not the messages, is at fault
-                return all_are(Outcome.NOT_TAKEN, reason=f"HTTP {error.status_code}")
-            return all_are(Outcome.FAILED, reason=f"HTTP {error.status_code}")
-        except (TimeoutError, OSError, HTTPException) as error:
-            refused = isinstance(error, URLError) and isinstance(error.reason, ConnectionRefusedError | socket.gaierror)
+            return self._refused(error, emails)
+        except (OSError, HTTPException, ValueError) as error:
             log.warning("sendgrid_unreachable", error=type(error).__name__, messages=len(emails))
-            return all_are(Outcome.NOT_TAKEN if refused else Outcome.UNCONFIRMED, reason="no answer from the provider")
-        return all_are(Outcome.SENT, reference=response.headers.get("X-Message-Id"))
+            outcome = Outcome.NOT_TAKEN if _never_left(error) else Outcome.UNCONFIRMED
+            return _all_are(emails, outcome, "no answer from the provider"), []
+        if response.headers.get("X-RateLimit-Remaining") == "0":
+            self._rests_until = _reset_time(response.headers)
+        if response.status_code != ACCEPTED:
+            reason = f"an answer that the provider does not give: HTTP {response.status_code}"
+            return _all_are(emails, Outcome.UNCONFIRMED, reason), []
+        reference = response.headers.get("X-Message-Id")
+        return [Result(email.message_id, Outcome.SENT, reference) for email in emails], []
+
+    def _refused(self, error: HTTPError, emails: Group) -> tuple[list[Result], list[Group]]:
+        status = error.status_code
+        problems = _problems(error)
+        reason = f"HTTP {status} {'; '.join(words for _, words in problems)}".strip()[:300]
+        if status == TOO_MANY:
+            self._rests_until = _reset_time(error.headers)
+            return _all_are(emails, Outcome.NOT_TAKEN, reason, again_at=self._rests_until), []
+        if status >= 500:
+            return _all_are(emails, Outcome.UNCONFIRMED, reason), []
+        if status == TOO_LARGE and len(emails) > 1:
+            middle = len(emails) // 2
+            return [], [emails[:middle], emails[middle:]]
+        if status == BAD_REQUEST:
+            if any(field.partition(".")[0] in ("from", "from_email") for field, _ in problems):
+                return _all_are(emails, Outcome.NOT_TAKEN, reason), []
+            blamed = _blamed(problems, len(emails))
+            if blamed:
+                failed = [
+                    Result(emails[place].message_id, Outcome.FAILED, reason=f"HTTP {status} {words}"[:300])
+                    for place, words in blamed.items()
+                ]
+                others = [email for place, email in enumerate(emails) if place not in blamed]
+                return failed, [others] if others else []
+        if status in (BAD_REQUEST, TOO_LARGE):
+            return [Result(email.message_id, Outcome.FAILED, reason=reason) for email in emails], []
+        return _all_are(emails, Outcome.NOT_TAKEN, reason), []  # the key, or the address of the API
+
+
+def _all_are(emails: Group, outcome: Outcome, reason: str, *, again_at: datetime | None = None) -> list[Result]:
+    """The same for every message, because of the account: its key, its rate or the road to the vendor."""
+    return [Result(email.message_id, outcome, None, reason, True, again_at) for email in emails]
+
+
+def _never_left(error: Exception) -> bool:
+    """Whether no connection was made, so that nothing can have been taken."""
+    cause = error.reason if isinstance(error, URLError) else error
+    return isinstance(cause, ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError) or (
+        isinstance(cause, OSError) and cause.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH)
+    )
+
+
+def _reset_time(headers: Mapping[str, str]) -> datetime | None:
+    """When the vendor takes more: `X-RateLimit-Reset`, seconds since 1970. None where it says nothing sensible."""
+    said = headers.get("X-RateLimit-Reset") or ""
+    if not (said.isascii() and said.isdecimal() and len(said) <= 11):
+        return None
+    moment, present = datetime.fromtimestamp(int(said), UTC), now()
+    return moment if present < moment <= present + LONGEST_REST else None
+
+
+def _problems(error: HTTPError) -> list[tuple[str, str]]:
+    """The vendor's words: field and message of each error; none where it answered in another form."""
+    try:
+        errors = json.loads(error.body)["errors"]
+        return [(str(one.get("field") or ""), " ".join(str(one["message"]).split())) for one in errors]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return []
+
+
+def _blamed(problems: list[tuple[str, str]], count: int) -> dict[int, str]:
+    """The places of the personalizations that errors name, such as `personalizations.3.to.0.email`, and the words."""
+    found: dict[int, str] = {}
+    for field, words in problems:
+        place = _PLACE.match(field)
+        if place is None or int(place[1]) >= count:
+            return {}  # something that all of them share
+        found[int(place[1])] = words
+    return found
 
 
 def request_body(template: EmailTemplate, envelope: Envelope, emails: Sequence[OutgoingEmail]) -> dict[str, Any]:
