@@ -64,7 +64,8 @@ class Client(Model):
         CheckConstraint("risk_level BETWEEN 1 AND 5", name="risk_level"),
         Index("ix_client_name", text("lower(name) text_pattern_ops")),
         Index("ix_client_number_order", text("length(number)"), "number"),
-        Index("ix_client_number_prefix", text("number text_pattern_ops")),
+        # Unique, equal and beginning with: one index serves all three, whatever the collation of the database.
+        Index("uq_client_number", text("number text_pattern_ops"), unique=True),
         Index("ix_client_email", text("lower(email)")),
         Index("ix_client_mobile", "mobile"),
         Index("ix_client_branch_id", "branch_id", "id"),
@@ -105,7 +106,7 @@ class Client(Model):
     flags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
     city: Mapped[str | None]
-    number: Mapped[str] = mapped_column(unique=True)
+    number: Mapped[str]
     name: Mapped[str | None]
     first_name: Mapped[str | None]
     last_name: Mapped[str | None]

@@ -7,11 +7,12 @@ import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, text, update
 
 from app.clients import service
 from app.clients import tasks as tasks
@@ -190,7 +191,7 @@ def test_refused_cells_cannot_run_as_formulas(app: Flask) -> None:
     done = run('number,email\n1,"=HYPERLINK(""x"")"\n2,b@example.com\n', {
         "columns": {"number": {"column": "number"}, "email": {"column": "email"}}
     })  # fmt: skip
-    assert list(refusal_lines(done))[1].endswith(''',1,"'=HY****"")"\r\n''')
+    assert list(refusal_lines(done))[1].endswith(""",1,"'=HY****"")"\r\n""")
 
 
 def test_an_opt_out_wins_over_a_file(app: Flask) -> None:
@@ -294,6 +295,35 @@ def test_a_worker_that_lost_its_lease_records_nothing(app: Flask) -> None:
         importing.run_import(lease=claimed[0], import_id=client_import.id)
     db.session.rollback()
     assert clients() == {}
+
+
+def test_a_client_whom_somebody_else_creates_at_the_same_moment_is_updated_on_the_second_try(app: Flask) -> None:
+    branch_id = make_branch().id
+    client_import, job = start(
+        "number,name\n1,Ana\n2,Bo\n", {"columns": {"number": {"column": "number"}, "name": {"column": "name"}}}
+    )
+    with db.engine.connect() as other:
+        other.execute(insert(Client).values(number="2", name="Somebody", branch_id=branch_id))
+
+        def work() -> None:
+            with app.app_context():
+                run_job(job.id)
+
+        worker = Thread(target=work)
+        worker.start()
+        with db.engine.connect() as watch:
+            while not watch.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted")).first():
+                watch.rollback()
+        other.commit()
+        worker.join()
+    db.session.expire_all()
+    assert clients().keys() == {"2"}
+    with unit_of_work() as session:
+        session.execute(update(Job).values(run_at=now()))
+    run_job(job.id)
+    db.session.expire_all()
+    assert (client_import.state, counts(client_import)) == ("done", (1, 1, 0, 0))
+    assert {client.name for client in clients().values()} == {"Ana", "Bo"}
 
 
 def test_a_file_of_addresses_alone_can_be_imported(app: Flask) -> None:

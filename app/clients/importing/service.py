@@ -14,7 +14,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.audit.service import record
 from app.clients.editing.recording import note_arrival
@@ -334,7 +334,7 @@ def run_import(*, lease: Lease, import_id: int) -> None:
             _run(lease, client_import, actor)
     except LeaseLost:
         raise
-    except OperationalError as error:
+    except (OperationalError, IntegrityError) as error:  # the database was away, or somebody was at the same clients
         db.session.rollback()
         raise Retryable from error
     except Exception as error:
