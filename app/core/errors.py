@@ -27,7 +27,7 @@ class NotFound(AppError):
 
 
 class Forbidden(AppError):
-    message = _l("Your role does not allow this. Ask an administrator if you need it.")
+    message = _l("Your role does not allow this.")
     status = 403
 
 

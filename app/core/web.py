@@ -165,7 +165,7 @@ def _http_error(error: HTTPException) -> Any:
     if status < 400 or error.response is not None:
         return error
     sentences = {
-        403: _("Your role does not allow this. Ask an administrator if you need it."),
+        403: _("Your role does not allow this."),
         404: _("This does not exist, or it is outside the part of the firm you work for."),
         405: _("This address does not take that kind of request."),
         413: _("The largest file accepted is %(size)s MB.", size=500),

@@ -133,3 +133,27 @@ def test_rewriting_the_client_table_keeps_its_rows_and_what_refers_to_them(empty
         ]
     with pytest.raises(IntegrityError), db.engine.begin() as connection:
         connection.execute(text("DELETE FROM client WHERE number = 'C1'"))  # the consent refers to it
+
+
+def test_changes_of_facts_keep_their_reason_down_and_up(empty_app: Flask) -> None:
+    """A flag is set with a reason, and two facts are changed at once."""
+    upgrade(revision="0012")
+    with db.engine.begin() as connection:
+        connection.execute(text("INSERT INTO client (number, branch_id) SELECT 'C1', id FROM branch"))
+        connection.execute(
+            text(
+                "INSERT INTO client_change (client_id, source, reason, changes) "
+                "SELECT id, 'page', 'Asked on the phone', jsonb_build_object('flags', '[null, \"minor\"]'::jsonb) "
+                "FROM client UNION ALL "
+                'SELECT id, \'page\', NULL, \'{"city": ["Ulm", "Bonn"], "name": [null, "Ana"]}\'::jsonb FROM client'
+            )
+        )
+    downgrade(revision="0011")
+    upgrade(revision="0012")
+    with db.engine.begin() as connection:
+        rows = connection.execute(text("SELECT reason, changes FROM client_change ORDER BY id")).all()
+    assert [tuple(row) for row in rows] == [
+        ("Asked on the phone", {"flags": [None, "minor"]}),
+        (None, {"city": ["Ulm", "Bonn"]}),
+        (None, {"name": [None, "Ana"]}),
+    ]

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, text
 
-from app.clients.feeds import service
+from app.clients.feeds import running, service
 from app.clients.feeds import tasks as tasks
 from app.clients.feeds.models import Feed, FeedRefusal, FeedRun
 from app.clients.holdings.models import Account, Balance, Position, Transaction
@@ -433,3 +433,14 @@ def test_a_worker_that_lost_the_job_writes_nothing(account: Account) -> None:
     db.session.expire_all()
     assert (db.session.get_one(FeedRun, run_id).state, len(transactions())) == ("done", 5)
     assert db.session.get_one(Job, job_id).state == "done"
+
+
+def test_the_sentence_that_ends_a_run_hides_account_numbers(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "MAX_REFUSALS", 2)
+    number = "6222 0202 0011 2233 445 and far more than the sixty-four signs that a number has"
+    rows = "".join(f"T{row},{number},2026-01-0{row},buy,1\n" for row in (1, 2, 3))
+    run = load(make_feed("transactions"), f"{HEADS['transactions']}\n{rows}")
+    assert (run.state, run.created) == ("failed", 0)
+    assert run.error is not None
+    assert run.error.startswith("Row 3: Account number: “****")
+    assert "6222" not in run.error

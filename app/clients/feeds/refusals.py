@@ -5,14 +5,13 @@ from dataclasses import replace
 
 from sqlalchemy import select
 
-from app.clients.feeds.definitions import BIRTH_NUMBER, Definition, read_definition
+from app.clients.feeds.definitions import Definition, read_definition
+from app.clients.feeds.masks import account_targets, mask_of_file
 from app.clients.feeds.models import Feed, FeedRefusal, FeedRun
 from app.clients.feeds.running import Rehearsal, TriedRow
 from app.clients.importing.refusals import lines_of
-from app.clients.importing.row_masks import ACCOUNT, IDENTITY, OPEN, RowMask, mask_of, masked
+from app.clients.importing.row_masks import ACCOUNT, OPEN, RowMask, masked
 from app.core.extensions import db
-
-_ACCOUNT_TARGETS = {"accounts": {"number", "client_of"}}
 
 
 def refusal_lines(run: FeedRun) -> Iterator[str]:
@@ -29,26 +28,13 @@ def mask_of_run(run: FeedRun) -> RowMask:
     """The mask of the rows of a run, by what the feed makes of their columns today."""
     feed = db.session.get_one(Feed, run.feed_id)
     definition = read_definition(feed.definition, feed.kind) if feed.definition else None
-    return mask_of(run.columns or [], kinds_of(definition, feed.kind) if definition else {})
-
-
-def kinds_of(definition: Definition, kind: str) -> dict[str, str]:
-    """The kind of each column that the definition uses."""
-    accounts = _ACCOUNT_TARGETS.get(kind, {"account"})
-    kinds: dict[str, str] = {}
-    for target, source in definition.columns.items():
-        made = ACCOUNT if target in accounts else IDENTITY if source.format == BIRTH_NUMBER else OPEN
-        for column in source.used_columns:
-            if kinds.get(column, OPEN) == OPEN:
-                kinds[column] = made
-    return kinds
+    return mask_of_file(run.columns or [], definition, feed.kind)
 
 
 def shown_rehearsal(tried: Rehearsal, *, columns: list[str], definition: Definition, kind: str) -> Rehearsal:
     """The rows that were tried, as people see them."""
-    by_column, accounts = kinds_of(definition, kind), _ACCOUNT_TARGETS.get(kind, {"account"})
-    mask = mask_of(columns, by_column)
-    targets = [ACCOUNT if target in accounts else OPEN for target in tried.targets]
+    mask = mask_of_file(columns, definition, kind)
+    targets = [ACCOUNT if target in account_targets(kind) else OPEN for target in tried.targets]
     return replace(tried, rows=[_shown(row, mask, targets) for row in tried.rows])
 
 

@@ -24,8 +24,10 @@ from app.clients.feeds.definitions import Definition, read_definition
 from app.clients.feeds.files import BrokenFile, FeedFile, Inspection, inspect, refuse_cut_end
 from app.clients.feeds.loading.plan import LOADERS, make_months
 from app.clients.feeds.loading.rules import Outcome, Rules, outcome
+from app.clients.feeds.masks import mask_of_file
 from app.clients.feeds.models import Feed, FeedRefusal, FeedRun
 from app.clients.feeds.staging import Stage
+from app.clients.importing.row_masks import RowMask
 from app.clients.metrics.service import mark_stale
 from app.core.clock import now, today
 from app.core.errors import AppError, Retryable
@@ -36,6 +38,7 @@ from app.core.unit_of_work import unit_of_work
 from app.users.queries import head_office
 
 KEPT_REFUSALS = 50_000
+MAX_REFUSALS = 200_000  # so many rows that cannot be read end the run
 SMALL = 20  # so many refused rows never end a run
 ANALYZED_FROM = 50_000
 _BEAT_SECONDS = 3.0
@@ -212,13 +215,13 @@ def rules_of(feed: Feed, definition: Definition, *, run_id: int | None = None) -
 def _staged(connection: Connection, kind: str, definition: Definition, file: FeedFile, reading: Reading) -> Stage:
     converter = FeedConverter(kind, definition, file.columns)
     stage = Stage(connection, kind, converter.targets)
-    stage.copy(_converted(converter, file, reading))
+    stage.copy(_converted(converter, file, reading, mask_of_file(file.columns, definition, kind)))
     stage.refuse_rows(reading.reasons)
     reading.reasons.clear()
     return stage
 
 
-def _converted(converter: FeedConverter, file: FeedFile, reading: Reading) -> Iterator[list[Any]]:
+def _converted(converter: FeedConverter, file: FeedFile, reading: Reading, mask: RowMask) -> Iterator[list[Any]]:
     """The rows that can be read, each with its number in front; the others are noted in `reading`."""
     convert, left_out = converter.convert, converter.left_out
     for number, row in file.rows():
@@ -232,18 +235,21 @@ def _converted(converter: FeedConverter, file: FeedFile, reading: Reading) -> It
             converted: list[Any] = convert(row)
         except RowRefused as refusal:
             file.refuse_header(number, row)
-            _refuse(reading, number, refusal.reason)
+            _refuse(reading, number, refusal.reason, row, mask)
             continue
         converted.insert(0, number)
         yield converted
 
 
-def _refuse(reading: Reading, number: int, reason: str) -> None:
-    """Reasons are kept up to the number that is shown anyway; further ones are alike."""
-    if len(reading.reasons) >= KEPT_REFUSALS * 4:
+def _refuse(reading: Reading, number: int, reason: str, row: list[str], mask: RowMask) -> None:
+    """Reasons are kept up to the number that is shown anyway; further ones are alike.
+
+    The sentence that ends the run is read by people as it is, so the values it quotes are masked here.
+    """
+    if len(reading.reasons) >= MAX_REFUSALS:
         raise TooManyRefused(
             _("Row %(row)s: %(reason)s So many rows cannot be taken that the file must be another one. "
-              "Nothing was loaded.", row=number, reason=reason)
+              "Nothing was loaded.", row=number, reason=mask.reason(reason, row))
         )  # fmt: skip
     reading.reasons.append((number, reason))
 
