@@ -23,6 +23,7 @@ import app.clients.switching.models
 import app.content.models
 import app.core.files
 import app.core.jobs
+import app.delivery.deliverability.models
 import app.delivery.models
 import app.tracking.models
 import app.users.models  # noqa: F401

@@ -33,7 +33,7 @@ NEXT: dict[State, set[State]] = {
     State.SCHEDULED: {State.APPROVED, State.RUNNING, State.CANCELLED},
     State.RUNNING: {State.PAUSED, State.COMPLETE, State.CANCELLED},
     State.PAUSED: {State.RUNNING, State.CANCELLED},
-    State.COMPLETE: set(),
+    State.COMPLETE: {State.RUNNING},  # only to retry what failed
     State.CANCELLED: set(),
 }
 STATE_LABELS = {

@@ -349,6 +349,11 @@ def complete(*, campaign: Campaign) -> bool:
     return True
 
 
+def reopen(*, campaign: Campaign, actor: Actor | None) -> None:
+    """Failed messages are tried again (called by delivery): a complete campaign runs until they have ended too."""
+    _move(campaign, State.RUNNING, since={State.COMPLETE}, action="reopened", actor=actor, finished_at=None)
+
+
 def refuse_segment_archive(segment_id: int) -> object | None:
     """The refusal for "archive segment": a campaign that still needs it, or None."""
     name = _campaign_with(segment_id, set(State) - {State.COMPLETE, State.CANCELLED})

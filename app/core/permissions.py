@@ -58,6 +58,8 @@ class Permission(StrEnum):
     EDIT_CAMPAIGNS = "edit campaigns"
     APPROVE_CAMPAIGNS = "approve campaigns"
     RUN_CAMPAIGNS = "launch, pause and cancel campaigns"
+    SETTLE_MESSAGES = "settle messages awaiting receipt and retry failed ones"
+    VIEW_DELIVERABILITY = "see how messages arrive"
     VIEW_REPORTS = "view reports"
     EXPORT = "export"
     ALLOW_EXPORTS = "allow exports"
@@ -81,6 +83,8 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_CAMPAIGNS,
         Permission.EDIT_CAMPAIGNS,
         Permission.RUN_CAMPAIGNS,
+        Permission.SETTLE_MESSAGES,
+        Permission.VIEW_DELIVERABILITY,
         Permission.VIEW_REPORTS,
         Permission.EXPORT,
         Permission.IMPORT_OPENINGS,
@@ -92,6 +96,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_SEGMENTS,
         Permission.VIEW_CAMPAIGNS,
         Permission.APPROVE_CAMPAIGNS,
+        Permission.VIEW_DELIVERABILITY,
         Permission.VIEW_REPORTS,
         Permission.ALLOW_EXPORTS,
         Permission.REVEAL_CONTACT,
@@ -117,6 +122,7 @@ GRANTS: dict[Role, set[Permission]] = {
     },
     Role.HEAD_OFFICE: _EVERY_ROLE_READS
     | {
+        Permission.VIEW_DELIVERABILITY,
         Permission.MANAGE_FEEDS,
         Permission.MANAGE_MODELS,
         Permission.OVERRIDE_CLASSES,
@@ -151,6 +157,8 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.REVEAL_CONTACT,
         Permission.VIEW_AUDIT,
         Permission.ADMINISTER,
+        Permission.SETTLE_MESSAGES,
+        Permission.VIEW_DELIVERABILITY,
         Permission.OPEN_MAILBOX,
     },
 }

@@ -4,6 +4,7 @@ Message states move through `NEXT` only:
 
     planned > handing > sent | failed | unconfirmed      planned > skipped | cancelled
     unconfirmed > sent | failed                          (settled by later evidence or a person)
+    failed > planned                                     (only by the verb that retries what was definitely refused)
 
 A batch is what a worker claims (token and lease on the batch row, see ADR 0002); a window of its rows moves to
 `handing` in a commit of its own before any byte leaves.
@@ -51,7 +52,7 @@ NEXT: dict[MessageState, set[MessageState]] = {
     },
     MessageState.UNCONFIRMED: {MessageState.SENT, MessageState.FAILED},
     MessageState.SENT: set(),
-    MessageState.FAILED: set(),
+    MessageState.FAILED: {MessageState.PLANNED},
     MessageState.SKIPPED: set(),
     MessageState.CANCELLED: set(),
 }
@@ -109,6 +110,9 @@ class Batch(Model):
         CheckConstraint("state IN ('open', 'done')", name="state"),
         Index("ix_batch_run_id", "run_id"),
         Index("ix_batch_open", "lease_until", postgresql_where=text("state = 'open'")),
+        # The way to the few messages that wait for a person: the state of a message stands in no index.
+        Index("ix_batch_failed", "run_id", postgresql_where=text("failed > 0")),
+        Index("ix_batch_unconfirmed", "run_id", postgresql_where=text("unconfirmed > 0")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -134,6 +138,8 @@ class Message(Model):
 
     run, campaign and step come from the batch, which has the foreign keys: checking them once more per row would
     double the cost of planning. `account_id` and `domain` (of the address) say which way it went, from handing on.
+    `deferred_at`: the receiver refused it for now at first. `unconfirmed_at`: from then on nobody knew.
+    `settled_by_id`: the person who decided what became of it.
     """
 
     __tablename__ = "message"
@@ -168,6 +174,9 @@ class Message(Model):
     unsubscribed_at: Mapped[datetime | None] = mapped_column(Timestamp)
     bounced_at: Mapped[datetime | None] = mapped_column(Timestamp)
     complained_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    deferred_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    unconfirmed_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    settled_by_id: Mapped[int | None]
 
 
 class SeedMessage(Model):

@@ -23,26 +23,29 @@ CONFIGURED = "default"
 log = structlog.get_logger(__name__)
 
 
-def usable_accounts(channel: str) -> Sequence[ChannelAccount]:
-    """The channel's accounts that may take clients' data and are neither paused nor resting."""
+def usable_accounts(channel: str, *, purpose: str = "service") -> Sequence[ChannelAccount]:
+    """The channel's accounts that may take clients' data for this purpose and are neither paused nor resting."""
     if channel == "email":
         _keep_configured_account()
     conditions = [
         ChannelAccount.channel == channel,
         ChannelAccount.weight > 0,
+        ChannelAccount.archived_at.is_(None),
         or_(
             ChannelAccount.state == "active",
             and_(ChannelAccount.state == "resting", ChannelAccount.resting_until <= now()),
         ),
     ]
+    if purpose == "marketing":
+        conditions.append(ChannelAccount.marketing_paused_at.is_(None))
     if settings().market_profile == "mainland_china":
         conditions.append(or_(ChannelAccount.location == "domestic", ChannelAccount.legal_basis.is_not(None)))
     return db.session.scalars(select(ChannelAccount).where(*conditions).order_by(ChannelAccount.id)).all()
 
 
-def choose_account(channel: str) -> ChannelAccount | None:
+def choose_account(channel: str, *, purpose: str = "service") -> ChannelAccount | None:
     """One of the usable accounts, drawn by weight; one that was in trouble lately gets less, until it proves itself."""
-    accounts = usable_accounts(channel)
+    accounts = usable_accounts(channel, purpose=purpose)
     if not accounts:
         return None
     return choices(accounts, weights=[account.weight / (1 + account.failures) for account in accounts])[0]

@@ -116,7 +116,9 @@ def claim_batch(batch_id: int) -> Work | None:
         ).one_or_none()
         if batch is None:
             return None
-        account = choose_account(batch.channel)
+        step = session.get_one(Step, batch.step_id)
+        campaign = session.get_one(Campaign, step.campaign_id)
+        account = choose_account(batch.channel, purpose=campaign.purpose)
         channel = None if account is None else _open(account)
         if account is None or channel is None:
             session.execute(
@@ -127,8 +129,6 @@ def claim_batch(batch_id: int) -> Work | None:
             )
             return None
         session.execute(update(Batch).where(Batch.id == batch_id).values(account_id=account.id))
-        step = session.get_one(Step, batch.step_id)
-        campaign = session.get_one(Campaign, step.campaign_id)
         material = load_material(step, campaign)
         throttled = frozenset(throttled_domains()) if batch.channel == "email" else frozenset()
         return Work(batch_id, token, batch.attempts, campaign.purpose, account.id, channel, material, throttled)
@@ -156,7 +156,7 @@ def hand_over(work: Work, *, limit: int) -> Window | None:
         .returning(Batch.id)
     )
     account = db.session.get_one(ChannelAccount, work.account_id, populate_existing=True)
-    if held is None or account.state == "paused":
+    if held is None or account.state == "paused" or (account.marketing_paused_at and work.purpose == "marketing"):
         return None
     while True:
         leased = lease(account, limit)
@@ -253,6 +253,7 @@ _RECORD = text(
     SET state = result.state,
         reason = result.reason,
         reference = result.reference,
+        unconfirmed_at = CASE WHEN result.state = 'unconfirmed' THEN coalesce(message.unconfirmed_at, :at) END,
         sent_at = CASE WHEN result.state = 'sent' THEN :at ELSE message.sent_at END
     FROM unnest(:ids, :states, :reasons, :references) AS result (id, state, reason, reference)
     WHERE message.id = result.id
@@ -324,6 +325,12 @@ def postpone(batch_id: int, message_ids: Sequence[int]) -> None:
             .execution_options(synchronize_session=False)
         )
         return
+    db.session.execute(
+        update(Message)
+        .where(Message.id.in_(message_ids))
+        .values(deferred_at=func.coalesce(Message.deferred_at, now()))
+        .execution_options(synchronize_session=False)
+    )
     pause = timedelta(seconds=min(FIRST_PAUSE_SECONDS * 2 ** (attempts - 1), LONGEST_PAUSE_SECONDS))
     put_off(message_ids, until=now() + pause, batch_id=batch_id, attempts=attempts)
 

@@ -1,5 +1,6 @@
 """Keeps the ledger moving: sends batches out again, frees those of dead workers, ends finished runs."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from functools import partial
 
@@ -7,7 +8,7 @@ import structlog
 from sqlalchemy import exists, literal, or_, select, update
 
 from app.campaigns.models import Campaign, State
-from app.campaigns.service import complete
+from app.campaigns.service import complete, reopen
 from app.core.clock import now
 from app.core.extensions import db
 from app.core.queues import send_task
@@ -17,9 +18,11 @@ from app.delivery.models import Batch, Message, MessageState, Run
 from app.delivery.planning import RESEND_AFTER, SEND_BATCH
 from app.delivery.rules import may_send
 from app.delivery.sending import refresh_tally
+from app.users.models import User
 
 log = structlog.get_logger(__name__)
 DISPATCH_LIMIT = 2_000
+WORKER_STOPPED = "the worker stopped while sending"
 
 
 def sweep() -> None:
@@ -45,7 +48,7 @@ def free_dead_batches() -> int:
         lost = db.session.execute(
             update(Message)
             .where(Message.batch_id == batch_id, Message.state == MessageState.HANDING)
-            .values(state=MessageState.UNCONFIRMED, reason="the worker stopped while sending")
+            .values(state=MessageState.UNCONFIRMED, reason=WORKER_STOPPED, unconfirmed_at=now())
             .execution_options(synchronize_session=False)
         ).rowcount  # type: ignore[attr-defined]
         refresh_tally(batch_id)
@@ -112,6 +115,21 @@ def finish_runs(run_id: int | None = None) -> None:
     ).all()
     for campaign_id in ended:
         complete(campaign=db.session.get_one(Campaign, campaign_id))
+
+
+def reopen_runs(run_ids: Collection[int], *, actor: User | None) -> None:
+    """Runs that ended go on, with their campaigns, because rows of theirs are planned again."""
+    campaign_ids = db.session.scalars(
+        update(Run)
+        .where(Run.id.in_(run_ids), Run.state == "complete")
+        .values(state="sending", finished_at=None)
+        .returning(Run.campaign_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for campaign_id in sorted(set(campaign_ids)):
+        campaign = db.session.get_one(Campaign, campaign_id, populate_existing=True)
+        if campaign.state == State.COMPLETE:
+            reopen(campaign=campaign, actor=actor)
 
 
 def cancel_run(campaign_id: int) -> None:

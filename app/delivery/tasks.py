@@ -3,16 +3,24 @@
 from sqlalchemy import select, update
 
 from app.campaigns.models import Campaign
+from app.channels.models import ChannelAccount
 from app.clients.models import Client
 from app.core import jobs, queues
 from app.core.clock import now
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
+from app.delivery.accounts.service import note_test
+from app.delivery.accounts.testing import send_test_through
+from app.delivery.deliverability.service import CHECK_JOB, check_sender_domains, count_arrivals, order_check
 from app.delivery.models import Batch, MessageState, Run, SeedMessage
+from app.delivery.outcomes.queries import Filter
+from app.delivery.outcomes.service import decide_chunk
 from app.delivery.planning import SEND_BATCH, plan_run
 from app.delivery.rendering import send_copies
 from app.delivery.sending import send_batch
+from app.delivery.stuck import mend_stuck
 from app.delivery.sweeping import cancel_run, finish_runs, resume_run, sweep
+from app.users.models import User
 
 TEST_MARK = "[Test]"
 
@@ -38,6 +46,23 @@ def resume(lease: jobs.Lease, *, campaign_id: int) -> None:
     with unit_of_work():
         lease.renew()
         resume_run(campaign_id)
+
+
+@jobs.job("delivery.decide")
+def decide(
+    lease: jobs.Lease, *, verb: str, campaign: str, account_id: int, group: str, up_to: int, reason: str, actor_id: int
+) -> None:
+    """Settle or retry all that a person chose, chunk by chunk."""
+    chosen = Filter(
+        campaign=campaign, account_id=account_id or None, group=None if group == "*" else group, up_to=up_to
+    )
+    done, some = 0, 1
+    while some:
+        with unit_of_work():
+            actor = db.session.get_one(User, actor_id)
+            some = decide_chunk(verb=verb, chosen=chosen, reason=reason, actor=actor)
+            done += some
+            lease.renew(done=done)
 
 
 @jobs.job("delivery.send_test")
@@ -80,3 +105,33 @@ def run_batch(batch_id: int) -> None:
 @queues.tick("delivery.sweep", every=2, queue=queues.DEFAULT)
 def keep_moving() -> None:
     sweep()
+
+
+@queues.tick("delivery.mend_stuck", every=300, queue=queues.DEFAULT)
+def look_for_stuck() -> None:
+    mend_stuck()
+
+
+@queues.tick("delivery.count_arrivals", every=60, queue=queues.DEFAULT)
+def keep_arrivals_counted() -> None:
+    count_arrivals()
+
+
+@queues.tick("delivery.check_dns_daily", every=24 * 3600, queue=queues.DEFAULT)
+def look_domains_up_daily() -> None:
+    order_check()
+
+
+@jobs.job(CHECK_JOB)
+def look_domains_up(lease: jobs.Lease) -> None:
+    """Ask DNS about the sender domains and keep what was found."""
+    check_sender_domains()
+
+
+@jobs.job("delivery.test_account")
+def try_account(lease: jobs.Lease, *, account_id: int, user_id: int) -> None:
+    """One message through an account to the member of staff who asked for it."""
+    user = db.session.get_one(User, user_id)
+    result = send_test_through(db.session.get_one(ChannelAccount, account_id), user)
+    with unit_of_work():
+        note_test(account_id=account_id, result=result, actor=db.session.get_one(User, user_id))

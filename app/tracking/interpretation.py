@@ -15,6 +15,7 @@ from sqlalchemy import Row, text
 from app.clients.engagement.service import CLICKED, OPENED, REPLIED, Happening, forget_responses, note
 from app.clients.service import suppress, withdraw_consent
 from app.core.extensions import db, settings
+from app.delivery.deliverability.counting import mark_due_by_message
 from app.delivery.service import settle_unconfirmed
 
 ROUND = 5_000
@@ -67,6 +68,7 @@ _INTERPRET = text(
                min(at) FILTER (WHERE kind = 'delivered') AS delivered_at,
                min(at) FILTER (WHERE kind IN ('bounce', 'blocked', 'dropped')) AS bounced_at,
                min(at) FILTER (WHERE kind = 'complaint') AS complained_at,
+               min(at) FILTER (WHERE kind = 'deferred') AS deferred_at,
                min(at) FILTER (WHERE kind = 'unsubscribe') AS unsubscribed_at,
                min(at) FILTER (WHERE kind = 'reply') AS replied_at
         FROM judged WHERE message_id IS NOT NULL GROUP BY message_id
@@ -78,6 +80,7 @@ _INTERPRET = text(
             delivered_at = least(message.delivered_at, meaning.delivered_at),
             bounced_at = least(message.bounced_at, meaning.bounced_at),
             complained_at = least(message.complained_at, meaning.complained_at),
+            deferred_at = least(message.deferred_at, meaning.deferred_at),
             unsubscribed_at = least(message.unsubscribed_at, meaning.unsubscribed_at),
             replied_at = least(message.replied_at, meaning.replied_at)
         FROM meaning
@@ -87,6 +90,7 @@ _INTERPRET = text(
             OR meaning.delivered_at < coalesce(message.delivered_at, 'infinity')
             OR meaning.bounced_at < coalesce(message.bounced_at, 'infinity')
             OR meaning.complained_at < coalesce(message.complained_at, 'infinity')
+            OR meaning.deferred_at < coalesce(message.deferred_at, 'infinity')
             OR meaning.unsubscribed_at < coalesce(message.unsubscribed_at, 'infinity')
             OR meaning.replied_at < coalesce(message.replied_at, 'infinity'))
     )
@@ -115,6 +119,8 @@ _ACTED = text(
     """
 )
 
+# What changes the counts of what arrived where.
+_ARRIVALS = {"bounce", "blocked", "dropped", "complaint", "deferred"}
 _WITHDRAWALS = {
     "unsubscribe": "Unsubscribed through the mail provider",
     "complaint": "Marked a message as spam",
@@ -140,6 +146,7 @@ def interpret_round() -> Interpreted:
     if unconfirmed:
         _settle(sorted(unconfirmed), sorted(unconfirmed.values()))
     note(_happenings(rows))
+    mark_due_by_message({row.message_id for row in rows if row.kind in _ARRIVALS and row.client_id is not None})
     _act_on([row for row in rows if row.acted_at is None and row.kind in _WITHDRAWALS.keys() | _SUPPRESSIONS.keys()])
     return Interpreted(events=len(rows), messages_settled=len(unconfirmed))
 

@@ -1,0 +1,1 @@
+"""The accounts that messages leave through: their administration and their health."""

@@ -1,0 +1,1 @@
+"""Messages whose end needs a person: those awaiting receipt, and those that failed."""
