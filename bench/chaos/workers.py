@@ -18,7 +18,7 @@ from app.demo.processes import ROOT, worker_command
 from bench.chaos.ledger import Ledger
 
 CHILDREN = 2
-_AIM_SECONDS = 20.0  # how long to wait for a moment in which the victim is handing messages over
+_AIM_SECONDS = 60.0  # how long to wait for a moment in which the victim is handing messages over
 
 
 class Worker:
