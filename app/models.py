@@ -6,6 +6,7 @@ import app.audit.models
 import app.campaigns.models
 import app.channels.email.models
 import app.channels.models
+import app.channels.sms.models
 import app.clients.classes.models
 import app.clients.duplicates.models
 import app.clients.editing.models
@@ -21,6 +22,7 @@ import app.clients.reachability.models
 import app.clients.relations.models
 import app.clients.switching.models
 import app.content.models
+import app.content.sms.models
 import app.core.files
 import app.core.jobs
 import app.delivery.deliverability.models

@@ -13,6 +13,7 @@ from app.audiences.snapshot_views import snapshots
 from app.audiences.usage import register_usage
 from app.audiences.views import audiences
 from app.audit.views import audit
+from app.campaigns import step_views as step_views  # joins the pages of campaigns
 from app.campaigns.cli import campaigns_cli
 from app.campaigns.views import bp as campaigns
 from app.campaigns.views import segment_uses

@@ -9,9 +9,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app.audiences.choices import register_campaigns
 from app.audiences.handing_over import BY_SEGMENT, SEGMENTS
 from app.audiences.service import refuse_field_change
+from app.campaigns.email_step import EMAIL_STEP
 from app.campaigns.handing_over import DRAFTS
 from app.campaigns.queries import CAMPAIGN_CHOICES
 from app.campaigns.service import refuse_segment_archive, refuse_segment_edit
+from app.campaigns.step_kinds import register_step_kind
 from app.clients.field_service import ARCHIVE as ARCHIVE_FIELD
 from app.clients.field_service import NARROW as NARROW_FIELD
 from app.clients.ownership.handing_over import register_belongings, register_selection
@@ -24,7 +26,7 @@ from app.core.events import listen
 from app.core.extensions import babel, choose_locale, csrf, db, login_manager, migrate
 from app.core.guards import guard
 from app.core.logs import configure_logging, log_requests
-from app.core.queues import AUDIENCE, DEFAULT, REPORT, SEND_EMAIL, TRACK, configure_celery
+from app.core.queues import AUDIENCE, DEFAULT, REPORT, SEND_EMAIL, SEND_SMS, TRACK, configure_celery
 from app.core.tokens import Links, Signer
 from app.core.web import init_web
 from app.delivery.email import EmailMaterial
@@ -36,6 +38,7 @@ MAX_UPLOAD_BYTES = 500 << 20
 # The modules that hold the tasks, jobs and ticks of each queue. A worker loads those of its queues only.
 TASK_MODULES = {
     SEND_EMAIL: ("app.delivery.tasks",),
+    SEND_SMS: ("app.delivery.tasks",),
     DEFAULT: ("app.core.jobs", "app.campaigns.tasks", "app.delivery.tasks"),
     TRACK: ("app.core.jobs", "app.tracking.tasks"),
     AUDIENCE: (
@@ -99,6 +102,7 @@ def connect_features() -> None:
     listen("campaign.resumed", job="delivery.resume_run", queue=DEFAULT)
     listen("metrics.computed", job="clients.compute_classes", queue=AUDIENCE)
     listen("campaign.cancelled", job="delivery.cancel_run", queue=DEFAULT)
+    register_step_kind(EMAIL_STEP)
     register_material("email", EmailMaterial, queue=SEND_EMAIL)
     register_campaigns(CAMPAIGN_CHOICES)
     guard("archive segment", refuse_segment_archive)

@@ -3,7 +3,7 @@
 import sys
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -47,6 +47,23 @@ class AudienceCounts:
     matched: int
     eligible: int
     exclusions: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach(Audience):
+    """An Audience over several channels: eligible are those whom at least one channel may reach.
+
+    Somebody whom none may reach counts for the reason of the first channel. `channels` has the same for each alone.
+    """
+
+    channels: dict[str, Audience] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReachCounts(AudienceCounts):
+    """The numbers of a Reach."""
+
+    channels: dict[str, AudienceCounts] = field(default_factory=dict)
 
 
 def client_ids(where: ColumnElement[bool]) -> BitMap64:
@@ -137,6 +154,93 @@ def audience_counts(
     rows = db.session.execute(select(reason, func.count()).select_from(Client).where(where).group_by(reason))
     counts: dict[str | None, int] = {row[0]: row[1] for row in rows}
     return AudienceCounts(matched=sum(counts.values()), eligible=counts.get(None, 0), exclusions=_in_order(counts))
+
+
+def reach(
+    *,
+    included: Sequence[AnyRule],
+    excluded: Sequence[AnyRule],
+    channels: Sequence[str],
+    purpose: str,
+    visible: ColumnElement[bool] | None = None,
+) -> Reach:
+    """`exclusion_counts` over several channels, still in one pass over clients."""
+    if len(channels) == 1:
+        (channel,) = channels
+        audience = exclusion_counts(
+            included=included, excluded=excluded, channel=channel, purpose=purpose, visible=visible
+        )
+        return Reach(audience.matched, audience.eligible, audience.exclusions, {channel: audience})
+    ids_of = _PACKED_IDS
+    groups = [
+        (reasons, _bitmap(ids))
+        for reasons, ids in _by_reasons(included, excluded, channels, purpose, visible, ids_of)
+    ]
+
+    def audience_of(pick: list[tuple[str | None, BitMap64]]) -> tuple[BitMap64, BitMap64, dict[str, int]]:
+        by_reason: dict[str | None, BitMap64] = {}
+        for reason, ids in pick:
+            by_reason[reason] = by_reason.get(reason, BitMap64()) | ids
+        counts = _in_order({reason: len(ids) for reason, ids in by_reason.items()})
+        return BitMap64().union(*by_reason.values()), by_reason.get(None, BitMap64()), counts
+
+    return Reach(
+        *audience_of([(_first_reason(reasons), ids) for reasons, ids in groups]),
+        {
+            channel: Audience(*audience_of([(reasons[place], ids) for reasons, ids in groups]))
+            for place, channel in enumerate(channels)
+        },
+    )
+
+
+def reach_counts(
+    *,
+    included: Sequence[AnyRule],
+    excluded: Sequence[AnyRule],
+    channels: Sequence[str],
+    purpose: str,
+    visible: ColumnElement[bool] | None = None,
+) -> ReachCounts:
+    """Only the numbers of `reach`."""
+    groups = [
+        (reasons, int(count))
+        for reasons, count in _by_reasons(included, excluded, channels, purpose, visible, func.count())
+    ]
+
+    def counts_of(pick: list[tuple[str | None, int]]) -> tuple[int, int, dict[str, int]]:
+        counts: dict[str | None, int] = {}
+        for reason, count in pick:
+            counts[reason] = counts.get(reason, 0) + count
+        return sum(counts.values()), counts.get(None, 0), _in_order(counts)
+
+    return ReachCounts(
+        *counts_of([(_first_reason(reasons), count) for reasons, count in groups]),
+        {
+            channel: AudienceCounts(*counts_of([(reasons[place], count) for reasons, count in groups]))
+            for place, channel in enumerate(channels)
+        },
+    )
+
+
+def _by_reasons(
+    included: Sequence[AnyRule],
+    excluded: Sequence[AnyRule],
+    channels: Sequence[str],
+    purpose: str,
+    visible: ColumnElement[bool] | None,
+    measure: ColumnElement[Any],
+) -> list[tuple[list[str | None], Any]]:
+    """The reasons against each channel, and the measure, for every combination of them that occurs."""
+    found = [_reason_and_scope(included, excluded, channel, purpose, visible, None) for channel in channels]
+    reasons = [reason.label(f"reason_{place}") for place, (reason, _where) in enumerate(found)]
+    tune_statements()
+    query = select(*reasons, measure).select_from(Client).where(found[0][1]).group_by(*reasons)
+    return [(list(row[:-1]), row[-1]) for row in db.session.execute(query)]
+
+
+def _first_reason(reasons: Sequence[str | None]) -> str | None:
+    """Why nobody may be reached on any channel, as the first tells it; None where one may."""
+    return None if None in reasons else reasons[0]
 
 
 def in_any(

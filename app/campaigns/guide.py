@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from flask_babel import lazy_gettext as _l
 
 from app.campaigns.models import Campaign, State
+from app.campaigns.step_kinds import is_written
 from app.core.permissions import Permission, allows
 from app.users.models import User
 
@@ -46,7 +47,7 @@ def steps(campaign: Campaign) -> list[StepLine]:
     done = {
         "setup": True,
         "audience": _has_audience(campaign),
-        "message": campaign.steps[0].content_id is not None,
+        "message": is_written(campaign),
         "review": state in _APPROVED,
         "send": state == State.COMPLETE,
     }
@@ -65,7 +66,7 @@ def next_action(campaign: Campaign, reader: User) -> NextAction:
             return NextAction(_l("The author is still preparing this campaign."), "campaigns.review")
         if not _has_audience(campaign):
             return NextAction(_l("Choose who will get it."), "campaigns.audience", _l("Choose the audience"))
-        if campaign.steps[0].content_id is None:
+        if not is_written(campaign):
             return NextAction(_l("Write what it says."), "campaigns.message", _l("Write the message"))
         return NextAction(
             _l("Check what was found and hand it to compliance."), "campaigns.review", _l("Check and submit")

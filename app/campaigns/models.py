@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.audiences.models import Segment
 from app.content.models import EmailContent
+from app.content.sms.models import SmsContent
 from app.core.extensions import Model, Timestamp
 from app.users.models import User
 
@@ -122,7 +123,7 @@ class CampaignSegment(Model):
 
 
 class Step(Model):
-    """One message of the campaign, on one channel."""
+    """One message of the campaign, on one channel; what it says is in the column of its kind (`step_kinds.py`)."""
 
     __tablename__ = "step"
     __table_args__ = (UniqueConstraint("campaign_id", "position"),)
@@ -132,8 +133,10 @@ class Step(Model):
     position: Mapped[int] = mapped_column(default=0)
     channel: Mapped[str] = mapped_column(default="email")
     content_id: Mapped[int | None] = mapped_column(ForeignKey("email_content.id"))
+    sms_content_id: Mapped[int | None] = mapped_column(ForeignKey("sms_content.id"))
 
     content: Mapped[EmailContent | None] = relationship()
+    sms_content: Mapped[SmsContent | None] = relationship()
 
 
 class Seed(Model):

@@ -4,15 +4,15 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 from flask_babel import lazy_gettext as _l
 
-from app.campaigns.market_profiles import MARKET_PROFILES, MarketProfile
+from app.campaigns.market_profiles import MarketProfile
 from app.campaigns.models import Campaign
+from app.campaigns.step_kinds import Finding, step_kind
 from app.content.compiling import compile_source
 from app.content.models import EmailContent
-from app.core.extensions import settings
 
 SUBJECT_COLUMNS = 70  # about what a desktop inbox shows; a phone shows half
 CLIPPED_BYTES = 102_000  # Gmail shows no more of a message without another tap
@@ -26,26 +26,20 @@ _NEGATION = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`severity` is error, warning or note; `step` is the page where it is mended."""
-
-    severity: str
-    step: str
-    message: object
-
-
 def preflight(campaign: Campaign) -> list[Finding]:
     """Everything found about a campaign, errors first. The size of the audience is counted apart (it takes longer)."""
     found: list[Finding] = []
     if not any(link.role == "include" for link in campaign.segments):
         found.append(Finding("error", "audience", _l("Choose at least one segment to send to.")))
-    content = campaign.steps[0].content
-    if content is None:
-        found.append(Finding("error", "message", _l("Write the message first.")))
-    else:
-        profile = MARKET_PROFILES[settings().market_profile]
-        found += message_findings(content, purpose=campaign.purpose, profile=profile)
+    for step in campaign.steps:
+        kind = step_kind(step.channel)
+        if kind.is_written(step):
+            found += (replace(finding, step_id=step.id) for finding in kind.findings(step, campaign))
+        elif len(campaign.steps) == 1:
+            found.append(Finding("error", "message", _l("Write the message first."), step.id))
+        else:
+            unwritten = _l("Step %(number)s (%(kind)s) says nothing yet.", number=step.position + 1, kind=kind.label)
+            found.append(Finding("error", "message", unwritten, step.id))
     if not campaign.seeds:
         found.append(
             Finding("note", "message", _l("The seed list is empty: no colleague will see the real send arrive."))

@@ -18,9 +18,10 @@ from app.audiences.fields import load_catalogue
 from app.audiences.models import Segment
 from app.audiences.queries import understood
 from app.audiences.sentence import sentence
-from app.audiences.snapshots import AudienceCounts, audience_counts
+from app.audiences.snapshots import ReachCounts, reach_counts
 from app.audit.models import AuditEntry
 from app.campaigns.models import Campaign, CampaignSegment, State
+from app.campaigns.step_kinds import contacts_of
 from app.clients.queries import visible_clients
 from app.core.errors import NotFound
 from app.core.extensions import db
@@ -158,15 +159,15 @@ def campaigns_using(segment_ids: Sequence[int]) -> Sequence[Row[int, str, str]]:
     ).all()
 
 
-def audience_preview(campaign: Campaign, *, viewer: User | None = None) -> AudienceCounts:
+def audience_preview(campaign: Campaign, *, viewer: User | None = None) -> ReachCounts:
     """Matched, excluded by reason and left to send to, as of now; the launch counts again and freezes.
 
     A campaign reaches the clients of its owner's part of the firm; a viewer is told of those they may see (None: all).
     """
-    return audience_counts(
+    return reach_counts(
         included=[segment.rule for segment in segments_of(campaign, "include")],
         excluded=[segment.rule for segment in segments_of(campaign, "exclude")],
-        channel=campaign.steps[0].channel,
+        channels=contacts_of(campaign),
         purpose=campaign.purpose,
         visible=visible_clients(campaign.owner) & visible_clients(viewer),
     )

@@ -28,6 +28,7 @@ from app.campaigns.models import (
 )
 from app.campaigns.preflight import preflight
 from app.campaigns.queries import audience_preview
+from app.campaigns.step_kinds import step_kind, step_on
 from app.content.models import EmailContent
 from app.content.service import new_content, same_words
 from app.core.clock import now
@@ -38,6 +39,7 @@ from app.core.permissions import Actor, Permission, require
 
 RESERVED_CODES = {"new"}
 MAX_SEEDS = 50
+MAX_STEPS = 8
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 APPROVAL_GOOD_FOR = timedelta(days=365)
 
@@ -95,7 +97,7 @@ def create_campaign(
     db.session.add(campaign)
     db.session.flush()
     changes = {key: [None, value] for key, value in {"code": campaign.code, **facts}.items()}
-    _note(campaign, "created", actor, changes=changes)
+    note_act(campaign, "created", actor, changes=changes)
     return campaign
 
 
@@ -107,10 +109,10 @@ def update_campaign(
     changes = {key: [getattr(campaign, key), value] for key, value in facts.items() if getattr(campaign, key) != value}
     if not changes:
         return
-    _open_for_editing(campaign, actor)
+    open_for_editing(campaign, actor)
     for key, value in facts.items():
         setattr(campaign, key, value)
-    _note(campaign, "updated", actor, changes=changes)
+    note_act(campaign, "updated", actor, changes=changes)
 
 
 def set_segments(
@@ -125,7 +127,7 @@ def set_segments(
     wanted = {"include": list(include), "exclude": list(exclude), "report": list(report)}
     if {segment.id for segment in include} & {segment.id for segment in exclude}:
         raise AppError(_l("A segment cannot be both included and excluded."))
-    _open_for_editing(campaign, actor)
+    open_for_editing(campaign, actor)
     _hold_segments({segment.id for segments in wanted.values() for segment in segments})
     changes: dict[str, Any] = {}
     kept: list[CampaignSegment] = []
@@ -143,7 +145,7 @@ def set_segments(
     campaign.segments = kept
     db.session.flush()
     db.session.refresh(campaign, ["segments"])
-    _note(campaign, "audience_changed", actor, changes=changes)
+    note_act(campaign, "audience_changed", actor, changes=changes)
 
 
 def set_content(
@@ -155,27 +157,27 @@ def set_content(
     source: str,
     actor: Actor | None,
     seen_content_id: int | None = None,
+    step: Step | None = None,
 ) -> EmailContent:
-    """Write the message: a new immutable version, unless nothing changed.
+    """Write an e-mail of the campaign (`step` None: its first): a new immutable version, unless nothing changed.
 
     `seen_content_id` is the version the editor began from (0: none); Conflict where there is a newer one.
     """
     content = new_content(format=format, subject=subject, preheader=preheader, source=source, actor=actor)
-    step = _email_step(campaign)
-    if step.content is not None and same_words(step.content, content):
-        return step.content
-    _open_for_editing(campaign, actor)
-    db.session.refresh(step)
-    if seen_content_id is not None and seen_content_id != (step.content_id or 0):
-        raise Conflict
-    db.session.add(content)
-    db.session.flush()
+    step = step or step_on(campaign, "email")
+    if step is None:
+        raise AppError(_l("This campaign has no e-mail. Add one first."))
     before = step.content
-    step.content = content
-    changes: dict[str, Any] = {"content": [before and before.id, content.id]}
-    if before is None or before.subject != content.subject:
-        changes["subject"] = [before and before.subject, content.subject]
-    _note(campaign, "content_changed", actor, changes=changes)
+    if before is not None and same_words(before, content):
+        return before
+    changes = (
+        {}
+        if before and before.subject == content.subject
+        else {"subject": [before and before.subject, content.subject]}
+    )
+    set_step_content(
+        campaign=campaign, step=step, content=content, actor=actor, seen_content_id=seen_content_id, changes=changes
+    )
     return content
 
 
@@ -192,7 +194,7 @@ def set_seeds(*, campaign: Campaign, emails: Sequence[str], actor: Actor | None)
         return
     campaign.seeds = [kept.get(address) or Seed(email=address) for address in addresses]
     db.session.flush()
-    _note(campaign, "seeds_changed", actor, changes={"addresses": [len(kept), len(addresses)]})
+    note_act(campaign, "seeds_changed", actor, changes={"addresses": [len(kept), len(addresses)]})
 
 
 def duplicate(*, campaign: Campaign, actor: Actor | None) -> Campaign:
@@ -210,10 +212,103 @@ def duplicate(*, campaign: Campaign, actor: Actor | None) -> Campaign:
         if link.segment.archived_at is None
     ]
     copy.seeds = [Seed(email=seed.email) for seed in campaign.seeds]
-    _email_step(copy).content = _email_step(campaign).content
+    copy.steps.clear()
     db.session.flush()
-    _note(copy, "copied", actor, changes={"copied_from": [None, campaign.id]})
+    copy.steps = [
+        Step(position=step.position, channel=step.channel, **{column: getattr(step, column)})
+        for step in campaign.steps
+        for column in (step_kind(step.channel).column,)
+    ]
+    db.session.flush()
+    note_act(copy, "copied", actor, changes={"copied_from": [None, campaign.id]})
     return copy
+
+
+# ---- Steps ----------------------------------------------------------------------------------------------------------
+
+
+def add_step(*, campaign: Campaign, channel: str, actor: Actor | None) -> Step:
+    """A further message at the end, with nothing written yet. Raises NotFound for a channel that is not installed."""
+    kind = step_kind(channel)
+    open_for_editing(campaign, actor)
+    if len(campaign.steps) >= MAX_STEPS:
+        raise AppError(_l("A campaign has at most %(limit)s steps.", limit=MAX_STEPS))
+    step = Step(position=len(campaign.steps), channel=kind.channel)
+    campaign.steps.append(step)
+    db.session.flush()
+    note_act(campaign, "step_added", actor, changes={"step": [None, step.id], "channel": [None, step.channel]})
+    return step
+
+
+def remove_step(*, campaign: Campaign, step: Step, actor: Actor | None) -> None:
+    """Take a step out. What it said is kept as a version. The last one stays: a campaign sends something."""
+    open_for_editing(campaign, actor)
+    if step not in campaign.steps:
+        raise Conflict
+    if len(campaign.steps) == 1:
+        raise AppError(_l("A campaign needs at least one step."))
+    changes = {
+        "step": [step.id, None],
+        "channel": [step.channel, None],
+        "content": [getattr(step, step_kind(step.channel).column), None],
+    }
+    campaign.steps.remove(step)
+    db.session.flush()
+    _put_in_order(campaign, campaign.steps)
+    note_act(campaign, "step_removed", actor, changes=changes)
+
+
+def move_step(*, campaign: Campaign, step: Step, position: int, actor: Actor | None) -> None:
+    """Put a step at a place among the others, 0 being the first."""
+    open_for_editing(campaign, actor)
+    if step not in campaign.steps:
+        raise Conflict
+    others = [other for other in campaign.steps if other is not step]
+    position = max(0, min(position, len(others)))
+    if position == step.position:
+        return
+    changes = {"step": [step.id, step.id], "position": [step.position, position]}
+    _put_in_order(campaign, [*others[:position], step, *others[position:]])
+    note_act(campaign, "step_moved", actor, changes=changes)
+
+
+def set_step_content(
+    *,
+    campaign: Campaign,
+    step: Step,
+    content: Any,
+    actor: Actor | None,
+    seen_content_id: int | None = None,
+    changes: dict[str, Any] | None = None,
+) -> None:
+    """Give a step a new version of what it says: a row of its kind's table that is not stored yet.
+
+    `seen_content_id` is the version the editor began from (0: none); Conflict where there is a newer one. `changes`
+    are further facts for the audit trail.
+    """
+    column = step_kind(step.channel).column
+    open_for_editing(campaign, actor)
+    if step not in campaign.steps:
+        raise Conflict
+    db.session.refresh(step)
+    before = getattr(step, column)
+    if seen_content_id is not None and seen_content_id != (before or 0):
+        raise Conflict
+    db.session.add(content)
+    db.session.flush()
+    setattr(step, column, content.id)
+    db.session.flush()
+    db.session.refresh(step)
+    note_act(campaign, "content_changed", actor, changes={"content": [before, content.id], **(changes or {})})
+
+
+def _put_in_order(campaign: Campaign, steps: Sequence[Step]) -> None:
+    """Positions from 0 in this order; by way of others, because no two may ever be equal."""
+    for sign in (-1, 1):
+        for position, step in enumerate(steps):
+            step.position = position if sign > 0 else -1 - position
+        db.session.flush()
+    db.session.refresh(campaign, ["steps"])
 
 
 # ---- Approval -------------------------------------------------------------------------------------------------------
@@ -414,7 +509,7 @@ def _move(
     changes: dict[str, Any] = {"state": [before, target]}
     if "send_at" in values:
         changes["send_at"] = [send_at and send_at.isoformat(), campaign.send_at and campaign.send_at.isoformat()]
-    _note(campaign, action, actor, changes=changes, reason=reason)
+    note_act(campaign, action, actor, changes=changes, reason=reason)
 
 
 def _reopen(campaign: Campaign, actor: Actor | None) -> None:
@@ -435,7 +530,7 @@ def _lock(campaign: Campaign) -> None:
     db.session.refresh(campaign, with_for_update=True)
 
 
-def _open_for_editing(campaign: Campaign, actor: Actor | None) -> None:
+def open_for_editing(campaign: Campaign, actor: Actor | None) -> None:
     """Only drafts change. An approved campaign falls back to draft: what was approved is not what would be sent."""
     _lock(campaign)
     if State(campaign.state) == State.APPROVED:
@@ -516,11 +611,7 @@ def _address(email: str) -> str:
         raise AppError(_l("“%(address)s” is not an e-mail address.", address=email.strip()[:100])) from None
 
 
-def _email_step(campaign: Campaign) -> Step:
-    return campaign.steps[0]
-
-
-def _note(
+def note_act(
     campaign: Campaign,
     action: str,
     actor: Actor | None,

@@ -16,8 +16,9 @@ from app.audiences.usage import Use
 from app.campaigns import queries, service
 from app.campaigns.forms import NewCampaignForm, ScheduleForm, SendBackForm, SetupForm, zone_name
 from app.campaigns.guide import next_action, steps
-from app.campaigns.models import PURPOSE_LABELS, SEGMENT_ROLES, STATE_LABELS, STATE_TONES, Campaign, State
+from app.campaigns.models import PURPOSE_LABELS, SEGMENT_ROLES, STATE_LABELS, STATE_TONES, Campaign, State, Step
 from app.campaigns.preflight import preflight
+from app.campaigns.step_kinds import step_kind, step_kinds, step_of
 from app.clients.queries import find_client, sees_whole_book
 from app.content import starters
 from app.content.forms import MessageForm, field_menu, start_from
@@ -39,6 +40,9 @@ ACTION_LABELS = {
     "campaign.updated": _l("Setup changed"),
     "campaign.audience_changed": _l("Audience changed"),
     "campaign.content_changed": _l("Message changed"),
+    "campaign.step_added": _l("Step added"),
+    "campaign.step_removed": _l("Step removed"),
+    "campaign.step_moved": _l("Order of the steps changed"),
     "campaign.seeds_changed": _l("Seed list changed"),
     "campaign.submitted": _l("Submitted for approval"),
     "campaign.approved": _l("Approved"),
@@ -63,6 +67,8 @@ def words() -> dict[str, Any]:
         "campaign_state_tones": STATE_TONES,
         "campaign_purpose_labels": PURPOSE_LABELS,
         "has_endpoint": current_app.view_functions.__contains__,
+        "step_kind": step_kind,
+        "step_kinds": step_kinds,
     }
 
 
@@ -220,44 +226,63 @@ def counts(code: str) -> str:
 @bp.route("/<code>/message", methods=["GET", "POST"])
 @requires(Permission.VIEW_CAMPAIGNS)
 def message(code: str) -> Page:
+    """The message of a campaign: the e-mail of the step asked for, or the editor of its first step."""
     campaign = _campaign(code)
     form = MessageForm()
+    step = _email_step(campaign)
     if request.method == "POST":
-        return _save_message(campaign, form)
-    content = campaign.steps[0].content
+        return _save_message(campaign, step, form)
+    if step is None:
+        first = campaign.steps[0]
+        return redirect(url_for(step_kind(first.channel).endpoint, code=campaign.code, step_id=first.id))
+    content = step.content
     start = start_from(request.args.get("start")) or content
     if start is not None:
         form.fill(start)
     form.seen.data = str(content.id if content else 0)
-    return _message_page(campaign, form, started=start is not content)
+    return _message_page(campaign, step, form, started=start is not content)
+
+
+def _email_step(campaign: Campaign) -> Step | None:
+    """The e-mail that the address names. Without a name: the first step, where that is an e-mail."""
+    step_id = request.values.get("step_id", type=int)
+    if step_id is not None:
+        return step_of(campaign, step_id, "email")
+    return campaign.steps[0] if campaign.steps[0].channel == "email" else None
 
 
 @requires(Permission.EDIT_CAMPAIGNS)
-def _save_message(campaign: Campaign, form: MessageForm) -> Page:
+def _save_message(campaign: Campaign, step: Step | None, form: MessageForm) -> Page:
+    if step is None:
+        raise NotFound
     if not form.validate_on_submit():
-        return _message_page(campaign, form), 422
+        return _message_page(campaign, step, form), 422
+    step_id = step.id
     try:
         with unit_of_work():
             service.set_content(
                 campaign=campaign,
+                step=step,
                 **form.words(),
                 actor=signed_in_user(),
                 seen_content_id=int(form.seen.data) if form.seen.data.isdecimal() else None,
             )
     except AppError as error:
         flash(str(error), "error")
-        return _message_page(_campaign(campaign.code), form), error.status
+        campaign = _campaign(campaign.code)
+        return _message_page(campaign, step_of(campaign, step_id, "email"), form), error.status
     flash(_("The message is saved."), "success")
-    return redirect(url_for("campaigns.message", code=campaign.code))
+    return redirect(url_for("campaigns.message", code=campaign.code, step_id=step_id))
 
 
-def _message_page(campaign: Campaign, form: MessageForm, *, started: bool = False) -> str:
+def _message_page(campaign: Campaign, step: Step, form: MessageForm, *, started: bool = False) -> str:
     return _page(
         "message",
         campaign,
+        current_step=step,
         form=form,
         fields=field_menu(),
-        content=campaign.steps[0].content,
+        content=step.content,
         started=started,
         starters=starters.STARTERS,
         templates=template_library(),
@@ -273,8 +298,8 @@ def preview(code: str) -> Response:
     try:
         if request.method == "POST":
             content = new_content(**MessageForm().words(), actor=None)
-        elif (stored := campaign.steps[0].content) is not None:
-            content = stored
+        elif (step := _email_step(campaign)) is not None and step.content is not None:
+            content = step.content
         else:
             return sandboxed(refusal_page(NotFound(_("There is no message yet."))))
         client = find_client(number, user=signed_in_user()) if number else None
@@ -314,7 +339,7 @@ def _review_page(campaign: Campaign, form: SendBackForm) -> str:
         campaign,
         form=form,
         findings=preflight(campaign),
-        content=campaign.steps[0].content,
+        endpoints={step.id: step_kind(step.channel).endpoint for step in campaign.steps},
         segments=chosen,
         sentences=queries.segment_sentences(chain.from_iterable(chosen.values())),
         people=queries.people_of(campaign),

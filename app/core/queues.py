@@ -18,12 +18,13 @@ from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
 
 SEND_EMAIL = "send-email"
+SEND_SMS = "send-sms"
 DEFAULT = "default"
 TRACK = "track"
 AUDIENCE = "audience"
 REPORT = "report"
 
-SENDING_QUEUES = (SEND_EMAIL, DEFAULT)
+SENDING_QUEUES = (SEND_EMAIL, SEND_SMS, DEFAULT)
 WORKING_QUEUES = (TRACK, AUDIENCE, REPORT)
 
 log = structlog.get_logger(__name__)

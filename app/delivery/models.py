@@ -85,6 +85,23 @@ class Run(Model):
     audience: Mapped[Snapshot | None] = relationship()
 
 
+class RunChannel(Model):
+    """Whom a run may reach on one channel, frozen: matched - sum(exclusions) = eligible, as `exclusions` counts them.
+
+    A client is in the run's audience where at least one channel of its steps may reach them.
+    """
+
+    __tablename__ = "run_channel"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    audience_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"))
+    eligible: Mapped[int]
+    exclusions: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+
+    audience: Mapped[Snapshot] = relationship()
+
+
 class RunSegment(Model):
     """A segment as it was at launch: the frozen set that the report counts by."""
 

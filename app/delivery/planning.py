@@ -18,15 +18,16 @@ from app.audiences.compiler import condition
 from app.audiences.fields import load_catalogue
 from app.audiences.rules import parse_rule
 from app.audiences.sentence import sentence
-from app.audiences.snapshots import client_ids, exclusion_counts, freeze
+from app.audiences.snapshots import client_ids, freeze, reach
 from app.campaigns.models import Campaign, CampaignSegment, Step
+from app.campaigns.step_kinds import contacts_of, step_kind
 from app.clients.queries import visible_clients
 from app.core.clock import now
 from app.core.extensions import db
 from app.core.queues import send_task
 from app.core.unit_of_work import after_commit, unit_of_work
 from app.delivery.material import queue_of
-from app.delivery.models import Batch, Message, Run, RunSegment, SeedMessage
+from app.delivery.models import Batch, Message, Run, RunChannel, RunSegment, SeedMessage
 from app.delivery.postponing import BATCH_SIZE
 
 CHUNK = 10_000
@@ -54,9 +55,9 @@ def plan_run(campaign_id: int, renew: Callable[..., None]) -> None:
     """
     with unit_of_work():
         renew()
-        run = freeze_run(campaign=db.session.get_one(Campaign, campaign_id))
-        run_id, eligible = run.id, _eligible(run)
+        run_id = freeze_run(campaign=db.session.get_one(Campaign, campaign_id)).id
     for step in _steps(campaign_id):
+        eligible = _eligible(run_id, step_kind(step.channel).contact)
         for chunk in _unplanned_chunks(run_id, step.id, eligible):
             with unit_of_work():
                 renew(total=len(eligible))
@@ -73,6 +74,7 @@ def plan_run(campaign_id: int, renew: Callable[..., None]) -> None:
 def freeze_run(*, campaign: Campaign) -> Run:
     """The campaign's run, made at the first call: who matched, who is excluded and why, who will be sent to.
 
+    Somebody is sent to where one of the steps may reach them; whom each channel may reach is frozen apart.
     Only clients of the owner's part of the firm count, as on the pages that led here.
 
     The segments chosen for the report are frozen in the same transaction, cut down to the eligible.
@@ -83,10 +85,10 @@ def freeze_run(*, campaign: Campaign) -> Run:
     scope = visible_clients(campaign.owner)
     included = [link for link in campaign.segments if link.role == "include"]
     excluded = [link for link in campaign.segments if link.role == "exclude"]
-    audience = exclusion_counts(
+    audience = reach(
         included=[link.segment.rule for link in included],
         excluded=[link.segment.rule for link in excluded],
-        channel="email",
+        channels=contacts_of(campaign),
         purpose=campaign.purpose,
         visible=scope,
     )
@@ -101,6 +103,18 @@ def freeze_run(*, campaign: Campaign) -> Run:
     )
     db.session.add(run)
     db.session.flush()
+    for channel, reached in audience.channels.items():
+        alone = len(audience.channels) == 1
+        ids = frozen if alone else freeze(name=f"{campaign.code}: {channel}", ids=reached.eligible)
+        db.session.add(
+            RunChannel(
+                run_id=run.id,
+                channel=channel,
+                audience_id=ids.id,
+                eligible=len(reached.eligible),
+                exclusions=reached.exclusions,
+            )
+        )
     for position, link in enumerate(_reported(campaign)):
         _freeze_segment(run, link, position, audience.eligible, scope, everyone=included == [link])
     _plan_seeds(run, campaign)
@@ -142,14 +156,17 @@ def _freeze_segment(
 
 def _plan_seeds(run: Run, campaign: Campaign) -> None:
     for step in campaign.steps:
-        for seed in campaign.seeds:
+        for seed in campaign.seeds if step.channel == "email" else ():
             db.session.execute(
                 pg_insert(SeedMessage).values(run_id=run.id, step_id=step.id, email=seed.email).on_conflict_do_nothing()
             )
 
 
-def _eligible(run: Run) -> BitMap64:
-    return run.audience.client_ids if run.audience else BitMap64()
+def _eligible(run_id: int, channel: str) -> BitMap64:
+    """Whom the run may reach on a channel."""
+    reached = db.session.get(RunChannel, (run_id, channel))
+    audience = reached.audience if reached else db.session.get_one(Run, run_id).audience
+    return audience.client_ids if audience else BitMap64()
 
 
 def _steps(campaign_id: int) -> Sequence[Row[int, str]]:

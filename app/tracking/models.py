@@ -84,6 +84,29 @@ class Reply(Model):
     received_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 
 
+class ParkedSms(Model):
+    """An SMS that came in and answers nothing we sent: from a number without a message, for a person to look at.
+
+    `acted` says what was done at once (an opt-out suppresses the number). `settled_at` is when somebody put it aside.
+    """
+
+    __tablename__ = "parked_sms"
+    __table_args__ = (
+        UniqueConstraint("source", "external_id"),
+        Index("ix_parked_sms_open", "id", postgresql_where=text("settled_at IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    external_id: Mapped[str]
+    sender: Mapped[str]
+    text: Mapped[str]
+    acted: Mapped[str | None]
+    received_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    settled_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    settled_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+
+
 class AccountOpening(Model):
     """An account a client opened, however we learned of it; unique by source and the source's own id."""
 

@@ -1,0 +1,97 @@
+"""The kinds of steps a campaign can have: one for each channel, registered here under the channel's name.
+
+A package that adds a channel gives `Step` a column for its contents and registers a `StepKind` in the wiring.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from app.campaigns.models import Campaign, Step
+from app.core.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`severity` is error, warning or note; `step` is the page where it is mended, `step_id` the step it is about."""
+
+    severity: str
+    step: str
+    message: object
+    step_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepKind:
+    """One kind of step.
+
+    `channel` is what stands in `Step.channel`; `contact` is the channel whose consent, suppressions and flags count
+    (email, sms or call). `content` names the relationship of `Step` to its content, whose id is in the column
+    `<content>_id`. `endpoint` is the page that edits a step; it takes `code` and `step_id`. `preview` is the template
+    that shows a written step to those who check it; it is given `campaign` and `step`. `findings` says what is wrong or
+    doubtful about a step that has a content; `summary` is that content in one line.
+    """
+
+    channel: str
+    label: object
+    icon: str
+    contact: str
+    content: str
+    endpoint: str
+    preview: str
+    findings: Callable[[Step, Campaign], Iterable[Finding]]
+    summary: Callable[[Step], str]
+
+    @property
+    def column(self) -> str:
+        """The column of `Step` that holds the id of the content."""
+        return f"{self.content}_id"
+
+    def is_written(self, step: Step) -> bool:
+        return getattr(step, self.column) is not None
+
+    def content_of(self, step: Step) -> Any:
+        """The step's content, or None."""
+        return getattr(step, self.content)
+
+
+_kinds: dict[str, StepKind] = {}
+
+
+def register_step_kind(kind: StepKind) -> None:
+    _kinds[kind.channel] = kind
+
+
+def step_kinds() -> list[StepKind]:
+    """Every kind, in the order registered."""
+    return list(_kinds.values())
+
+
+def step_kind(channel: str) -> StepKind:
+    """The kind of a channel's steps. Raises NotFound where the channel is not installed here."""
+    if channel not in _kinds:
+        raise NotFound
+    return _kinds[channel]
+
+
+def step_on(campaign: Campaign, channel: str) -> Step | None:
+    """The campaign's first step on a channel."""
+    return next((step for step in campaign.steps if step.channel == channel), None)
+
+
+def step_of(campaign: Campaign, step_id: int, channel: str | None = None) -> Step:
+    """The campaign's step with this id (and on this channel). Raises NotFound."""
+    for step in campaign.steps:
+        if step.id == step_id and channel in (None, step.channel):
+            return step
+    raise NotFound
+
+
+def is_written(campaign: Campaign) -> bool:
+    """Whether every step says something."""
+    return all(step_kind(step.channel).is_written(step) for step in campaign.steps)
+
+
+def contacts_of(campaign: Campaign) -> list[str]:
+    """The channels whose consent and addresses decide whom the campaign reaches, in the order of its steps."""
+    return list(dict.fromkeys(step_kind(step.channel).contact for step in campaign.steps))
