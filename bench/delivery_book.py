@@ -14,6 +14,7 @@ from pathlib import Path
 from flask import Flask
 from flask_migrate import upgrade
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from app import create_app
 from app.audiences.models import Segment
@@ -111,13 +112,23 @@ def _fill(clients: int, messages: int) -> None:
 
 
 def forget_campaigns() -> None:
-    """Empty the ledger and all that hangs on campaigns, so that each measure begins alike."""
+    """Empty the ledger and all that hangs on campaigns, so that each measure begins alike.
+
+    A worker may still be looking at a batch of before, and then one of the two has to give way.
+    """
     db.session.rollback()
-    run_statements(
-        "TRUNCATE campaign, run, batch, message, segment, snapshot, engagement, job, email_content "
-        "RESTART IDENTITY CASCADE",
-        "CHECKPOINT",
-    )
+    for attempts_left in reversed(range(5)):
+        try:
+            run_statements(
+                "TRUNCATE campaign, run, batch, message, segment, snapshot, engagement, job, email_content "
+                "RESTART IDENTITY CASCADE",
+                "CHECKPOINT",
+            )
+        except OperationalError:
+            if not attempts_left:
+                raise
+        else:
+            return
 
 
 def letter() -> EmailContent:
