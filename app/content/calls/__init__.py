@@ -1,0 +1,1 @@
+"""What an adviser says in a call or visit."""
