@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 
 EmailChannel = Literal["mailbox", "smtp", "sendgrid"]
 MarketProfile = Literal["mainland_china", "other"]
+Network = IPv4Network | IPv6Network
 
 _BROKERS = ("redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps", "pyamqp")
 _RELAYS = ("smtp", "smtps", "smtp+starttls")
@@ -62,6 +64,7 @@ class Config:
     machine_hit_seconds: float
     log_level: str
     log_format: Literal["json", "console"]
+    webhook_networks: tuple[Network, ...]
 
     @property
     def secure_cookies(self) -> bool:
@@ -108,6 +111,7 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
         proxy_hops=_integer(env, "PROXY_HOPS", 0, low=0, high=5),
         machine_hit_seconds=_number(env, "MACHINE_HIT_SECONDS", 2.0, low=0.0, high=3600.0),
         log_level=_choice(env, "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        webhook_networks=_networks(env, "WEBHOOK_NETWORKS"),
         log_format=cast(Literal["json", "console"], _choice(env, "LOG_FORMAT", "json", ("json", "console"))),
     )
     if email_channel == "smtp" and not config.smtp_url:
@@ -193,6 +197,13 @@ def _matching(env: Mapping[str, str], name: str, default: str, pattern: str, wha
     if not re.fullmatch(pattern, value):
         raise ConfigError(f"{name} must be {what}.")
     return value
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in env.get(name, "").split(",") if part.strip())
+    except ValueError as error:
+        raise ConfigError(f"{name} must be networks separated by commas, such as 10.1.0.0/16.") from error
 
 
 def _number(env: Mapping[str, str], name: str, default: float, *, low: float, high: float) -> float:

@@ -11,17 +11,25 @@ from app.channels.email.mailbox import MAILBOX
 from app.channels.email.sendgrid import SENDGRID
 from app.channels.email.smtp import SMTP
 from app.channels.models import ChannelAccount
+from app.channels.webhook import WEBHOOK
 from app.core.errors import AppError
 from app.core.extensions import settings
 
 ENTRY_POINTS = "bellwether.channels"
-_OWN = (MAILBOX, SMTP, SENDGRID)
+_OWN = (MAILBOX, SMTP, SENDGRID, WEBHOOK)
+_registered: dict[str, Vendor] = {}
+
+
+def register_vendor(vendor: Vendor) -> None:
+    """A channel of another feature of ours, registered in wiring."""
+    _registered[vendor.name] = vendor
+    vendors.cache_clear()
 
 
 @cache
 def vendors() -> dict[str, Vendor]:
     """Every vendor by name: ours, then those of outside packages, which cannot take a name of ours."""
-    found = {vendor.name: vendor for vendor in _OWN}
+    found = {vendor.name: vendor for vendor in _OWN} | _registered
     for point in entry_points(group=ENTRY_POINTS):
         vendor: Vendor = point.load()
         found.setdefault(vendor.name, vendor)

@@ -62,6 +62,8 @@ def loaded(folder: Path, **changes: str) -> Config:
         ("REPLY_DOMAIN", "a@b.example"),
         ("REPLY_DOMAIN", ""),
         ("BOUNCE_DOMAIN", "b example"),
+        ("WEBHOOK_NETWORKS", "10.1.0.0/16, somewhere"),
+        ("WEBHOOK_NETWORKS", "10.1.0.1/16"),
         ("FIRM_NAME", "Firm\n"),
         ("MARKET_PROFILE", "moon"),
         ("MACHINE_HIT_SECONDS", "-1"),

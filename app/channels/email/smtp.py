@@ -1,7 +1,6 @@
 """SMTP: a relay with a few kept-alive sessions a worker. How messages go over them is `email/pipeline.py`."""
 
 import smtplib
-import ssl
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from flask_babel import lazy_gettext as _l
 from app.channels.base import EmailBatch, OutgoingEmail, Result, Setting, Vendor
 from app.channels.email.mime import MimeBuilder
 from app.channels.email.pipeline import TIMEOUT, Pipeline, Session
+from app.channels.tls import verifying_context
 from app.config import Config, has_readable_port
 from app.core.clock import now
 
@@ -41,7 +41,7 @@ class SmtpChannel:
         self._scheme = parts.scheme
         self._host = parts.hostname
         self._port = parts.port or DEFAULT_PORTS[parts.scheme]
-        self._context = _context(ca_file)
+        self._context = verifying_context(ca_file)
         self._user = unquote(parts.username or "")
         self._password = unquote(parts.password or "")
         self._idle: list[Session] = []
@@ -98,17 +98,6 @@ def next_window(window: int, *, sent: int, seconds: float, connections: int) -> 
     """
     fitting = int(sent * WINDOW_SECONDS / seconds) if seconds else LARGEST_WINDOW
     return max(SMALLEST_SHARE * connections, min(fitting, 2 * window, LARGEST_WINDOW))
-
-
-def _context(ca_file: str | None) -> ssl.SSLContext:
-    """Verifies name and certificate, from TLS 1.2 on."""
-    context = ssl.create_default_context()
-    if ca_file:
-        try:
-            context.load_verify_locations(ca_file)
-        except OSError as error:  # ssl.SSLError is one
-            raise ValueError("The file of certificate authorities cannot be read.") from error
-    return context
 
 
 def _build(settings: Mapping[str, Any], secret: str | None, config: Config) -> SmtpChannel:

@@ -1,0 +1,1 @@
+"""What everything of one kind has to do alike, whoever wrote it."""

@@ -1,0 +1,68 @@
+"""How the contract test talks to each vendor: what account it makes, the server it meets, and a message for it.
+
+A vendor of ours that is not here fails the contract test; an outside package brings a kit of its own.
+"""
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.channels.base import EmailBatch
+from app.channels.webhook import OutgoingPost, WebhookBatch
+from tests.contracts.misbehaving import MisbehavingServer, speak_http, speak_smtp
+from tests.factories.mail import ENVELOPE, TEMPLATE, make_email
+
+
+@dataclass(frozen=True)
+class Kit:
+    """`account(port)` gives settings and secret of an account that leads to loopback; `message(number)` one message,
+    in which the text `mark(number)` stands and nowhere else. `speak` None: the vendor uses no network.
+
+    `time_outs` are the module attributes that hold seconds to wait; `all_at_once`: one request carries the window.
+    """
+
+    account: Callable[[int], tuple[Mapping[str, Any], str | None]]
+    batch: Any
+    message: Callable[[int], Any]
+    speak: Callable[[socket.socket, MisbehavingServer], None] | None = None
+    time_outs: tuple[str, ...] = ()
+    answer: bytes = b""
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+def mark(number: int) -> str:
+    """What tells one message from all others; it stands for the client's address too."""
+    return f"client{number:04}x"
+
+
+def _email(number: int) -> Any:
+    return make_email(number, f"{mark(number)}@example.com")
+
+
+EMAIL = EmailBatch(TEMPLATE, ENVELOPE)
+KITS: dict[str, Kit] = {
+    "mailbox": Kit(lambda port: ({}, None), EMAIL, _email),
+    "smtp": Kit(
+        lambda port: ({"connections": 2}, f"smtp://127.0.0.1:{port}"),
+        EMAIL,
+        _email,
+        speak_smtp,
+        ("app.channels.email.smtp.TIMEOUT", "app.channels.email.pipeline.TIMEOUT"),
+    ),
+    "sendgrid": Kit(
+        lambda port: ({"host": f"http://127.0.0.1:{port}"}, "key"),
+        EMAIL,
+        _email,
+        speak_http,
+        ("app.channels.email.sendgrid.TIMEOUT",),
+    ),
+    "webhook": Kit(
+        lambda port: ({"url": f"http://127.0.0.1:{port}/hook"}, "a key that is long enough"),
+        WebhookBatch("C1"),
+        lambda number: OutgoingPost(number, f"token{number}", {"client": mark(number)}),
+        speak_http,
+        ("app.channels.webhook.TIMEOUT",),
+        environ={"WEBHOOK_NETWORKS": "127.0.0.0/8"},
+    ),
+}
