@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
-from psycopg.errors import QueryCanceled
-from sqlalchemy import ColumnElement, Select, cast, func, or_, select, text, true, tuple_
+from sqlalchemy import ColumnElement, Select, cast, func, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import JSONPATH
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import joinedload
 
 from app.audiences.compiler import condition, tune_statements
@@ -19,7 +17,8 @@ from app.audiences.rules import Rule, RuleError, parse_rule
 from app.clients.masking import mask_email
 from app.clients.models import Client
 from app.clients.queries import sees_whole_book, visible_clients
-from app.core.errors import AppError, NotFound
+from app.core import time_limit as core_limit
+from app.core.errors import NotFound
 from app.core.extensions import db
 from app.users.models import Branch, User
 
@@ -28,11 +27,8 @@ SAMPLE = 10
 TIME_LIMIT_MS = 5_000
 
 
-class TooSlow(AppError):
-    """The count was given up so that it does not hold up others."""
-
+class TooSlow(core_limit.TooSlow):
     message = _l("Counting this takes too long. Narrow it down: add a condition that fewer clients meet.")
-    status = 422
 
 
 class SegmentMissing(NotFound):
@@ -43,16 +39,9 @@ class SegmentMissing(NotFound):
 @contextmanager
 def time_limit(milliseconds: int | None) -> Iterator[None]:
     """Give up any statement in the block that takes longer (TIME_LIMIT_MS): TooSlow, and the transaction is over."""
-    db.session.execute(text(f"SET LOCAL statement_timeout = {int(milliseconds or TIME_LIMIT_MS)}"))
-    tune_statements()
-    try:
+    with core_limit.time_limit(milliseconds or TIME_LIMIT_MS, TooSlow):
+        tune_statements()
         yield
-    except OperationalError as error:
-        if not isinstance(error.orig, QueryCanceled):
-            raise
-        db.session.rollback()
-        raise TooSlow from None
-    db.session.execute(text("SET LOCAL statement_timeout TO DEFAULT"))
 
 
 # ---- Segments ----

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from cnlunar import Lunar
 from flask import Flask
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.audiences.lunar import CYCLE, born_for, lunar_day
@@ -45,6 +45,7 @@ def test_outside_of_the_calendar_there_is_no_lunar_day() -> None:
     assert born_for(date(1890, 1, 1), 7) == born_for(date(2150, 1, 1), 7) == []
 
 
+@settings(deadline=None)
 @given(day=st.dates(FIRST, date(2099, 12, 31)))
 def test_a_day_is_what_the_library_says_it_is(day: date) -> None:
     known, found = Lunar(datetime.combine(day, time(12))), lunar_day(day)
@@ -53,6 +54,7 @@ def test_a_day_is_what_the_library_says_it_is(day: date) -> None:
     assert (month.number, number, month.leap) == (known.lunarMonth, known.lunarDay, bool(known.isLunarLeapMonth))
 
 
+@settings(deadline=None)
 @given(today=st.dates(date(1950, 1, 1), date(2090, 12, 31)))
 def test_everybody_celebrates_within_a_cycle(today: date) -> None:
     born = sorted(born_for(today, CYCLE))

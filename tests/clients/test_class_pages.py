@@ -8,8 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, text
 
+from app.clients.classes import views
 from app.clients.classes.models import MODELS, ClassOverride, ClientClass, ModelVersion
 from app.clients.classes.parsing import dump_parameters
 from app.clients.classes.versions import active_parameters, active_version
@@ -67,6 +68,21 @@ def test_a_form_sent_as_it_came_changes_nothing(manager: FlaskClient, model: str
     )
     assert (draft.state, draft.note, draft.parameters) == ("draft", "as it was", first.parameters)
     assert "Nothing differs" in page(manager, f"/value-models/{model}/versions/2")
+
+
+@pytest.mark.parametrize("part", ["sizes", "coverage", "versions/1/preview"])
+def test_figures_that_take_too_long_are_given_up_with_a_sentence(
+    manager: FlaskClient, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    computed()
+    monkeypatch.setattr(views, "TIME_LIMIT_MS", 300)
+    with db.engine.begin() as other:
+        other.execute(text("LOCK TABLE client, client_class IN ACCESS EXCLUSIVE MODE"))
+        answer = manager.get(f"/value-models/profit_stability/{part}")
+    assert answer.status_code == 422
+    assert "takes too long" in answer.get_data(as_text=True)
+    assert "Count again" in answer.get_data(as_text=True)
+    assert page(manager, f"/value-models/profit_stability/{part}")
 
 
 def test_from_draft_to_force(manager: FlaskClient) -> None:

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from app.audit.models import AuditEntry
-from app.clients.classes import service
+from app.clients.classes import queries, service
 from app.clients.classes.computing import CHUNK, classify
 from app.clients.classes.models import ClassChange, ClassRun, ClientClass, ModelVersion
 from app.clients.classes.parsing import BadParameters, parse_parameters
@@ -20,6 +20,7 @@ from app.clients.classes.queries import (
     coverage,
     find_version,
     preview_moves,
+    preview_share,
     version_before,
     versions_of,
 )
@@ -131,6 +132,17 @@ def test_a_preview_counts_the_clients_the_reader_may_see(app: Flask) -> None:
     (move,) = preview_moves("aum_tier", changed("aum_tier", classes=TIERS), user=manager)["aum_tier"]
     assert (move.was, move.is_now, move.clients, move.assets) == ("gold", "rich", 1, 600_000)
     assert sum(size.clients for size in class_sizes(user=manager)["aum_tier"].values()) == 1
+
+
+def test_a_preview_of_a_large_book_is_an_estimate_from_some(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_clients(40, total_assets=600_000)
+    computed()
+    monkeypatch.setattr(queries, "PREVIEWED_WHOLE", 20)
+    assert preview_share(None) == 4
+    (move,) = preview_moves("aum_tier", changed("aum_tier", classes=TIERS), user=None, one_in=4)["aum_tier"]
+    assert (move.is_now, move.clients, move.assets) == ("rich", 40, 24_000_000)
+    monkeypatch.setattr(queries, "PREVIEWED_WHOLE", 40)
+    assert preview_share(None) == 1
 
 
 def test_class_sizes_count_clients_and_assets(app: Flask) -> None:

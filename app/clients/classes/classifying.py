@@ -171,8 +171,11 @@ def _rounded(value: ColumnElement[Any]) -> ColumnElement[Any]:
 # ---- Cut points ----
 
 
-def find_cut_points(parameters: AllParameters, today: date) -> CutPoints:
-    """The percentiles that the models ask for, over all clients they class; one query, none where none is asked for."""
+def find_cut_points(parameters: AllParameters, today: date, *conditions: ColumnElement[bool]) -> CutPoints:
+    """The percentiles that the models ask for, over all clients they class (of those whom `conditions` name).
+
+    One query, none where no percentile is asked for.
+    """
     wanted = {
         name: float(getattr(model, f"{name}_cut")) / 100
         for model, names in (
@@ -184,7 +187,7 @@ def find_cut_points(parameters: AllParameters, today: date) -> CutPoints:
     }
     if not wanted:
         return CutPoints()
-    rows = scores(parameters, today)
+    rows = scores(parameters, today, *conditions)
     found = db.session.execute(
         select(
             *(

@@ -32,6 +32,7 @@ from app.users.models import Branch, User
 
 # Whose classes are computed from the parameters of this model: the scorecard takes profit and stability from there.
 AFFECTS = {"profit_stability": ("profit_stability", "scorecard")}
+PREVIEWED_WHOLE = 200_000  # clients: of larger books a preview is an estimate
 _WITH_CUT_POINTS = {"contribution_turnover", "profit_stability"}
 
 
@@ -127,14 +128,22 @@ class Move:
         return self.was == self.is_now
 
 
-def preview_moves(model: str, parameters: Parameters, *, user: User | None) -> dict[str, list[Move]]:
+def preview_share(user: User | None) -> int:
+    """A preview looks at one client in so many: at all (1) up to PREVIEWED_WHOLE clients, else at half as many."""
+    clients = db.session.scalar(select(func.count()).select_from(Client).where(visible_clients(user))) or 0
+    return 1 if clients <= PREVIEWED_WHOLE else -(-2 * clients // PREVIEWED_WHOLE)
+
+
+def preview_moves(model: str, parameters: Parameters, *, user: User | None, one_in: int = 1) -> dict[str, list[Move]]:
     """What putting these parameters in force now would do, by model (see AFFECTS), without writing anything.
 
-    The cut points are those of the whole book; the counts are of the clients the person may see.
+    The cut points are those of the whole book; the counts are of the clients the person may see. With `one_in` above 1
+    only one client in so many is looked at, and stands for all of them: an estimate, in a fraction of the time.
     """
     changed, today = all_parameters({model: parameters}), clock.today()
-    cut_points = find_cut_points(changed, today) if model in _WITH_CUT_POINTS else CutPoints()
-    fresh = classes(scores(changed, today, visible_clients(user)), changed, cut_points, today).subquery("fresh")
+    some = [Client.id % one_in == 0] if one_in > 1 else []
+    cut_points = find_cut_points(changed, today, *some) if model in _WITH_CUT_POINTS else CutPoints()
+    fresh = classes(scores(changed, today, visible_clients(user), *some), changed, cut_points, today).subquery("fresh")
     affected = AFFECTS.get(model, (model,))
     pairs = [
         [cast(ClientClass.__table__.c[one], Text).label(f"was_{one}"), cast(fresh.c[one], Text).label(f"is_{one}")]
@@ -161,7 +170,7 @@ def preview_moves(model: str, parameters: Parameters, *, user: User | None) -> d
         # grouping() has a bit for each model, the first highest, and it is 0 in the set that groups by this one.
         place = next(place for place in range(len(affected)) if not row[0] >> (len(affected) - 1 - place) & 1)
         was, is_now = row[1 + 2 * place : 3 + 2 * place]
-        found[affected[place]].append(Move(was, is_now, row[-2], row[-1]))
+        found[affected[place]].append(Move(was, is_now, row[-2] * one_in, row[-1] * one_in))
     return found
 
 
@@ -223,9 +232,10 @@ def coverage(model: str, *, user: User | None) -> list[Coverage]:
     if not cadences:
         return []
     code = cast(ClientClass.__table__.c[model], Text)
+    longest_ago = clock.now() - timedelta(days=max(cadences.values()))  # an older contact is in time for nobody
     last = (
         select(Engagement.client_id, func.max(Engagement.last_at).label("at"))
-        .where(Engagement.kind == "contacted")
+        .where(Engagement.kind == "contacted", Engagement.last_at >= longest_ago)
         .group_by(Engagement.client_id)
         .subquery("last")
     )

@@ -1,8 +1,10 @@
 """Pages of value models: what is in force, drafts with their preview, history, classes and their clients."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -29,12 +31,29 @@ from app.core.errors import AppError
 from app.core.jobs import enqueue
 from app.core.permissions import Permission, requires
 from app.core.queues import AUDIENCE
+from app.core.time_limit import TooSlow, time_limit
 from app.core.unit_of_work import unit_of_work
 from app.users.sessions import signed_in_user
 
 value_models = Blueprint("classes", __name__)
+P = ParamSpec("P")
 MODEL = f"<any({', '.join(MODELS)}):model>"
 ANSWER = 422  # a form that comes back with what is wrong in it
+TIME_LIMIT_MS = 20_000  # for figures that a page loads after it is shown; the browser gives up after thirty seconds
+
+
+def counted(view: Callable[P, Any]) -> Callable[P, Any]:
+    """A part of a page that counts the book: where that takes too long, the part says so."""
+
+    @wraps(view)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> Any:
+        try:
+            with time_limit(TIME_LIMIT_MS):
+                return view(*args, **kwargs)
+        except TooSlow as error:
+            return render_template("clients/classes/_too_slow.html", error=error), error.status
+
+    return limited
 
 
 @value_models.app_template_global()
@@ -59,6 +78,7 @@ def index() -> Any:
 
 @value_models.get("/value-models/sizes")
 @requires(Permission.VIEW_SEGMENTS)
+@counted
 def all_sizes() -> Any:
     """The sizes of all classes, filled into the list after it is shown."""
     return render_template(
@@ -96,6 +116,7 @@ def show(model: str) -> Any:
 
 @value_models.get(f"/value-models/{MODEL}/sizes")
 @requires(Permission.VIEW_SEGMENTS)
+@counted
 def sizes(model: str) -> Any:
     """The classes with their sizes, as a picture where the model is a matrix."""
     found = queries.class_sizes(user=signed_in_user(), models=[model])[model]
@@ -116,6 +137,7 @@ def sizes(model: str) -> Any:
 
 @value_models.get(f"/value-models/{MODEL}/coverage")
 @requires(Permission.VIEW_SEGMENTS)
+@counted
 def coverage(model: str) -> Any:
     lines = queries.coverage(model, user=signed_in_user())
     branches = list(dict.fromkeys(line.branch for line in lines))
@@ -212,6 +234,7 @@ def _save(model: str, draft: ModelVersion | None, form: Any) -> ModelVersion | N
 
 @value_models.post(f"/value-models/{MODEL}/preview")
 @requires(Permission.MANAGE_MODELS)
+@counted
 def preview(model: str) -> Any:
     """What the parameters in the form would change, before they are saved."""
     try:
@@ -223,6 +246,7 @@ def preview(model: str) -> Any:
 
 @value_models.get(f"/value-models/{MODEL}/versions/<int:number>/preview")
 @requires(Permission.VIEW_SEGMENTS)
+@counted
 def version_preview(model: str, number: int) -> Any:
     found = queries.find_version(model, number)
     return _preview(model, parse_parameters(model, found.parameters))
@@ -231,9 +255,11 @@ def version_preview(model: str, number: int) -> Any:
 def _preview(model: str, parameters: Any) -> str:
     labels = {one: dict(queries.class_choices(one)) for one in queries.AFFECTS.get(model, (model,))}
     labels[model] = labels[model] | {one.code: one.label for one in parameters.classes}
+    one_in = queries.preview_share(signed_in_user())
     return render_template(
         "clients/classes/_preview.html",
-        found=queries.preview_moves(model, parameters, user=signed_in_user()),
+        found=queries.preview_moves(model, parameters, user=signed_in_user(), one_in=one_in),
+        one_in=one_in,
         labels=labels,
         orders={one: list(known) for one, known in labels.items()},
     )
