@@ -1,5 +1,6 @@
 """Every table of the product, for migrations and tests."""
 
+import app.advising.models
 import app.audiences.lists.models
 import app.audiences.models
 import app.audit.models
@@ -21,6 +22,7 @@ import app.clients.ownership.models
 import app.clients.reachability.models
 import app.clients.relations.models
 import app.clients.switching.models
+import app.content.calls.models
 import app.content.models
 import app.content.sms.models
 import app.core.files

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from flask import Flask, current_app, request
 from flask_babel import lazy_gettext as _l
 
+from app.advising.merging import join_results, join_tasks
 from app.api.v1 import bp as api_v1
 from app.audiences.cli import audiences_cli
 from app.audiences.exporting import register_sources
@@ -69,6 +70,8 @@ def register_pages(app: Flask) -> None:
         register_timeline(source)
     on_merge("account_opening", join_openings)
     on_merge("reply", join_replies)
+    on_merge("adviser_task", join_tasks)
+    on_merge("contact_result", join_results)
     app.register_blueprint(api_v1)
     init_sessions(app)
     app.register_blueprint(users)

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.audiences.models import Segment
+from app.content.calls.models import CallScript
 from app.content.models import EmailContent
 from app.content.sms.models import SmsContent
 from app.core.extensions import Model, Timestamp
@@ -134,9 +135,11 @@ class Step(Model):
     channel: Mapped[str] = mapped_column(default="email")
     content_id: Mapped[int | None] = mapped_column(ForeignKey("email_content.id"))
     sms_content_id: Mapped[int | None] = mapped_column(ForeignKey("sms_content.id"))
+    call_script_id: Mapped[int | None] = mapped_column(ForeignKey("call_script.id"))
 
     content: Mapped[EmailContent | None] = relationship()
     sms_content: Mapped[SmsContent | None] = relationship()
+    call_script: Mapped[CallScript | None] = relationship()
 
 
 class Seed(Model):

@@ -27,6 +27,7 @@ from app.core.errors import NotFound
 from app.core.extensions import db
 from app.core.jobs import Job
 from app.core.permissions import Role
+from app.users.absences import stood_in_for
 from app.users.models import Branch, User
 from app.users.queries import in_subtree, team_subtree
 
@@ -54,7 +55,8 @@ def merged_away() -> ColumnElement[bool]:
 def clients_in_scope(user: User | None) -> ColumnElement[bool]:
     """For WHERE on client: `visible_clients`, and the records merged into others as well, for counts of the past.
 
-    An adviser sees the clients they look after, first or second; who leads a team, those of its advisers and of the
+    An adviser sees the clients they look after, first or second, and for the time of an absence those of the colleague
+    they stand in for; who leads a team, those of its advisers and of the
     teams below it, whatever their branch; every other role the clients of the branch it works for and of the branches
     below it, which for the head office is everyone.
     """
@@ -67,6 +69,7 @@ def clients_in_scope(user: User | None) -> ColumnElement[bool]:
         ways.append(Client.branch_id == _any_of(branches))
     if Role.ADVISER in user.roles:
         ways += [Client.adviser_id == user.id, Client.second_adviser_id == user.id]
+        ways.append(Client.adviser_id == _any_of(stood_in_for(user)))
     if user.leads_team and user.team is not None:
         team = _any_of(select(User.id).where(User.team_id.in_(team_subtree(user.team))))
         ways += [Client.adviser_id == team, Client.second_adviser_id == team]

@@ -50,6 +50,10 @@ class Permission(StrEnum):
     VIEW_POOL = "see the pool of clients without an owner"
     CLAIM_CLIENTS = "claim clients of the pool"
     REVEAL_CONTACT = "reveal contact data"
+    CONTACT_CLIENTS = "do contact tasks"
+    VIEW_CONTACTS = "see how contact tasks stand"
+    MANAGE_CONTACTS = "decide about overdue contact tasks and absences"
+    SET_CONTACT_RULES = "change the rules of contact tasks"
     EDIT_SEGMENTS = "edit segments"
     VIEW_SEGMENTS = "view segments"
     MANAGE_MODELS = "change value models"
@@ -90,6 +94,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.IMPORT_OPENINGS,
         Permission.MANAGE_REPLIES,
         Permission.OPEN_MAILBOX,
+        Permission.VIEW_CONTACTS,
     },
     Role.COMPLIANCE: _EVERY_ROLE_READS
     | {
@@ -104,7 +109,14 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_AUDIT,
     },
     Role.ADVISER: _EVERY_ROLE_READS
-    | {Permission.EDIT_CLIENTS, Permission.VIEW_LOADS, Permission.VIEW_POOL, Permission.CLAIM_CLIENTS},
+    | {
+        Permission.EDIT_CLIENTS,
+        Permission.VIEW_LOADS,
+        Permission.VIEW_POOL,
+        Permission.CLAIM_CLIENTS,
+        Permission.CONTACT_CLIENTS,
+        Permission.VIEW_CONTACTS,
+    },
     Role.BRANCH_MANAGER: _EVERY_ROLE_READS
     | {
         Permission.OVERRIDE_CLASSES,
@@ -119,6 +131,9 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_REPORTS,
         Permission.EXPORT,
         Permission.REVEAL_CONTACT,
+        Permission.CONTACT_CLIENTS,
+        Permission.VIEW_CONTACTS,
+        Permission.MANAGE_CONTACTS,
     },
     Role.HEAD_OFFICE: _EVERY_ROLE_READS
     | {
@@ -137,6 +152,9 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_REPORTS,
         Permission.EXPORT,
         Permission.REVEAL_CONTACT,
+        Permission.VIEW_CONTACTS,
+        Permission.MANAGE_CONTACTS,
+        Permission.SET_CONTACT_RULES,
     },
     Role.ADMINISTRATOR: _EVERY_ROLE_READS
     | {
@@ -160,6 +178,9 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.SETTLE_MESSAGES,
         Permission.VIEW_DELIVERABILITY,
         Permission.OPEN_MAILBOX,
+        Permission.VIEW_CONTACTS,
+        Permission.MANAGE_CONTACTS,
+        Permission.SET_CONTACT_RULES,
     },
 }
 

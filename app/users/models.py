@@ -1,9 +1,9 @@
 """Staff, their roles, and the tree of branches."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from flask_login import UserMixin
-from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, Integer, func, text
+from sqlalchemy import Boolean, CheckConstraint, Date, ForeignKey, Index, Integer, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import Text
@@ -89,6 +89,32 @@ class User(Model, UserMixin):  # type: ignore[misc]
     def get_id(self) -> str:
         """What the session keeps: the id and the version that a password change makes stale."""
         return f"{self.id}:{self.sign_in_version}"
+
+
+class Absence(Model):
+    """Days on which somebody is away, the first and the last included, and the colleague who stands in.
+
+    While it lasts the deputy sees the clients of the absent adviser and does their contact tasks.
+    """
+
+    __tablename__ = "absence"
+    __table_args__ = (
+        CheckConstraint("first_day <= last_day", name="days_in_order"),
+        CheckConstraint("deputy_id <> user_id", name="deputy_is_another"),
+        Index("ix_absence_user_id", "user_id", "first_day"),
+        Index("ix_absence_deputy_id", "deputy_id", "first_day"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"))
+    deputy_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    first_day: Mapped[date] = mapped_column(Date)
+    last_day: Mapped[date] = mapped_column(Date)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+    user: Mapped[User] = relationship(foreign_keys=[user_id])
+    deputy: Mapped[User | None] = relationship(foreign_keys=[deputy_id])
 
 
 # The parts of the HTTP interface that a key may open. "contact-data" opens no address of its own: it unmasks.
