@@ -18,3 +18,26 @@ FLAG_LABELS = {
     "vulnerable": _l("Vulnerable"),
     "open_complaint": _l("Open complaint"),
 }
+# Kinds of accounts and products are words of the firm's feeds; those that are usual read as people say them.
+HOLDING_LABELS = {
+    "cash": _l("Cash account"),
+    "a_share_shanghai": _l("A-shares, Shanghai"),
+    "a_share_shenzhen": _l("A-shares, Shenzhen"),
+    "margin": _l("Margin account"),
+    "fund": _l("Fund"),
+    "custody": _l("Third-party custody"),
+    "deposit": _l("Deposit"),
+    "term_deposit": _l("Term deposit"),
+    "loan": _l("Loan"),
+    "card": _l("Card"),
+    "share": _l("Stock"),
+    "bond": _l("Bond"),
+    "money_fund": _l("Money market fund"),
+    "bond_fund": _l("Bond fund"),
+    "equity_fund": _l("Equity fund"),
+}
+
+
+def holding_label(kind: str) -> str:
+    """A kind of account or product in words; one that only the firm knows is shown as the feed writes it."""
+    return str(HOLDING_LABELS.get(kind, kind.replace("_", " ").capitalize()))

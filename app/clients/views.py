@@ -14,7 +14,7 @@ from app.clients.feeds.views import feeds
 from app.clients.field_views import fields
 from app.clients.forms import CHANNEL_LABELS, MATTER_LABELS, SOURCE_LABELS, ConsentForm, ReasonForm
 from app.clients.import_views import imports
-from app.clients.labels import FLAG_LABELS, GENDER_LABELS, KIND_LABELS, STATUS_LABELS
+from app.clients.labels import FLAG_LABELS, GENDER_LABELS, KIND_LABELS, STATUS_LABELS, holding_label
 from app.clients.listing import DEFAULT_SORT, SORTS, Filters, class_filters, clients_count, clients_page, decode_cursor
 from app.clients.masking import mask_account, mask_email, mask_mobile
 from app.clients.models import Client
@@ -49,6 +49,11 @@ def masked_email(address: str | None) -> str | None:
 @clients.app_template_filter("masked_mobile")
 def masked_mobile(number: str | None) -> str | None:
     return mask_mobile(number)
+
+
+@clients.app_template_filter("holding_label")
+def holding_words(kind: str) -> str:
+    return holding_label(kind)
 
 
 @clients.app_template_filter("masked_account")

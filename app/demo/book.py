@@ -223,7 +223,7 @@ class _Maker:
                 identity.gender,
                 None if self.is_company else self.today - timedelta(days=self.age * 365 + random.randrange(360)),
                 None if random.random() < 0.05 else f"{identity.login}{self.position}@{random.choice(DOMAINS)}",
-                None if random.random() < 0.07 else mobile(random, identity.locale),
+                None if random.random() < 0.07 else mobile(random),
                 random.choice(CITIES[self.outlet.region]),
                 identity.locale,
                 "Asia/Shanghai",

@@ -81,7 +81,6 @@ def company(random: Random) -> Identity:
     return Identity(name, None, None, None, "office", "zh_CN")
 
 
-def mobile(random: Random, locale: str) -> str:
-    if locale == "en":
-        return f"+447700900{random.randrange(1000):03}"
+def mobile(random: Random) -> str:
+    """A number of a prefix that nobody has; so many of them that hardly two clients share one."""
     return f"+86120{random.randrange(10**8):08}"

@@ -48,7 +48,7 @@ def index() -> Any:
 def search() -> Any:
     with unit_of_work():
         service.order_search(actor=signed_in_user())
-    flash(_("The whole book is being searched. This takes a few seconds for a large one."), "info")
+    flash(_("The whole book is being searched. This takes about half a minute for a million clients."), "info")
     return redirect(url_for(".index"))
 
 

@@ -45,6 +45,7 @@ _NOT_DATE = _l("“%(value)s” is not a date.")
 _TWO_WAYS = _l("“%(value)s” can be read as two dates; choose in the mapping whether the day or the month comes first.")
 _NOT_YESNO = _l("“%(value)s” is neither yes nor no.")
 _NOT_EMAIL = _l("“%(value)s” is not a complete e-mail address.")
+_NO_NUMBER = _l("“%(value)s” is not a telephone number.")
 _NOT_MOBILE = _l(
     "“%(value)s” is not a telephone number; without a country it needs the region to be chosen in the mapping."
 )
@@ -429,12 +430,13 @@ def parse_mobile(text: str, *, region: str | None = None) -> str:
         if _CHINA_MOBILES.fullmatch(national):
             return f"+86{national}"
     if len(text) > 60:
-        raise BadValue(_NOT_MOBILE)
+        raise BadValue(_NO_NUMBER)
     clean = f"+{text[2:]}" if text.startswith("00") else text
+    refused = _NO_NUMBER if region or clean.startswith("+") else _NOT_MOBILE
     try:
         number = phonenumbers.parse(clean, region)
     except phonenumbers.NumberParseException as error:
-        raise BadValue(_NOT_MOBILE) from error
+        raise BadValue(refused) from error
     if not phonenumbers.is_valid_number(number):
-        raise BadValue(_NOT_MOBILE)
+        raise BadValue(refused)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -20,7 +20,7 @@ from app.users.models import Branch, User
 
 CHANNEL_LABELS = {"email": _l("E-mail"), "phone": _l("Phone")}
 REASON_LABELS = {
-    "missing": _l("No address at all"),
+    "missing": _l("None known"),
     "bounced": _l("Mail came back"),
     "wrong": _l("Reported as wrong"),
 }
