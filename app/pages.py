@@ -16,6 +16,7 @@ from app.audiences.views import audiences
 from app.audit.views import audit
 from app.campaigns import step_views as step_views  # joins the pages of campaigns
 from app.campaigns.cli import campaigns_cli
+from app.campaigns.sending_views import rules as sending_rules
 from app.campaigns.views import bp as campaigns
 from app.campaigns.views import segment_uses
 from app.clients.classes.client_views import client_classes
@@ -41,6 +42,8 @@ from app.clients.views import clients
 from app.content.views import bp as content
 from app.core.permissions import Permission
 from app.core.web import can
+from app.delivery.cli import delivery_cli
+from app.delivery.stop_views import marketing
 from app.delivery.views import bp as delivery
 from app.reports.cli import reports_cli
 from app.reports.views import bp as reports
@@ -93,6 +96,9 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(campaigns)
     register_usage(segment_uses)
     app.register_blueprint(delivery)
+    app.register_blueprint(marketing)
+    app.register_blueprint(sending_rules)
+    app.cli.add_command(delivery_cli)
     app.register_blueprint(reports)
     app.cli.add_command(reports_cli)
     app.cli.add_command(audiences_cli)
@@ -127,7 +133,7 @@ class NavigationEntry:
 OVERVIEW = "reports.home"
 NAVIGATION = (
     NavigationEntry(_l("Overview"), OVERVIEW, "home"),
-    NavigationEntry(_l("Campaigns"), "campaigns.index", "send", Permission.VIEW_CAMPAIGNS),
+    NavigationEntry(_l("Campaigns"), "campaigns.index", "send", Permission.VIEW_CAMPAIGNS, ("marketing",)),
     NavigationEntry(_l("Reports"), "reports.index", "report-analytics", Permission.VIEW_REPORTS),
     NavigationEntry(
         _l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS, ("snapshots", "number_lists")
@@ -141,6 +147,7 @@ NAVIGATION = (
     NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES),
     NavigationEntry(_l("Account openings"), "openings.index", "building-bank", Permission.VIEW_REPORTS),
     NavigationEntry(_l("Local mailbox"), "mailbox.index", "inbox", Permission.OPEN_MAILBOX),
+    NavigationEntry(_l("Rules of sending"), "sending_rules.index", "clock-pause", Permission.ADMINISTER),
     NavigationEntry(_l("Staff"), "staff.index", "user-cog", Permission.ADMINISTER),
     NavigationEntry(_l("Audit trail"), "audit.index", "history", Permission.VIEW_AUDIT),
 )

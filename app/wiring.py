@@ -12,7 +12,7 @@ from app.audiences.service import refuse_field_change
 from app.campaigns.email_step import EMAIL_STEP
 from app.campaigns.handing_over import DRAFTS
 from app.campaigns.queries import CAMPAIGN_CHOICES
-from app.campaigns.service import refuse_segment_archive, refuse_segment_edit
+from app.campaigns.service import LAUNCH, refuse_segment_archive, refuse_segment_edit
 from app.campaigns.step_kinds import register_step_kind
 from app.clients.field_service import ARCHIVE as ARCHIVE_FIELD
 from app.clients.field_service import NARROW as NARROW_FIELD
@@ -31,6 +31,7 @@ from app.core.tokens import Links, Signer
 from app.core.web import init_web
 from app.delivery.email import EmailMaterial
 from app.delivery.material import register_material
+from app.delivery.stopping import refuse_launch
 from app.users.service import STOP_ADVISING
 
 MAX_UPLOAD_BYTES = 500 << 20
@@ -114,6 +115,7 @@ def connect_features() -> None:
     register_selection(BY_SEGMENT)
     register_work(REPAIRS)
     guard("edit segment", refuse_segment_edit)
+    guard(LAUNCH, refuse_launch)
 
 
 def load_tasks(queues: str | None = None) -> None:

@@ -29,6 +29,7 @@ REASON_LABELS: dict[str, object] = {EXCLUDED_SEGMENT: _l("In an excluded segment
 _PACKED_IDS = func.string_agg(func.int8send(Client.id), literal(b"", LargeBinary), type_=LargeBinary)
 
 AnyRule = RuleJson | Rule
+Gates = Sequence[tuple[ColumnElement[bool], str]]  # further conditions over client that exclude, each with its reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +122,15 @@ def exclusion_counts(
     purpose: str,
     visible: ColumnElement[bool] | None = None,
     today: date | None = None,
+    gates: Gates = (),
 ) -> Audience:
     """Who is in at least one of `included`, and why some of them are left out; one pass over clients.
 
-    Being in one of `excluded` is checked first, then the reasons of `clients.contactability`. Only clients for
-    whom `visible` holds (None: who are in the book) count at all. No included rule is nobody. Raises RuleError for a
-    rule that is not one.
+    Being in one of `excluded` is checked first, then the reasons of `clients.contactability`, then `gates`. Only
+    clients for whom `visible` holds (None: who are in the book) count at all. No included rule is nobody. Raises
+    RuleError for a rule that is not one.
     """
-    reason, where = _reason_and_scope(included, excluded, channel, purpose, visible, today)
+    reason, where = _reason_and_scope(included, excluded, channel, purpose, visible, today, gates)
     tune_statements()
     rows = db.session.execute(select(reason, _PACKED_IDS).where(where).group_by(reason))
     by_reason = {row[0]: _bitmap(row[1]) for row in rows}
@@ -147,9 +149,10 @@ def audience_counts(
     purpose: str,
     visible: ColumnElement[bool] | None = None,
     today: date | None = None,
+    gates: Gates = (),
 ) -> AudienceCounts:
     """Only the numbers of `exclusion_counts`, for previews."""
-    reason, where = _reason_and_scope(included, excluded, channel, purpose, visible, today)
+    reason, where = _reason_and_scope(included, excluded, channel, purpose, visible, today, gates)
     tune_statements()
     rows = db.session.execute(select(reason, func.count()).select_from(Client).where(where).group_by(reason))
     counts: dict[str | None, int] = {row[0]: row[1] for row in rows}
@@ -163,18 +166,19 @@ def reach(
     channels: Sequence[str],
     purpose: str,
     visible: ColumnElement[bool] | None = None,
+    gates: Gates = (),
 ) -> Reach:
     """`exclusion_counts` over several channels, still in one pass over clients."""
     if len(channels) == 1:
         (channel,) = channels
         audience = exclusion_counts(
-            included=included, excluded=excluded, channel=channel, purpose=purpose, visible=visible
+            included=included, excluded=excluded, channel=channel, purpose=purpose, visible=visible, gates=gates
         )
         return Reach(audience.matched, audience.eligible, audience.exclusions, {channel: audience})
     ids_of = _PACKED_IDS
     groups = [
         (reasons, _bitmap(ids))
-        for reasons, ids in _by_reasons(included, excluded, channels, purpose, visible, ids_of)
+        for reasons, ids in _by_reasons(included, excluded, channels, purpose, visible, ids_of, gates)
     ]
 
     def audience_of(pick: list[tuple[str | None, BitMap64]]) -> tuple[BitMap64, BitMap64, dict[str, int]]:
@@ -200,11 +204,12 @@ def reach_counts(
     channels: Sequence[str],
     purpose: str,
     visible: ColumnElement[bool] | None = None,
+    gates: Gates = (),
 ) -> ReachCounts:
     """Only the numbers of `reach`."""
     groups = [
         (reasons, int(count))
-        for reasons, count in _by_reasons(included, excluded, channels, purpose, visible, func.count())
+        for reasons, count in _by_reasons(included, excluded, channels, purpose, visible, func.count(), gates)
     ]
 
     def counts_of(pick: list[tuple[str | None, int]]) -> tuple[int, int, dict[str, int]]:
@@ -229,9 +234,10 @@ def _by_reasons(
     purpose: str,
     visible: ColumnElement[bool] | None,
     measure: ColumnElement[Any],
+    gates: Gates,
 ) -> list[tuple[list[str | None], Any]]:
     """The reasons against each channel, and the measure, for every combination of them that occurs."""
-    found = [_reason_and_scope(included, excluded, channel, purpose, visible, None) for channel in channels]
+    found = [_reason_and_scope(included, excluded, channel, purpose, visible, None, gates) for channel in channels]
     reasons = [reason.label(f"reason_{place}") for place, (reason, _where) in enumerate(found)]
     tune_statements()
     query = select(*reasons, measure).select_from(Client).where(found[0][1]).group_by(*reasons)
@@ -258,8 +264,11 @@ def _reason_and_scope(
     purpose: str,
     visible: ColumnElement[bool] | None,
     today: date | None,
+    gates: Gates,
 ) -> tuple[ColumnElement[str | None], ColumnElement[bool]]:
     contact = exclusion_reason(channel=channel, purpose=purpose)
+    if gates:
+        contact = func.coalesce(contact, case(*((condition, literal(reason, Text)) for condition, reason in gates)))
     visible = visible_clients(None) if visible is None else visible
     in_excluded = in_any(excluded, today=today, scope=visible)
     reason = case((in_excluded, literal(EXCLUDED_SEGMENT, Text)), else_=contact).label("reason")

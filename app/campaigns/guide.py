@@ -16,7 +16,7 @@ LABELS = {
     "review": _l("Check & approve"),
     "send": _l("Send & follow"),
 }
-_APPROVED = (State.APPROVED, State.SCHEDULED, State.RUNNING, State.PAUSED, State.COMPLETE)
+_APPROVED = (State.APPROVED, State.SCHEDULED, State.RUNNING, State.HELD, State.PAUSED, State.COMPLETE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,16 @@ def next_action(campaign: Campaign, reader: User) -> NextAction:
                 _l("Look at exactly what will be sent to whom, then decide."), "campaigns.review", _l("Check it")
             )
         return NextAction(_l("It waits for a compliance checker."), "campaigns.review")
+    if state == State.REVISING:
+        sentence = _l("What is unsent is being revised. Submit it, so that compliance can approve it anew.")
+        return NextAction(sentence, "campaigns.review", _l("Check and submit") if edits else None)
+    if state == State.HELD:
+        sentence = _l("The audience differs from the one that was approved. Somebody has to decide.")
+        decides = approves and campaign.submitted_by_id != reader.id
+        return NextAction(sentence, "campaigns.send", _l("Decide") if decides or edits else None)
+    if state == State.APPROVED and campaign.launched_at is not None:
+        sentence = _l("The revision is approved: what is unsent leaves once it is resumed.")
+        return NextAction(sentence, "campaigns.send", _l("Resume or cancel") if runs else None)
     if state == State.APPROVED:
         sentence = _l("It is approved: launch it or choose a time.")
         return NextAction(sentence, "campaigns.send", _l("Send it") if runs else None)

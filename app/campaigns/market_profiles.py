@@ -5,21 +5,35 @@ and superlatives; the mark on commercial e-mail in mainland China). They are a f
 the firm's counsel must confirm them, and compliance reads every message anyway.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import time
+
+_CAPS = {
+    "email": {"day": 2, "week": 4, "month": 12},
+    "sms": {"day": 1, "week": 2, "month": 4},
+    "call": {"day": 1, "week": 2, "month": 4},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class MarketProfile:
-    """One market's word lists. Latin phrases match whole words in any case, Chinese ones anywhere.
+    """One market's word lists and rules of sending. Latin phrases match whole words in any case, Chinese ones anywhere.
 
     `subject_marks`: the subject of marketing mail must begin with one of them (none: no mark needed).
     `forbidden`: block approval. `doubtful`: are pointed out. `promotional`: block service and statutory messages.
+    `quiet_hours` (from, until) are clock times of the client and hold for `quiet_channels`: those that ring. `caps` are
+    {channel: {period: marketing messages per client}}, see `sending_rules.py`.
     """
 
     subject_marks: tuple[str, ...]
     forbidden: tuple[str, ...]
     doubtful: tuple[str, ...]
     promotional: tuple[str, ...]
+    quiet_hours: tuple[time, time]
+    caps: Mapping[str, Mapping[str, int]]
+    quiet_channels: tuple[str, ...] = ("sms", "call")
+    launch_tolerance: float = 5.0  # percent of the approved count
 
 
 _FORBIDDEN = (
@@ -105,11 +119,15 @@ MARKET_PROFILES = {
         forbidden=_FORBIDDEN,
         doubtful=_DOUBTFUL,
         promotional=_PROMOTIONAL,
+        quiet_hours=(time(20), time(9)),
+        caps=_CAPS,
     ),
     "other": MarketProfile(
         subject_marks=(),
         forbidden=_FORBIDDEN,
         doubtful=_DOUBTFUL,
         promotional=_PROMOTIONAL,
+        quiet_hours=(time(21), time(8)),
+        caps=_CAPS,
     ),
 }

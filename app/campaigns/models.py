@@ -1,17 +1,29 @@
 """Campaigns: to whom, what, when, and the states they move through."""
 
-from datetime import datetime
+from datetime import datetime, time
 from enum import StrEnum
+from typing import Any
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, func
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import (
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    Text,
+    Time,
+    UniqueConstraint,
+    func,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.audiences.models import Segment
 from app.content.calls.models import CallScript
 from app.content.models import EmailContent
 from app.content.sms.models import SmsContent
+from app.content.webhooks.models import WebhookContent
 from app.core.extensions import Model, Timestamp
 from app.users.models import User
 
@@ -22,19 +34,24 @@ class State(StrEnum):
     APPROVED = "approved"
     SCHEDULED = "scheduled"
     RUNNING = "running"
+    HELD = "held"
     PAUSED = "paused"
+    REVISING = "revising"
     COMPLETE = "complete"
     CANCELLED = "cancelled"
 
 
-# The only moves there are. Every verb of the service goes through this table.
+# The only moves there are. Every verb of the service goes through this table. A launch is *held* where the audience is
+# no longer the one that was approved; a paused campaign may be *revised*, checked anew and go on with what is unsent.
 NEXT: dict[State, set[State]] = {
     State.DRAFT: {State.IN_REVIEW, State.CANCELLED},
-    State.IN_REVIEW: {State.DRAFT, State.APPROVED, State.CANCELLED},
-    State.APPROVED: {State.DRAFT, State.SCHEDULED, State.RUNNING, State.CANCELLED},
+    State.IN_REVIEW: {State.DRAFT, State.REVISING, State.APPROVED, State.CANCELLED},
+    State.APPROVED: {State.DRAFT, State.REVISING, State.SCHEDULED, State.RUNNING, State.CANCELLED},
     State.SCHEDULED: {State.APPROVED, State.RUNNING, State.CANCELLED},
-    State.RUNNING: {State.PAUSED, State.COMPLETE, State.CANCELLED},
-    State.PAUSED: {State.RUNNING, State.CANCELLED},
+    State.RUNNING: {State.HELD, State.PAUSED, State.COMPLETE, State.CANCELLED},
+    State.HELD: {State.DRAFT, State.RUNNING, State.CANCELLED},
+    State.PAUSED: {State.RUNNING, State.REVISING, State.CANCELLED},
+    State.REVISING: {State.IN_REVIEW, State.CANCELLED},
     State.COMPLETE: {State.RUNNING},  # only to retry what failed
     State.CANCELLED: set(),
 }
@@ -44,7 +61,9 @@ STATE_LABELS = {
     State.APPROVED: _l("Approved"),
     State.SCHEDULED: _l("Scheduled"),
     State.RUNNING: _l("Running"),
+    State.HELD: _l("Waiting for a decision"),
     State.PAUSED: _l("Paused"),
+    State.REVISING: _l("Being revised"),
     State.COMPLETE: _l("Complete"),
     State.CANCELLED: _l("Cancelled"),
 }
@@ -54,7 +73,9 @@ STATE_TONES = {
     State.APPROVED: "info",
     State.SCHEDULED: "info",
     State.RUNNING: "info",
+    State.HELD: "warning",
     State.PAUSED: "warning",
+    State.REVISING: "warning",
     State.COMPLETE: "success",
     State.CANCELLED: "danger",
 }
@@ -65,15 +86,29 @@ PURPOSE_LABELS = {
     "statutory": _l("Statutory notice"),
 }
 SEGMENT_ROLES = ("include", "exclude", "report")
+PRIORITY_LABELS = {1: _l("Low"), 2: _l("Normal"), 3: _l("High")}
+LONGEST_SPREAD_HOURS = 168
 
 
 class Campaign(Model):
+    """A campaign, and when and how its messages leave.
+
+    `product_*` is what it offers: nobody gets it for whom that is not suitable. Messages leave from `send_from` to
+    `send_until` (clock times of each client; None: all day) on `send_days` (ISO weekdays, None: every day), from
+    `local_time` of each client on, spread over `spread_hours`. `approved_count` clients would have got it when it was
+    approved; a launch that found `held_count` instead is held.
+    """
+
     __tablename__ = "campaign"
     __table_args__ = (
         CheckConstraint(f"state IN ({', '.join(repr(s.value) for s in State)})", name="state"),
         CheckConstraint(f"purpose IN ({', '.join(repr(p) for p in PURPOSES)})", name="purpose"),
         CheckConstraint("approved_by_id IS NULL OR approved_by_id <> submitted_by_id", name="maker_is_not_checker"),
         CheckConstraint("window_days BETWEEN 1 AND 365", name="window_days"),
+        CheckConstraint("priority BETWEEN 1 AND 3", name="priority"),
+        CheckConstraint("product_risk BETWEEN 1 AND 5", name="product_risk"),
+        CheckConstraint("purpose <> 'statutory' OR product_risk IS NULL", name="a_notice_offers_nothing"),
+        CheckConstraint(f"spread_hours BETWEEN 1 AND {LONGEST_SPREAD_HOURS}", name="spread_hours"),
         Index("ix_campaign_due", "state", "send_at"),
     )
 
@@ -95,6 +130,19 @@ class Campaign(Model):
     finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    product_name: Mapped[str | None]
+    product_risk: Mapped[int | None] = mapped_column(SmallInteger)
+    product_private: Mapped[bool] = mapped_column(default=False, server_default="false")
+    product_kind: Mapped[str | None]
+    product_term_months: Mapped[int | None] = mapped_column(SmallInteger)
+    priority: Mapped[int] = mapped_column(SmallInteger, default=2, server_default="2")
+    send_from: Mapped[time | None] = mapped_column(Time)
+    send_until: Mapped[time | None] = mapped_column(Time)
+    send_days: Mapped[list[int] | None] = mapped_column(ARRAY(SmallInteger))
+    local_time: Mapped[time | None] = mapped_column(Time)
+    spread_hours: Mapped[int | None] = mapped_column(SmallInteger)
+    approved_count: Mapped[int | None]
+    held_count: Mapped[int | None]
 
     owner: Mapped[User | None] = relationship(foreign_keys=[owner_id])
     segments: Mapped[list["CampaignSegment"]] = relationship(
@@ -135,10 +183,12 @@ class Step(Model):
     channel: Mapped[str] = mapped_column(default="email")
     content_id: Mapped[int | None] = mapped_column(ForeignKey("email_content.id"))
     sms_content_id: Mapped[int | None] = mapped_column(ForeignKey("sms_content.id"))
+    webhook_content_id: Mapped[int | None] = mapped_column(ForeignKey("webhook_content.id"))
     call_script_id: Mapped[int | None] = mapped_column(ForeignKey("call_script.id"))
 
     content: Mapped[EmailContent | None] = relationship()
     sms_content: Mapped[SmsContent | None] = relationship()
+    webhook_content: Mapped[WebhookContent | None] = relationship()
     call_script: Mapped[CallScript | None] = relationship()
 
 
@@ -151,3 +201,36 @@ class Seed(Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))
     email: Mapped[str]
+
+
+class SecondCheck(Model):
+    """A second person looked at this client and found the campaign's product right for them (see `gates.py`)."""
+
+    __tablename__ = "second_check"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True)
+    client_id: Mapped[int] = mapped_column(ForeignKey("client.id"), primary_key=True)
+    product_risk: Mapped[int] = mapped_column(SmallInteger)
+    reason: Mapped[str]
+    checked_by_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"))
+    checked_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+
+
+class SendingRules(Model):
+    """The firm's own rules of sending; while there is none, those of the market profile hold. One row.
+
+    `caps` is {channel: {"day" | "week" | "month": messages}}; quiet hours are clock times of the client and hold for
+    `quiet_channels`; `launch_tolerance` is in percent of the approved count.
+    """
+
+    __tablename__ = "sending_rules"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, default=1)
+    caps: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    quiet_from: Mapped[time] = mapped_column(Time)
+    quiet_until: Mapped[time] = mapped_column(Time)
+    quiet_channels: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    launch_tolerance: Mapped[float] = mapped_column(Double)
+    changed_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    changed_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now(), onupdate=func.now())

@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _l
 
 from app.campaigns.market_profiles import MarketProfile
 from app.campaigns.models import Campaign
+from app.campaigns.sending_rules import CHANNEL_LABELS, rules_in_force, shut_channels
 from app.campaigns.step_kinds import Finding, step_kind
 from app.content.compiling import compile_source
 from app.content.models import EmailContent
@@ -40,6 +41,14 @@ def preflight(campaign: Campaign) -> list[Finding]:
         else:
             unwritten = _l("Step %(number)s (%(kind)s) says nothing yet.", number=step.position + 1, kind=kind.label)
             found.append(Finding("error", "message", unwritten, step.id))
+    for channel in shut_channels(campaign, rules_in_force()):
+        shut = _l(
+            "The send window and the quiet hours leave no time for %(channel)s: it would wait for ever.",
+            channel=CHANNEL_LABELS.get(channel, channel),
+        )
+        found.append(Finding("error", "send", shut))
+    if campaign.purpose == "statutory" and campaign.product_risk is not None:
+        found.append(Finding("error", "send", _l("A statutory notice offers no product.")))
     if not campaign.seeds:
         found.append(
             Finding("note", "message", _l("The seed list is empty: no colleague will see the real send arrive."))

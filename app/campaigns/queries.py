@@ -20,6 +20,7 @@ from app.audiences.queries import understood
 from app.audiences.sentence import sentence
 from app.audiences.snapshots import ReachCounts, reach_counts
 from app.audit.models import AuditEntry
+from app.campaigns.gates import gates
 from app.campaigns.models import Campaign, CampaignSegment, State
 from app.campaigns.step_kinds import contacts_of
 from app.clients.queries import visible_clients
@@ -170,6 +171,7 @@ def audience_preview(campaign: Campaign, *, viewer: User | None = None) -> Reach
         channels=contacts_of(campaign),
         purpose=campaign.purpose,
         visible=visible_clients(campaign.owner) & visible_clients(viewer),
+        gates=gates(campaign),
     )
 
 

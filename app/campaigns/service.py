@@ -28,6 +28,7 @@ from app.campaigns.models import (
 )
 from app.campaigns.preflight import preflight
 from app.campaigns.queries import audience_preview
+from app.campaigns.sending_rules import rules_in_force
 from app.campaigns.step_kinds import step_kind, step_on
 from app.content.models import EmailContent
 from app.content.service import new_content, same_words
@@ -35,8 +36,10 @@ from app.core.clock import now
 from app.core.errors import AppError, Conflict, Forbidden
 from app.core.events import emit
 from app.core.extensions import db
+from app.core.guards import check
 from app.core.permissions import Actor, Permission, require
 
+LAUNCH = "launch campaign"  # the guard that other features may refuse a launch through
 RESERVED_CODES = {"new"}
 MAX_SEEDS = 50
 MAX_STEPS = 8
@@ -287,7 +290,7 @@ def set_step_content(
     are further facts for the audit trail.
     """
     column = step_kind(step.channel).column
-    open_for_editing(campaign, actor)
+    open_for_editing(campaign, actor, revising=True)
     if step not in campaign.steps:
         raise Conflict
     db.session.refresh(step)
@@ -317,14 +320,14 @@ def _put_in_order(campaign: Campaign, steps: Sequence[Step]) -> None:
 def submit(*, campaign: Campaign, actor: Actor) -> None:
     """Hand the draft to compliance. NotReady says everything that is missing or forbidden."""
     _lock(campaign)
-    if State(campaign.state) != State.DRAFT:
+    if State(campaign.state) not in (State.DRAFT, State.REVISING):
         raise WrongState(campaign)
     _hold_segments({link.segment_id for link in campaign.segments})
     _check_ready(campaign)
     _move(
         campaign,
         State.IN_REVIEW,
-        since={State.DRAFT},
+        since={State.DRAFT, State.REVISING},
         action="submitted",
         actor=actor,
         submitted_by_id=actor.id,
@@ -338,12 +341,14 @@ def submit(*, campaign: Campaign, actor: Actor) -> None:
 def approve(*, campaign: Campaign, actor: Actor, seen: datetime | None = None) -> None:
     """Release the campaign for sending: by a checker, never by the one who submitted it.
 
+    How many clients it would reach is approved with it; see `still_approved`.
     `seen` is the submission the checker looked at; Conflict where it was withdrawn and submitted anew since.
     """
     _check_checker(campaign, actor)
     _lock(campaign)
     if seen is not None and campaign.submitted_at != seen:
         raise Conflict
+    count = audience_preview(campaign).eligible if campaign.launched_at is None else campaign.approved_count
     _move(
         campaign,
         State.APPROVED,
@@ -352,6 +357,7 @@ def approve(*, campaign: Campaign, actor: Actor, seen: datetime | None = None) -
         actor=actor,
         approved_by_id=actor.id,
         approved_at=now(),
+        approved_count=count,
     )
 
 
@@ -363,7 +369,7 @@ def send_back(*, campaign: Campaign, reason: str, actor: Actor) -> None:
         raise AppError(_l("Say what has to change, so that the author can act on it."))
     _move(
         campaign,
-        State.DRAFT,
+        _open_state(campaign),
         since={State.IN_REVIEW},
         action="returned",
         actor=actor,
@@ -382,6 +388,7 @@ def withdraw(*, campaign: Campaign, actor: Actor) -> None:
 
 def schedule(*, campaign: Campaign, send_at: datetime, actor: Actor) -> None:
     """Launch by itself at `send_at` (aware)."""
+    _check_not_launched(campaign)
     if send_at <= now():
         raise AppError(_l("This time has passed. Choose a later one, or launch now."))
     _check_approval_lasts(campaign, send_at)
@@ -403,6 +410,8 @@ def unschedule(*, campaign: Campaign, actor: Actor) -> None:
 
 def launch(*, campaign: Campaign, actor: Actor | None) -> None:
     """Start sending. The audience is frozen by the listener of "campaign.launched". `actor` None: the schedule."""
+    _check_not_launched(campaign)
+    check(LAUNCH, campaign.id)
     _check_approval_lasts(campaign, now())
     _move(
         campaign,
@@ -415,14 +424,77 @@ def launch(*, campaign: Campaign, actor: Actor | None) -> None:
     emit("campaign.launched", campaign_id=campaign.id)
 
 
+def still_approved(campaign: Campaign, found: int) -> bool:
+    """Whether so many clients are still about as many as were approved, by the firm's tolerance."""
+    if campaign.approved_count is None:
+        return True
+    return abs(found - campaign.approved_count) * 100 <= rules_in_force().launch_tolerance * campaign.approved_count
+
+
+def hold(*, campaign: Campaign, found: int) -> None:
+    """The launch found another audience than was approved (called by delivery): somebody has to decide."""
+    _move(
+        campaign,
+        State.HELD,
+        since={State.RUNNING},
+        action="held",
+        actor=None,
+        held_count=found,
+        launched_at=None,
+        send_at=None,
+    )
+
+
+def accept_audience(*, campaign: Campaign, seen: int, actor: Actor) -> None:
+    """Approve the audience that the launch found and go on: by a checker who did not submit the campaign.
+
+    `seen` is the count they looked at; Conflict where it is another one by now.
+    """
+    _check_checker(campaign, actor)
+    check(LAUNCH, campaign.id)
+    _lock(campaign)
+    if campaign.held_count != seen:
+        raise Conflict
+    counts = [campaign.approved_count, seen]
+    _move(
+        campaign,
+        State.RUNNING,
+        since={State.HELD},
+        action="audience_accepted",
+        actor=actor,
+        changes={"approved_count": counts},
+        approved_by_id=actor.id,
+        approved_at=now(),
+        approved_count=seen,
+        held_count=None,
+        launched_at=now(),
+    )
+    emit("campaign.launched", campaign_id=campaign.id)
+
+
 def pause(*, campaign: Campaign, actor: Actor) -> None:
     """Stop after the messages that are being handed over right now."""
     _move(campaign, State.PAUSED, since={State.RUNNING}, action="paused", actor=actor)
 
 
+def revise(*, campaign: Campaign, actor: Actor) -> None:
+    """Change what a paused campaign says, and when it leaves. It needs a new approval and touches the unsent only."""
+    _move(
+        campaign,
+        State.REVISING,
+        since={State.PAUSED},
+        action="revising",
+        actor=actor,
+        approved_by_id=None,
+        approved_at=None,
+    )
+
+
 def resume(*, campaign: Campaign, actor: Actor) -> None:
-    """Go on where it was paused."""
-    _move(campaign, State.RUNNING, since={State.PAUSED}, action="resumed", actor=actor)
+    """Go on where it was paused, or after a revision was approved."""
+    if State(campaign.state) == State.APPROVED and campaign.launched_at is None:
+        raise WrongState(campaign)
+    _move(campaign, State.RUNNING, since={State.PAUSED, State.APPROVED}, action="resumed", actor=actor)
     emit("campaign.resumed", campaign_id=campaign.id)
 
 
@@ -487,6 +559,7 @@ def _move(
     action: str,
     actor: Actor | None,
     reason: str | None = None,
+    changes: dict[str, Any] | None = None,
     **values: Any,
 ) -> None:
     """Compare-and-set to `target` from one of the states in `since` that NEXT allows; WrongState for the loser."""
@@ -506,7 +579,7 @@ def _move(
     db.session.refresh(campaign)
     if not moved:
         raise WrongState(campaign)
-    changes: dict[str, Any] = {"state": [before, target]}
+    changes = {"state": [before, target], **(changes or {})}
     if "send_at" in values:
         changes["send_at"] = [send_at and send_at.isoformat(), campaign.send_at and campaign.send_at.isoformat()]
     note_act(campaign, action, actor, changes=changes, reason=reason)
@@ -515,13 +588,19 @@ def _move(
 def _reopen(campaign: Campaign, actor: Actor | None) -> None:
     _move(
         campaign,
-        State.DRAFT,
-        since={State.IN_REVIEW, State.APPROVED},
+        _open_state(campaign),
+        since={State.IN_REVIEW, State.APPROVED, State.HELD},
         action="withdrawn",
         actor=actor,
         approved_by_id=None,
         approved_at=None,
+        held_count=None,
     )
+
+
+def _open_state(campaign: Campaign) -> State:
+    """The state in which it can be changed: a draft, or the revision of what was launched."""
+    return State.DRAFT if campaign.launched_at is None else State.REVISING
 
 
 def _lock(campaign: Campaign) -> None:
@@ -530,12 +609,20 @@ def _lock(campaign: Campaign) -> None:
     db.session.refresh(campaign, with_for_update=True)
 
 
-def open_for_editing(campaign: Campaign, actor: Actor | None) -> None:
-    """Only drafts change. An approved campaign falls back to draft: what was approved is not what would be sent."""
+def open_for_editing(campaign: Campaign, actor: Actor | None, *, revising: bool = False) -> None:
+    """Only drafts change. An approved campaign falls back to draft: what was approved is not what would be sent.
+
+    `revising`: this may also be changed of what was launched and is paused for it.
+    """
     _lock(campaign)
-    if State(campaign.state) == State.APPROVED:
+    if State(campaign.state) == State.APPROVED and (revising or campaign.launched_at is None):
         _reopen(campaign, actor)
-    if State(campaign.state) != State.DRAFT:
+    if State(campaign.state) != State.DRAFT and not (revising and State(campaign.state) == State.REVISING):
+        raise WrongState(campaign)
+
+
+def _check_not_launched(campaign: Campaign) -> None:
+    if campaign.launched_at is not None:
         raise WrongState(campaign)
 
 
@@ -561,6 +648,8 @@ def _check_ready(campaign: Campaign) -> None:
     errors = [str(finding.message) for finding in preflight(campaign) if finding.severity == "error"]
     if errors:
         raise NotReady(" ".join(errors))
+    if campaign.launched_at is not None:
+        return  # its audience was locked at the launch
     preview = audience_preview(campaign)
     if preview.eligible == 0:
         raise NotReady(

@@ -18,6 +18,8 @@ from app.campaigns.forms import NewCampaignForm, ScheduleForm, SendBackForm, Set
 from app.campaigns.guide import next_action, steps
 from app.campaigns.models import PURPOSE_LABELS, SEGMENT_ROLES, STATE_LABELS, STATE_TONES, Campaign, State, Step
 from app.campaigns.preflight import preflight
+from app.campaigns.sending_forms import SendingForm, sending_facts
+from app.campaigns.sending_rules import rules_in_force
 from app.campaigns.step_kinds import step_kind, step_kinds, step_of
 from app.clients.queries import find_client, sees_whole_book
 from app.content import starters
@@ -32,6 +34,7 @@ from app.core.web import can, sandboxed
 from app.users.sessions import signed_in_user
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
+SETTLED_BY_LAUNCH = {"setup", "audience", "show"}
 Page = str | AnyResponse | tuple[str, int]
 
 ACTION_LABELS = {
@@ -55,6 +58,11 @@ ACTION_LABELS = {
     "campaign.resumed": _l("Resumed"),
     "campaign.cancelled": _l("Cancelled"),
     "campaign.completed": _l("Completed"),
+    "campaign.sending_changed": _l("When and how changed"),
+    "campaign.held": _l("Held: the audience differs from the approved one"),
+    "campaign.audience_accepted": _l("The audience of the launch approved"),
+    "campaign.revising": _l("Revision begun"),
+    "campaign.clients_checked": _l("Clients checked a second time"),
     "test_sent": _l("Test sent"),
 }
 
@@ -82,7 +90,7 @@ def _campaign(code: str) -> Campaign:
     return queries.campaign_by_code(code, viewer=signed_in_user())
 
 
-def _page(template: str, campaign: Campaign, **more: Any) -> str:
+def page_of(template: str, campaign: Campaign, **more: Any) -> str:
     """A page of one campaign, with its steps and whether this reader may edit it now."""
     state = State(campaign.state)
     return render_template(
@@ -92,7 +100,8 @@ def _page(template: str, campaign: Campaign, **more: Any) -> str:
         State=State,
         steps=steps(campaign),
         next=next_action(campaign, signed_in_user()),
-        editable=state == State.DRAFT and can(Permission.EDIT_CAMPAIGNS),
+        editable=can(Permission.EDIT_CAMPAIGNS)
+        and (state == State.DRAFT or (state == State.REVISING and template not in SETTLED_BY_LAUNCH)),
         **more,
     )
 
@@ -138,7 +147,7 @@ def create() -> Page:
 @requires(Permission.VIEW_CAMPAIGNS)
 def show(code: str) -> str:
     campaign = _campaign(code)
-    return _page(
+    return page_of(
         "show",
         campaign,
         segments={role: queries.segments_of(campaign, role) for role in SEGMENT_ROLES},
@@ -158,14 +167,14 @@ def setup(code: str) -> Page:
     form = SetupForm()
     if request.method == "GET":
         form.fill(campaign)
-        return _page("setup", campaign, form=form)
+        return page_of("setup", campaign, form=form)
     return _save_setup(campaign, form)
 
 
 @requires(Permission.EDIT_CAMPAIGNS)
 def _save_setup(campaign: Campaign, form: SetupForm) -> Page:
     if not form.validate_on_submit():
-        return _page("setup", campaign, form=form), 422
+        return page_of("setup", campaign, form=form), 422
     with unit_of_work():
         service.update_campaign(campaign=campaign, **form.facts(), actor=signed_in_user())
     flash(_("The setup is saved."), "success")
@@ -180,7 +189,7 @@ def _save_setup(campaign: Campaign, form: SetupForm) -> Page:
 def audience(code: str) -> str:
     campaign = _campaign(code)
     chosen = {role: queries.segments_of(campaign, role) for role in SEGMENT_ROLES}
-    return _page(
+    return page_of(
         "audience",
         campaign,
         segments=chosen,
@@ -276,7 +285,7 @@ def _save_message(campaign: Campaign, step: Step | None, form: MessageForm) -> P
 
 
 def _message_page(campaign: Campaign, step: Step, form: MessageForm, *, started: bool = False) -> str:
-    return _page(
+    return page_of(
         "message",
         campaign,
         current_step=step,
@@ -334,7 +343,7 @@ def review(code: str) -> str:
 
 def _review_page(campaign: Campaign, form: SendBackForm) -> str:
     chosen = {role: queries.segments_of(campaign, role) for role in SEGMENT_ROLES}
-    return _page(
+    return page_of(
         "review",
         campaign,
         form=form,
@@ -342,6 +351,7 @@ def _review_page(campaign: Campaign, form: SendBackForm) -> str:
         endpoints={step.id: step_kind(step.channel).endpoint for step in campaign.steps},
         segments=chosen,
         sentences=queries.segment_sentences(chain.from_iterable(chosen.values())),
+        **sending_facts(campaign),
         people=queries.people_of(campaign),
         client_number=request.args.get("client_number", "").strip(),
         decides=State(campaign.state) == State.IN_REVIEW
@@ -390,7 +400,7 @@ def send_back(code: str) -> Page:
 @bp.post("/<code>/withdraw")
 @requires(Permission.EDIT_CAMPAIGNS)
 def withdraw(code: str) -> AnyResponse:
-    return _act(code, service.withdraw, _("It is a draft again and can be changed."), "campaigns.show")
+    return act(code, service.withdraw, _("It is a draft again and can be changed."), "campaigns.show")
 
 
 # ---- 5 Send and follow ----------------------------------------------------------------------------------------------
@@ -399,12 +409,13 @@ def withdraw(code: str) -> AnyResponse:
 @bp.get("/<code>/send")
 @requires(Permission.VIEW_CAMPAIGNS)
 def send(code: str) -> str:
-    return _send_page(_campaign(code), ScheduleForm())
+    return send_page(_campaign(code), ScheduleForm())
 
 
-def _send_page(campaign: Campaign, form: ScheduleForm) -> str:
-    ready = State(campaign.state) in (State.APPROVED, State.SCHEDULED)
-    return _page(
+def send_page(campaign: Campaign, form: ScheduleForm, *, sending_form: SendingForm | None = None) -> str:
+    """The page of when, how and how far it is."""
+    ready = State(campaign.state) in (State.APPROVED, State.SCHEDULED) and campaign.launched_at is None
+    return page_of(
         "send",
         campaign,
         form=form,
@@ -412,6 +423,8 @@ def _send_page(campaign: Campaign, form: ScheduleForm) -> str:
         counts=queries.audience_preview(campaign, viewer=signed_in_user()) if ready else None,
         partial=not sees_whole_book(signed_in_user()),
         reasons=REASON_LABELS,
+        tolerance=rules_in_force().launch_tolerance,
+        **sending_facts(campaign, sending_form),
     )
 
 
@@ -421,13 +434,13 @@ def schedule(code: str) -> Page:
     campaign = _campaign(code)
     form = ScheduleForm()
     if not form.validate_on_submit():
-        return _send_page(campaign, form), 422
+        return send_page(campaign, form), 422
     try:
         with unit_of_work():
             service.schedule(campaign=campaign, send_at=form.moment(), actor=signed_in_user())
     except AppError as error:
         form.send_at.errors = [str(error)]
-        return _send_page(_campaign(code), form), error.status
+        return send_page(_campaign(code), form), error.status
     flash(_("It is scheduled."), "success")
     return redirect(url_for("campaigns.send", code=campaign.code))
 
@@ -435,31 +448,31 @@ def schedule(code: str) -> Page:
 @bp.post("/<code>/unschedule")
 @requires(Permission.RUN_CAMPAIGNS)
 def unschedule(code: str) -> AnyResponse:
-    return _act(code, service.unschedule, _("The schedule is taken back. The approval stands."))
+    return act(code, service.unschedule, _("The schedule is taken back. The approval stands."))
 
 
 @bp.post("/<code>/launch")
 @requires(Permission.RUN_CAMPAIGNS)
 def launch(code: str) -> AnyResponse:
-    return _act(code, service.launch, _("Launched. The audience is being locked."))
+    return act(code, service.launch, _("Launched. The audience is being locked."))
 
 
 @bp.post("/<code>/pause")
 @requires(Permission.RUN_CAMPAIGNS)
 def pause(code: str) -> AnyResponse:
-    return _act(code, service.pause, _("Paused."))
+    return act(code, service.pause, _("Paused."))
 
 
 @bp.post("/<code>/resume")
 @requires(Permission.RUN_CAMPAIGNS)
 def resume(code: str) -> AnyResponse:
-    return _act(code, service.resume, _("Sending goes on."))
+    return act(code, service.resume, _("Sending goes on."))
 
 
 @bp.post("/<code>/cancel")
 @requires(Permission.RUN_CAMPAIGNS)
 def cancel(code: str) -> AnyResponse:
-    return _act(code, service.cancel, _("Cancelled. Nothing more leaves."))
+    return act(code, service.cancel, _("Cancelled. Nothing more leaves."))
 
 
 @bp.post("/<code>/duplicate")
@@ -472,7 +485,7 @@ def duplicate(code: str) -> AnyResponse:
     return redirect(url_for("campaigns.setup", code=copy.code))
 
 
-def _act(code: str, verb: Callable[..., None], done: str, endpoint: str = "campaigns.send") -> AnyResponse:
+def act(code: str, verb: Callable[..., None], done: str, endpoint: str = "campaigns.send") -> AnyResponse:
     """Do a verb that needs no more than the campaign and who does it; say so; go on."""
     campaign = _campaign(code)
     with unit_of_work():

@@ -16,6 +16,8 @@ from app.channels.models import ChannelAccount, ChannelLimit
 from app.core.clock import now, today
 from app.core.extensions import Timestamp, db, settings
 
+DOMAIN_BURST_SECONDS = 3  # what waits for a domain is looked at every two seconds and must not lose the tokens between
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -51,16 +53,31 @@ def lease_for_domain(domain: str, wanted: int) -> Lease:
     """Take up to `wanted` tokens of a receiving domain; all of them where it has no throttle."""
     throttle = select(ChannelLimit.id).where(ChannelLimit.account_id.is_(None), ChannelLimit.domain == domain)
     rate = db.session.scalar(select(ChannelLimit.rate_per_second).where(ChannelLimit.id.in_(throttle)))
-    return Lease(wanted) if rate is None else _take(throttle, wanted, rate=rate, allowance=None)
+    if rate is None:
+        return Lease(wanted)
+    return _take(throttle, wanted, rate=rate, allowance=None, burst=DOMAIN_BURST_SECONDS)
 
 
-def throttled_domains() -> set[str]:
-    """The receiving domains that have a rate of their own."""
-    return set(
-        db.session.scalars(
-            select(ChannelLimit.domain).where(ChannelLimit.account_id.is_(None), ChannelLimit.rate_per_second > 0)
+def throttled_domains() -> dict[str, float]:
+    """The receiving domains that have a rate of their own, with it: messages a second."""
+    rows = db.session.execute(
+        select(ChannelLimit.domain, ChannelLimit.rate_per_second).where(
+            ChannelLimit.account_id.is_(None), ChannelLimit.rate_per_second > 0
         )
     )
+    return {domain: rate for domain, rate in rows if rate is not None}
+
+
+def give_back_for_domain(domain: str, unused: int) -> None:
+    """Return tokens of a receiving domain leased in this transaction and not used."""
+    if unused > 0:
+        db.session.execute(
+            text(
+                "UPDATE channel_limit SET tokens = tokens + :unused, used = greatest(used - :unused, 0) "
+                "WHERE account_id IS NULL AND domain = :domain"
+            ),
+            {"unused": unused, "domain": domain},
+        )
 
 
 def give_back(account: ChannelAccount, unused: int) -> None:
@@ -75,7 +92,7 @@ def give_back(account: ChannelAccount, unused: int) -> None:
         )
 
 
-# The bucket holds one second's worth, at least one message. `filled` is what is in it now.
+# The bucket holds some seconds' worth (`burst`), at least one message. `filled` is what is in it now.
 _TAKE = text(
     """
     UPDATE channel_limit
@@ -87,7 +104,7 @@ _TAKE = text(
         FROM (
             SELECT id,
                    CASE WHEN CAST(:rate AS double precision) IS NULL THEN CAST(:wanted AS double precision)
-                        ELSE least(greatest(CAST(:rate AS double precision), 1),
+                        ELSE least(greatest(CAST(:rate AS double precision) * :burst, 1),
                                    tokens + :rate * greatest(extract(epoch FROM :at - filled_at), 0))
                    END AS tokens,
                    coalesce(CAST(:allowance AS bigint) - CASE WHEN day = :day THEN used ELSE 0 END, :wanted)
@@ -101,11 +118,12 @@ _TAKE = text(
 ).bindparams(bindparam("at", type_=Timestamp), bindparam("day", type_=Date))
 
 
-def _take(limit: Any, wanted: int, *, rate: float | None, allowance: int | None) -> Lease:
+def _take(limit: Any, wanted: int, *, rate: float | None, allowance: int | None, burst: int = 1) -> Lease:
     at, day = now(), today()
     limit_id = db.session.scalar(limit)
     granted, left_today = db.session.execute(
-        _TAKE, {"id": limit_id, "wanted": wanted, "rate": rate, "allowance": allowance, "at": at, "day": day}
+        _TAKE,
+        {"id": limit_id, "wanted": wanted, "rate": rate, "allowance": allowance, "at": at, "day": day, "burst": burst},
     ).one()
     if granted > 0:
         return Lease(granted)

@@ -16,6 +16,11 @@ REASON_LABELS = {
     "no_address": _l("No usable address"),
     "suppressed": _l("On the suppression list"),
     "no_consent": _l("No marketing consent"),
+    "unsuitable": _l("Not suitable for the product, or no valid risk assessment"),
+    "second_check": _l("Of the age that needs a second check, which is missing"),
+    "no_personalisation": _l("Refused personalised marketing"),
+    "capped": _l("Frequency cap reached"),
+    "outranked": _l("Gave way to a campaign of higher priority"),
 }
 _CONSENT = {"email": Client.email_consent, "sms": Client.sms_consent, "call": Client.call_consent}
 

@@ -62,6 +62,7 @@ class Permission(StrEnum):
     EDIT_CAMPAIGNS = "edit campaigns"
     APPROVE_CAMPAIGNS = "approve campaigns"
     RUN_CAMPAIGNS = "launch, pause and cancel campaigns"
+    STOP_MARKETING = "stop all marketing and start it again"
     SETTLE_MESSAGES = "settle messages awaiting receipt and retry failed ones"
     VIEW_DELIVERABILITY = "see how messages arrive"
     VIEW_REPORTS = "view reports"
@@ -87,6 +88,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_CAMPAIGNS,
         Permission.EDIT_CAMPAIGNS,
         Permission.RUN_CAMPAIGNS,
+        Permission.STOP_MARKETING,
         Permission.SETTLE_MESSAGES,
         Permission.VIEW_DELIVERABILITY,
         Permission.VIEW_REPORTS,
@@ -101,6 +103,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_SEGMENTS,
         Permission.VIEW_CAMPAIGNS,
         Permission.APPROVE_CAMPAIGNS,
+        Permission.STOP_MARKETING,
         Permission.VIEW_DELIVERABILITY,
         Permission.VIEW_REPORTS,
         Permission.ALLOW_EXPORTS,
@@ -139,6 +142,7 @@ GRANTS: dict[Role, set[Permission]] = {
     | {
         Permission.VIEW_DELIVERABILITY,
         Permission.MANAGE_FEEDS,
+        Permission.STOP_MARKETING,
         Permission.MANAGE_MODELS,
         Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,
@@ -159,6 +163,7 @@ GRANTS: dict[Role, set[Permission]] = {
     Role.ADMINISTRATOR: _EVERY_ROLE_READS
     | {
         Permission.MANAGE_FEEDS,
+        Permission.STOP_MARKETING,
         Permission.MANAGE_MODELS,
         Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,

@@ -30,6 +30,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.audiences.models import Snapshot
 from app.core.extensions import Model, Timestamp
+from app.users.models import User
 
 
 class MessageState(StrEnum):
@@ -119,7 +120,9 @@ class Batch(Model):
     """Some 500 messages of one run and step that one worker sends in one go.
 
     `token`, `lease_until` and `account_id` (what it sends through) belong to the worker that has it; the counts are
-    kept in the same transaction as the rows they count. `open` until no row is planned or handing.
+    kept in the same transaction as the rows they count. `open` until no row is planned or handing. `content_id` is the
+    version of the step's words (in the table of its channel) that its messages were sent with. Where `domain` is set,
+    all of it waits for the rate of that receiving domain.
     """
 
     __tablename__ = "batch"
@@ -127,6 +130,7 @@ class Batch(Model):
         CheckConstraint("state IN ('open', 'done')", name="state"),
         Index("ix_batch_run_id", "run_id"),
         Index("ix_batch_open", "lease_until", postgresql_where=text("state = 'open'")),
+        Index("ix_batch_domain", "domain", "due_at", postgresql_where=text("state = 'open' AND domain IS NOT NULL")),
         # The way to the few messages that wait for a person: the state of a message stands in no index.
         Index("ix_batch_failed", "run_id", postgresql_where=text("failed > 0")),
         Index("ix_batch_unconfirmed", "run_id", postgresql_where=text("unconfirmed > 0")),
@@ -141,6 +145,8 @@ class Batch(Model):
     token: Mapped[UUID | None] = mapped_column(PgUUID)
     lease_until: Mapped[datetime | None] = mapped_column(Timestamp)
     account_id: Mapped[int | None] = mapped_column(ForeignKey("channel_account.id"))
+    content_id: Mapped[int | None]
+    domain: Mapped[str | None]
     due_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     sent: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -230,3 +236,6 @@ class MarketingStop(Model):
     stopped_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
     restarted_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     restarted_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+    stopped_by: Mapped[User] = relationship(foreign_keys=[stopped_by_id])
+    restarted_by: Mapped[User | None] = relationship(foreign_keys=[restarted_by_id])

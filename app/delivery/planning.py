@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from pyroaring import BitMap64
-from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, text
+from sqlalchemy import ColumnElement, bindparam, func, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.types import BigInteger
@@ -19,7 +19,9 @@ from app.audiences.fields import load_catalogue
 from app.audiences.rules import parse_rule
 from app.audiences.sentence import sentence
 from app.audiences.snapshots import client_ids, freeze, reach
+from app.campaigns.gates import gates
 from app.campaigns.models import Campaign, CampaignSegment, Step
+from app.campaigns.service import hold, still_approved
 from app.campaigns.step_kinds import contacts_of, step_kind
 from app.clients.queries import visible_clients
 from app.core.clock import now
@@ -48,21 +50,36 @@ _INSERT_MESSAGES = text(
 ).bindparams(bindparam("batch_ids", type_=ARRAY(BigInteger)), bindparam("client_ids", type_=ARRAY(BigInteger)))
 
 
+class AudienceMoved(Exception):
+    """At the launch `found` clients are eligible: too far from the number that was approved."""
+
+    def __init__(self, found: int) -> None:
+        super().__init__(found)
+        self.found = found
+
+
 def plan_run(campaign_id: int, renew: Callable[..., None]) -> None:
     """Freeze the audience of a launched campaign and plan its messages.
 
+    Where the audience is not the one that was approved any more, nothing is planned and the campaign is held.
     `renew(done=, total=)` is called in each chunk's transaction; it raises where the job was taken over.
     """
-    with unit_of_work():
-        renew()
-        run_id = freeze_run(campaign=db.session.get_one(Campaign, campaign_id)).id
-    for step in _steps(campaign_id):
-        eligible = _eligible(run_id, step_kind(step.channel).contact)
-        for chunk in _unplanned_chunks(run_id, step.id, eligible):
+    try:
+        with unit_of_work():
+            renew()
+            run_id = freeze_run(campaign=db.session.get_one(Campaign, campaign_id)).id
+    except AudienceMoved as moved:
+        with unit_of_work():
+            renew()
+            hold(campaign=db.session.get_one(Campaign, campaign_id), found=moved.found)
+        return
+    for step_id, channel, contact in _steps(campaign_id):
+        eligible = _eligible(run_id, contact)
+        for chunk in _unplanned_chunks(run_id, step_id, eligible):
             with unit_of_work():
                 renew(total=len(eligible))
                 plan_messages(
-                    run_id=run_id, campaign_id=campaign_id, step_id=step.id, channel=step.channel, client_ids=chunk
+                    run_id=run_id, campaign_id=campaign_id, step_id=step_id, channel=channel, client_ids=chunk
                 )
     with unit_of_work():
         run = db.session.get_one(Run, run_id)
@@ -91,7 +108,10 @@ def freeze_run(*, campaign: Campaign) -> Run:
         channels=contacts_of(campaign),
         purpose=campaign.purpose,
         visible=scope,
+        gates=gates(campaign),
     )
+    if not still_approved(campaign, len(audience.eligible)):
+        raise AudienceMoved(len(audience.eligible))
     frozen = freeze(name=f"{campaign.code}: audience", ids=audience.eligible)
     run = Run(
         campaign_id=campaign.id,
@@ -169,9 +189,10 @@ def _eligible(run_id: int, channel: str) -> BitMap64:
     return audience.client_ids if audience else BitMap64()
 
 
-def _steps(campaign_id: int) -> Sequence[Row[int, str]]:
-    query = select(Step.id, Step.channel).where(Step.campaign_id == campaign_id).order_by(Step.position)
-    return db.session.execute(query).all()
+def _steps(campaign_id: int) -> list[tuple[int, str, str]]:
+    """Id, channel and the channel whose consent counts, in their order."""
+    steps = db.session.scalars(select(Step).where(Step.campaign_id == campaign_id).order_by(Step.position))
+    return [(step.id, step.channel, step_kind(step.channel).contact_of(step)) for step in steps]
 
 
 def _unplanned_chunks(run_id: int, step_id: int, eligible: BitMap64) -> Iterator[list[int]]:

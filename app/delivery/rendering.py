@@ -14,19 +14,22 @@ from app.content.rendering import CompiledEmail, MessageLinks, compile_email
 from app.core.errors import NotFound, Retryable
 from app.core.extensions import db, links, settings
 from app.delivery.email import envelope, footer
-from app.delivery.models import Message
+from app.delivery.models import Batch, Message
 from app.delivery.routing import choose_account
 
 
 def render_message_html(message_id: int) -> str:
     """The HTML of a message as its client got it, with signed links and without the pixel.
 
-    Raises NotFound where there is no such message. Merge values are the client's of today.
+    Raises NotFound where there is no such message. The words are those it was sent with, merge values the client's of
+    today.
     """
     message = db.session.get(Message, message_id)
     if message is None:
         raise NotFound
-    content = _content(db.session.get_one(Step, message.step_id))
+    sent_with = db.session.get_one(Batch, message.batch_id).content_id
+    version = db.session.get(EmailContent, sent_with) if sent_with is not None else None
+    content = version or _content(db.session.get_one(Step, message.step_id))
     values = client_values(db.session.get_one(Client, message.client_id))
     compiled = compile_email(content, footer())
     slots = compiled.fill(values, MessageLinks(links(), message.id, pixel=False))

@@ -3,25 +3,79 @@
 Each is an SQL expression over the message's client: why it must not leave at all, and until when it has to wait.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, cast, exists, literal, null, or_, select
+from sqlalchemy import ColumnElement, String, case, cast, exists, func, literal, null, or_, select
 
+from app.campaigns.gates import Gate, gates
 from app.campaigns.models import Campaign, State
+from app.campaigns.sending_rules import rules_in_force
 from app.clients.contactability import exclusion_reason
 from app.core.extensions import Timestamp, db
+from app.delivery.caps import cap_reason, keep_caps_strict
 from app.delivery.material import Material
 from app.delivery.models import Batch, MarketingStop, Run
+from app.delivery.timing import Timing, timing_of
 
 
-def skip_reason(*, material: Material, purpose: str) -> ColumnElement[str | None]:
+@dataclass(frozen=True)
+class Rules:
+    """What holds for the messages of a batch, read when it is claimed. Rules that are not used cost nothing."""
+
+    purpose: str
+    channel: str
+    priority: int
+    gates: Sequence[Gate]
+    caps: Mapping[str, int]
+    timing: Timing | None
+
+    @property
+    def plain(self) -> bool:
+        """Nothing but consent, suppressions and flags is to be looked at."""
+        return not self.caps and self.timing is None
+
+
+def rules_of(campaign: Campaign, *, channel: str, run: Run) -> Rules:
+    """The rules for a campaign's messages on a channel."""
+    firm = rules_in_force()
+    capped = firm.caps.get(channel, {}) if campaign.purpose == "marketing" else {}
+    return Rules(
+        purpose=campaign.purpose,
+        channel=channel,
+        priority=campaign.priority,
+        gates=gates(campaign),
+        caps=capped,
+        timing=timing_of(campaign, channel=channel, rules=firm, started_at=run.created_at, salt=run.id),
+    )
+
+
+def take_turns(rules: Rules) -> None:
+    """Before a window is handed over, in its transaction: what makes the caps hold while others send too."""
+    if rules.caps:
+        keep_caps_strict(rules.channel)
+
+
+def skip_reason(rules: Rules, *, material: Material) -> ColumnElement[str | None]:
     """The first reason for which the message is skipped for good, or NULL."""
-    return exclusion_reason(channel=material.contact, purpose=purpose)
+    reason = exclusion_reason(channel=material.contact, purpose=rules.purpose)
+    if not rules.gates:
+        return reason
+    shut = case(*((condition, literal(word)) for condition, word in rules.gates), else_=cast(null(), String))
+    return func.coalesce(reason, shut)
 
 
-def wait_until(*, purpose: str) -> ColumnElement[datetime | None]:
+def wait_until(rules: Rules, *, at: datetime) -> ColumnElement[datetime | None]:
     """When the message may leave, where that is later than now; else NULL."""
-    return cast(null(), Timestamp)
+    return cast(null(), Timestamp) if rules.timing is None else rules.timing.wait_until(at)
+
+
+def skip_if_leaving(rules: Rules, *, at: datetime) -> ColumnElement[str | None]:
+    """A reason to skip a message that would leave now; one that waits is asked again when its time has come."""
+    if not rules.caps:
+        return cast(null(), String)
+    return cap_reason(channel=rules.channel, caps=rules.caps, priority=rules.priority, at=at)
 
 
 def may_send() -> ColumnElement[bool]:

@@ -11,21 +11,22 @@ unconfirmed and are never sent again by themselves.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import Row, and_, bindparam, case, exists, func, literal, null, select, text, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, exists, func, literal, null, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.types import BigInteger, Text
 
 from app.campaigns.models import Campaign, Step
+from app.campaigns.step_kinds import step_kind
 from app.channels.base import Channel, Outcome, Result
-from app.channels.limits import give_back, lease, lease_for_domain, throttled_domains
+from app.channels.limits import give_back, give_back_for_domain, lease, lease_for_domain, throttled_domains
 from app.channels.models import ChannelAccount
 from app.channels.registry import channel_of
 from app.clients.engagement.service import CONTACTED, Happening, note
@@ -35,10 +36,10 @@ from app.core.errors import AppError
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
 from app.delivery.material import Material, load_material
-from app.delivery.models import Batch, Message, MessageState
-from app.delivery.postponing import put_off
+from app.delivery.models import Batch, Message, MessageState, Run
+from app.delivery.postponing import put_off, put_off_each, queue_for_domain
 from app.delivery.routing import account_works, choose_account, rest_account
-from app.delivery.rules import may_send, skip_reason, wait_until
+from app.delivery.rules import Rules, may_send, rules_of, skip_if_leaving, skip_reason, take_turns, wait_until
 
 LEASE = timedelta(seconds=120)
 MAX_ATTEMPTS = 12
@@ -63,11 +64,12 @@ class Work:
     batch_id: int
     token: UUID
     attempts: int
-    purpose: str
+    rules: Rules
     account_id: int
     channel: Channel
     material: Material
-    throttled: frozenset[str]
+    throttled: Mapping[str, float]
+    domain: str | None
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def claim_batch(batch_id: int) -> Work | None:
             update(Batch)
             .where(Batch.id == batch_id, Batch.state == "open", Batch.token.is_(None), may_send())
             .values(token=token, lease_until=now() + LEASE)
-            .returning(Batch.step_id, Batch.attempts, Batch.channel)
+            .returning(Batch.run_id, Batch.step_id, Batch.attempts, Batch.channel, Batch.content_id, Batch.domain)
         ).one_or_none()
         if batch is None:
             return None
@@ -128,10 +130,38 @@ def claim_batch(batch_id: int) -> Work | None:
                 .execution_options(synchronize_session=False)
             )
             return None
-        session.execute(update(Batch).where(Batch.id == batch_id).values(account_id=account.id))
+        version = content_version(step)
+        if batch.content_id is not None and batch.content_id != version:
+            _start_anew(batch_id, token)
+            return None
+        session.execute(update(Batch).where(Batch.id == batch_id).values(account_id=account.id, content_id=version))
         material = load_material(step, campaign)
-        throttled = frozenset(throttled_domains()) if batch.channel == "email" else frozenset()
-        return Work(batch_id, token, batch.attempts, campaign.purpose, account.id, channel, material, throttled)
+        rules = rules_of(campaign, channel=batch.channel, run=session.get_one(Run, batch.run_id))
+        throttled = throttled_domains() if batch.channel == "email" else {}
+        domain = batch.domain if batch.domain in throttled else None
+        return Work(batch_id, token, batch.attempts, rules, account.id, channel, material, throttled, domain)
+
+
+def content_version(step: Step) -> int | None:
+    """The id of what the step says now, in the table of its channel's words."""
+    version: int | None = getattr(step, step_kind(step.channel).column)
+    return version
+
+
+def _says_the_same(work: Work) -> ColumnElement[bool]:
+    """For WHERE on batch: nobody gave the step other words since the batch was claimed."""
+    column = getattr(Step, step_kind(work.rules.channel).column)
+    words = select(column).where(Step.id == Batch.step_id).correlate(Batch).scalar_subquery()
+    return Batch.content_id.is_not_distinct_from(words)
+
+
+def _start_anew(batch_id: int, token: UUID) -> None:
+    """The step says something else since this batch was begun: what is unsent leaves in batches of its own, so that
+    each batch knows the words of all its messages."""
+    planned = select(Message.id).where(Message.batch_id == batch_id, Message.state == MessageState.PLANNED)
+    put_off(db.session.scalars(planned).all(), until=now(), batch_id=batch_id)
+    refresh_tally(batch_id)
+    _close(and_(Batch.id == batch_id, Batch.token == token))
 
 
 def _open(account: ChannelAccount) -> Channel | None:
@@ -151,15 +181,20 @@ def hand_over(work: Work, *, limit: int) -> Window | None:
     """
     held = db.session.scalar(
         update(Batch)
-        .where(Batch.id == work.batch_id, Batch.token == work.token, may_send())
+        .where(Batch.id == work.batch_id, Batch.token == work.token, may_send(), _says_the_same(work))
         .values(lease_until=now() + LEASE)
         .returning(Batch.id)
     )
     account = db.session.get_one(ChannelAccount, work.account_id, populate_existing=True)
-    if held is None or account.state == "paused" or (account.marketing_paused_at and work.purpose == "marketing"):
+    if held is None or account.state == "paused" or (account.marketing_paused_at and work.rules.purpose == "marketing"):
         return None
+    take_turns(work.rules)
     while True:
         leased = lease(account, limit)
+        if leased.granted and work.domain is not None:
+            to_domain = lease_for_domain(work.domain, leased.granted)
+            give_back(account, leased.granted - to_domain.granted)
+            leased = to_domain
         if not leased.granted:
             return Window([], leased.again_at)
         rows = _judge(work, leased.granted)
@@ -167,13 +202,15 @@ def hand_over(work: Work, *, limit: int) -> Window | None:
         if work.throttled:
             going = _within_throttles(work, going)
         give_back(account, leased.granted - len(going))
+        if work.domain is not None:
+            give_back_for_domain(work.domain, leased.granted - len(going))
         if going or not rows:  # else all of them were skipped or wait: the next may go
             return Window(going)
 
 
 def _judge(work: Work, limit: int) -> Sequence[Row[Any]]:
     """Pick planned rows and write what the rules make of each."""
-    material = work.material
+    material, rules, at = work.material, work.rules, now()
     picked = (
         select(Message.id)
         .where(Message.batch_id == work.batch_id, Message.state == MessageState.PLANNED)
@@ -185,8 +222,9 @@ def _judge(work: Work, limit: int) -> Sequence[Row[Any]]:
     judged = (
         select(
             Message.id.label("message_id"),
-            skip_reason(material=material, purpose=work.purpose).label("reason"),
-            wait_until(purpose=work.purpose).label("wait_until"),
+            skip_reason(rules, material=material).label("reason"),
+            wait_until(rules, at=at).label("wait_until"),
+            skip_if_leaving(rules, at=at).label("reason_if_leaving"),
             material.address.label("address"),
             *material.columns,
         )
@@ -194,17 +232,24 @@ def _judge(work: Work, limit: int) -> Sequence[Row[Any]]:
         .join(Client, Client.id == Message.client_id)
         .cte("judged")
     )
+    if not rules.plain:  # else its expressions would be worked out once for each place they are named in
+        judged = judged.prefix_with("MATERIALIZED")
     state = case(
         (judged.c.reason.is_not(None), MessageState.SKIPPED.value),
         (judged.c.wait_until.is_not(None), MessageState.PLANNED.value),
+        (judged.c.reason_if_leaving.is_not(None), MessageState.SKIPPED.value),
         else_=MessageState.HANDING.value,
+    )
+    reason = case(
+        (judged.c.wait_until.is_(None), func.coalesce(judged.c.reason, judged.c.reason_if_leaving)),
+        else_=judged.c.reason,
     )
     rows = db.session.execute(
         update(Message)
         .where(Message.id == judged.c.message_id)
         .values(
             state=state,
-            reason=judged.c.reason,
+            reason=reason,
             account_id=work.account_id,
             domain=func.nullif(func.split_part(func.lower(judged.c.address), "@", 2), ""),
         )
@@ -217,12 +262,9 @@ def _judge(work: Work, limit: int) -> Sequence[Row[Any]]:
         )
         .execution_options(synchronize_session=False)
     ).all()
-    later: dict[datetime, list[int]] = {}
-    for row in rows:
-        if row.state == MessageState.PLANNED:
-            later.setdefault(row.wait_until, []).append(row.id)
-    for until, ids in later.items():
-        put_off(ids, until=until, batch_id=work.batch_id)
+    later = {row.id: row.wait_until for row in rows if row.state == MessageState.PLANNED}
+    if later:
+        put_off_each(later, batch_id=work.batch_id)
     if later or any(row.state == MessageState.SKIPPED for row in rows):
         refresh_tally(work.batch_id)
     return rows
@@ -234,11 +276,13 @@ def _within_throttles(work: Work, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
     for row in rows:
         by_domain.setdefault(row.address.rpartition("@")[2].lower(), []).append(row)
     too_many: list[Row[Any]] = []
-    for domain in sorted(by_domain.keys() & work.throttled):  # in one order, so that two workers never wait crosswise
+    throttled = by_domain.keys() & (work.throttled.keys() - {work.domain})
+    for domain in sorted(throttled):  # in one order, so that two workers never wait crosswise
         leased = lease_for_domain(domain, len(by_domain[domain]))
         over = by_domain[domain][leased.granted :]
         if over:
-            put_off([row.id for row in over], until=leased.again_at or now(), batch_id=work.batch_id)
+            ids = [row.id for row in over]
+            queue_for_domain(ids, domain=domain, rate=work.throttled[domain], batch_id=work.batch_id)
             too_many += over
     if not too_many:
         return list(rows)
@@ -396,15 +440,19 @@ def release(work: Work, *, due_at: datetime | None = None) -> None:
 
 def finish(work: Work) -> None:
     """Close the batch where none of its rows is planned or on its way any more."""
+    with unit_of_work():
+        _close(_ours(work))
+
+
+def _close(ours: ColumnElement[bool]) -> None:
     pending = exists(
         select(literal(1)).where(
             Message.batch_id == Batch.id, Message.state.in_((MessageState.PLANNED, MessageState.HANDING))
         )
     )
-    with unit_of_work() as session:
-        session.execute(
-            update(Batch)
-            .where(_ours(work))
-            .values(state=case((pending, "open"), else_="done"), token=null(), lease_until=null())
-            .execution_options(synchronize_session=False)
-        )
+    db.session.execute(
+        update(Batch)
+        .where(ours)
+        .values(state=case((pending, "open"), else_="done"), token=null(), lease_until=null())
+        .execution_options(synchronize_session=False)
+    )

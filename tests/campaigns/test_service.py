@@ -316,7 +316,7 @@ def test_an_edit_after_approval_returns_the_campaign_to_draft(
 
 
 @pytest.mark.parametrize(("edit", "arguments"), EDITS)
-@pytest.mark.parametrize("state", sorted(set(State) - {State.DRAFT, State.APPROVED}))
+@pytest.mark.parametrize("state", sorted(set(State) - {State.DRAFT, State.APPROVED, State.REVISING}))
 def test_nothing_is_edited_in_other_states(
     maker: User, state: State, edit: Callable[..., Any], arguments: dict[str, Any]
 ) -> None:
@@ -331,10 +331,13 @@ def test_nothing_is_edited_in_other_states(
 # ---- The table of moves ---------------------------------------------------------------------------------------------
 
 VERBS: dict[str, tuple[set[State], State]] = {
-    "submit": ({State.DRAFT}, State.IN_REVIEW),
+    "submit": ({State.DRAFT, State.REVISING}, State.IN_REVIEW),
     "approve": ({State.IN_REVIEW}, State.APPROVED),
     "send_back": ({State.IN_REVIEW}, State.DRAFT),
-    "withdraw": ({State.IN_REVIEW, State.APPROVED}, State.DRAFT),
+    "withdraw": ({State.IN_REVIEW, State.APPROVED, State.HELD}, State.DRAFT),
+    "hold": ({State.RUNNING}, State.HELD),
+    "accept_audience": ({State.HELD}, State.RUNNING),
+    "revise": ({State.PAUSED}, State.REVISING),
     "schedule": ({State.APPROVED}, State.SCHEDULED),
     "unschedule": ({State.SCHEDULED}, State.APPROVED),
     "launch": ({State.APPROVED, State.SCHEDULED}, State.RUNNING),
@@ -347,13 +350,17 @@ VERBS: dict[str, tuple[set[State], State]] = {
 
 def act(verb: str, campaign: Campaign, *, maker: User, checker: User) -> bool:
     """Do the verb; False where it was refused."""
-    arguments: dict[str, Any] = {"actor": checker if verb in ("approve", "send_back") else maker}
+    arguments: dict[str, Any] = {"actor": checker if verb in ("approve", "send_back", "accept_audience") else maker}
     if verb == "schedule":
         arguments["send_at"] = now() + timedelta(hours=1)
     elif verb == "send_back":
         arguments["reason"] = "Change it."
     elif verb == "complete":
         return bool(do(service.complete, campaign))
+    elif verb == "hold":
+        arguments = {"found": 1}
+    elif verb == "accept_audience":
+        arguments["seen"] = campaign.held_count
     try:
         do(getattr(service, verb), campaign, **arguments)
     except WrongState:
@@ -366,6 +373,9 @@ def test_the_verbs_cover_the_table_and_nothing_else() -> None:
     for sources, target in VERBS.values():
         for source in sources:
             made[source].add(target)
+    # What was launched goes back to its revision, where a draft goes back to draft.
+    made[State.IN_REVIEW].add(State.REVISING)
+    made[State.APPROVED].add(State.REVISING)
     assert made == NEXT
 
 

@@ -1,0 +1,40 @@
+"""`flask delivery`: the stop of all marketing from the command line."""
+
+import click
+from flask.cli import AppGroup
+
+from app.core.commands import sentences
+from app.core.unit_of_work import unit_of_work
+from app.delivery.stopping import restart_marketing, stop_marketing
+from app.users.models import User
+from app.users.queries import find_user
+
+delivery_cli = AppGroup("delivery", help="What is on its way to clients.")
+
+_as = click.option("--as", "email", required=True, metavar="EMAIL", help="The member of staff who does it.")
+
+
+def _person(email: str) -> User:
+    user = find_user(email)
+    if user is None or not user.active:
+        raise click.ClickException(f"There is no active member of staff with the address {email}.")
+    return user
+
+
+@delivery_cli.command("stop")
+@click.option("--reason", required=True, help="Why; everybody reads it.")
+@_as
+def stop(reason: str, email: str) -> None:
+    """Stop all marketing on every channel, until somebody else starts it again."""
+    with sentences(), unit_of_work():
+        stop_marketing(reason=reason, actor=_person(email))
+    click.echo("All marketing is stopped.")
+
+
+@delivery_cli.command("restart")
+@_as
+def restart(email: str) -> None:
+    """Let marketing go on; not by who stopped it."""
+    with sentences(), unit_of_work():
+        restart_marketing(actor=_person(email))
+    click.echo("Marketing goes on.")
