@@ -6,6 +6,9 @@ from flask import Flask, current_app, request
 from flask_babel import lazy_gettext as _l
 
 from app.advising.merging import join_results, join_tasks
+from app.advising.overview_views import contact_tasks
+from app.advising.queries import contact_timeline
+from app.advising.views import contacts
 from app.api.v1 import bp as api_v1
 from app.audiences.cli import audiences_cli
 from app.audiences.exporting import register_sources
@@ -14,6 +17,7 @@ from app.audiences.snapshot_views import snapshots
 from app.audiences.usage import register_usage
 from app.audiences.views import audiences
 from app.audit.views import audit
+from app.campaigns import call_step_views as call_step_views  # joins the pages of campaigns
 from app.campaigns import step_views as step_views  # joins the pages of campaigns
 from app.campaigns.cli import campaigns_cli
 from app.campaigns.sending_views import rules as sending_rules
@@ -69,6 +73,7 @@ def register_pages(app: Flask) -> None:
         note_timeline,
         merge_timeline,
         class_timeline,
+        contact_timeline,
     ):
         register_timeline(source)
     on_merge("account_opening", join_openings)
@@ -96,6 +101,8 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(campaigns)
     register_usage(segment_uses)
     app.register_blueprint(delivery)
+    app.register_blueprint(contacts)
+    app.register_blueprint(contact_tasks)
     app.register_blueprint(marketing)
     app.register_blueprint(sending_rules)
     app.cli.add_command(delivery_cli)
@@ -142,6 +149,8 @@ NAVIGATION = (
     NavigationEntry(
         _l("Clients"), "clients.index", "users", Permission.VIEW_CLIENTS, ("unreachable", "exports", "metrics")
     ),
+    NavigationEntry(_l("Today's contacts"), "contacts.index", "phone", Permission.CONTACT_CLIENTS),
+    NavigationEntry(_l("Contact tasks"), "contact_tasks.overview", "list-check", Permission.VIEW_CONTACTS),
     NavigationEntry(_l("Pool and advisers"), "ownership.pool", "users-group", Permission.VIEW_POOL),
     NavigationEntry(_l("E-mail templates"), "content.index", "template", Permission.EDIT_CAMPAIGNS),
     NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES),

@@ -6,14 +6,18 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from app.advising.channel import ADVISERS, CALL, VENDOR, CallMaterial
+from app.advising.handing_over import CONTACTS, TASKS
 from app.audiences.choices import register_campaigns
 from app.audiences.handing_over import BY_SEGMENT, SEGMENTS
 from app.audiences.service import refuse_field_change
+from app.campaigns.call_step import CALL_STEP
 from app.campaigns.email_step import EMAIL_STEP
 from app.campaigns.handing_over import DRAFTS
 from app.campaigns.queries import CAMPAIGN_CHOICES
 from app.campaigns.service import LAUNCH, refuse_segment_archive, refuse_segment_edit
 from app.campaigns.step_kinds import register_step_kind
+from app.channels.registry import register_vendor
 from app.clients.field_service import ARCHIVE as ARCHIVE_FIELD
 from app.clients.field_service import NARROW as NARROW_FIELD
 from app.clients.ownership.handing_over import register_belongings, register_selection
@@ -31,6 +35,7 @@ from app.core.tokens import Links, Signer
 from app.core.web import init_web
 from app.delivery.email import EmailMaterial
 from app.delivery.material import register_material
+from app.delivery.routing import register_only_account
 from app.delivery.stopping import refuse_launch
 from app.users.service import STOP_ADVISING
 
@@ -54,6 +59,7 @@ TASK_MODULES = {
         "app.clients.exporting.tasks",
         "app.clients.reachability.tasks",
         "app.clients.classes.tasks",
+        "app.advising.tasks",
     ),
     REPORT: ("app.core.jobs",),
 }
@@ -104,16 +110,21 @@ def connect_features() -> None:
     listen("metrics.computed", job="clients.compute_classes", queue=AUDIENCE)
     listen("campaign.cancelled", job="delivery.cancel_run", queue=DEFAULT)
     register_step_kind(EMAIL_STEP)
+    register_step_kind(CALL_STEP)
     register_material("email", EmailMaterial, queue=SEND_EMAIL)
+    register_vendor(ADVISERS)
+    register_only_account(CALL, vendor=VENDOR)
+    register_material(CALL, CallMaterial, queue=DEFAULT)
     register_campaigns(CAMPAIGN_CHOICES)
     guard("archive segment", refuse_segment_archive)
     guard(ARCHIVE_FIELD, refuse_field_change)
     guard(NARROW_FIELD, refuse_field_change)
     guard(STOP_ADVISING, refuse_to_stop_advising)
-    for belongings in (DRAFTS, SEGMENTS):
+    for belongings in (DRAFTS, SEGMENTS, TASKS):
         register_belongings(belongings)
     register_selection(BY_SEGMENT)
     register_work(REPAIRS)
+    register_work(CONTACTS)
     guard("edit segment", refuse_segment_edit)
     guard(LAUNCH, refuse_launch)
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from random import choices
 
 import structlog
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.channels.models import ChannelAccount
@@ -23,10 +23,20 @@ CONFIGURED = "default"
 log = structlog.get_logger(__name__)
 
 
+_only_accounts: dict[str, str] = {}
+
+
+def register_only_account(channel: str, *, vendor: str) -> None:
+    """The channel's account of its own, which needs no setting up: it is there, and used, while no other one is."""
+    _only_accounts[channel] = vendor
+
+
 def usable_accounts(channel: str, *, purpose: str = "service") -> Sequence[ChannelAccount]:
     """The channel's accounts that may take clients' data for this purpose and are neither paused nor resting."""
     if channel == "email":
         _keep_configured_account()
+    if channel in _only_accounts:
+        _keep_only_account(channel)
     conditions = [
         ChannelAccount.channel == channel,
         ChannelAccount.weight > 0,
@@ -38,6 +48,10 @@ def usable_accounts(channel: str, *, purpose: str = "service") -> Sequence[Chann
     ]
     if purpose == "marketing":
         conditions.append(ChannelAccount.marketing_paused_at.is_(None))
+    if channel in _only_accounts:
+        own = _only_accounts[channel]
+        others = exists().where(ChannelAccount.channel == channel, ChannelAccount.vendor != own)
+        conditions.append(or_(ChannelAccount.vendor != own, ~others.correlate(None)))
     if settings().market_profile == "mainland_china":
         conditions.append(or_(ChannelAccount.location == "domestic", ChannelAccount.legal_basis.is_not(None)))
     return db.session.scalars(select(ChannelAccount).where(*conditions).order_by(ChannelAccount.id)).all()
@@ -84,3 +98,12 @@ def _keep_configured_account() -> None:
         .values(name=CONFIGURED, channel="email", vendor=vendor)
         .on_conflict_do_update(index_elements=["name"], set_={"vendor": vendor, "changed_at": now()})
     )
+
+
+def _keep_only_account(channel: str) -> None:
+    if db.session.scalar(select(ChannelAccount.id).where(ChannelAccount.channel == channel).limit(1)) is None:
+        db.session.execute(
+            upsert(ChannelAccount)
+            .values(name=channel, channel=channel, vendor=_only_accounts[channel])
+            .on_conflict_do_nothing()
+        )

@@ -47,6 +47,9 @@ FIRST_PAUSE_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 900
 NO_ACCOUNT = timedelta(seconds=15)  # until a batch that found no account looks again
 
+# What is handed over here is work for people: the client is contacted when they did it.
+DONE_BY_PEOPLE = frozenset({"call"})
+
 log = structlog.get_logger(__name__)
 
 STATE_OF = {
@@ -344,7 +347,7 @@ def record_results(work: Work, results: Sequence[Result]) -> None:
     note(
         Happening(CONTACTED, row.client_id, row.campaign_id, row.channel, row.sent_at)
         for row in recorded
-        if row.state == MessageState.SENT
+        if row.state == MessageState.SENT and row.channel not in DONE_BY_PEOPLE
     )
     planned_again = {row.id for row in recorded if row.state == MessageState.PLANNED}
     refused = [

@@ -16,7 +16,7 @@ from app.core.extensions import db
 from app.core.jobs import enqueue
 from app.core.queues import SEND_EMAIL
 from app.delivery.models import Batch, Message, MessageState
-from app.delivery.sending import refresh_tally
+from app.delivery.sending import DONE_BY_PEOPLE, refresh_tally
 from app.users.models import User
 
 MAX_TEST_ADDRESSES = 10
@@ -34,7 +34,11 @@ def settle_unconfirmed(message_ids: Sequence[int]) -> int:
         .returning(Message.batch_id, Message.client_id, Message.campaign_id, Message.channel, Message.sent_at)
         .execution_options(synchronize_session=False)
     ).all()
-    note(Happening(CONTACTED, row.client_id, row.campaign_id, row.channel, row.sent_at) for row in rows)
+    note(
+        Happening(CONTACTED, row.client_id, row.campaign_id, row.channel, row.sent_at)
+        for row in rows
+        if row.channel not in DONE_BY_PEOPLE
+    )
     batch_ids = {row.batch_id for row in rows}
     for batch_id in db.session.scalars(select(Batch.id).where(Batch.id.in_(batch_ids)).order_by(Batch.id)):
         refresh_tally(batch_id)

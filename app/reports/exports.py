@@ -19,6 +19,7 @@ HAPPENED = (
     Outcome.OPENED,
     Outcome.CLICKED,
     Outcome.REPLIED,
+    Outcome.CONTACT_RESULTS,
     Outcome.UNSUBSCRIBED,
     Outcome.BOUNCED,
     Outcome.COMPLAINED,

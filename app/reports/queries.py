@@ -10,8 +10,9 @@ from flask_babel import get_timezone
 from pyroaring import BitMap64
 from sqlalchemy import Date, Integer, Select, Text, cast, column, func, or_, select, values
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import aliased, joinedload
 
+from app.advising.models import AdviserTask
 from app.audiences.models import Segment
 from app.campaigns.models import Campaign, State
 from app.campaigns.queries import visible_to
@@ -330,6 +331,7 @@ _TIMES = {
 
 def client_lines(campaign: Campaign, client_ids: Sequence[int], *, viewer: User | None) -> list[ClientLine]:
     """The lines of these clients, by client id; those the viewer may not see are left out."""
+    called = aliased(Message)
     opening = (
         select(func.min(AccountOpening.opened_at))
         .join(Attribution, Attribution.opening_id == AccountOpening.id)
@@ -337,9 +339,16 @@ def client_lines(campaign: Campaign, client_ids: Sequence[int], *, viewer: User 
         .correlate(Client)
         .scalar_subquery()
     )
+    contact = (
+        select(func.max(AdviserTask.result_at))
+        .join(called, called.id == AdviserTask.message_id)
+        .where(AdviserTask.campaign_id == campaign.id, called.client_id == Client.id)
+        .correlate(Client)
+        .scalar_subquery()
+    )
     facts = (Client.number, Client.name, Client.email, Client.mobile, Branch.name, User.name)
     rows = db.session.execute(
-        select(*facts, Message.sent_at, Message.reason, *_TIMES.values(), opening)
+        select(*facts, Message.sent_at, Message.reason, *_TIMES.values(), contact, opening)
         .select_from(Client)
         .join(Message, Message.client_id == Client.id)
         .join(Branch, Branch.id == Client.branch_id)
@@ -352,7 +361,7 @@ def client_lines(campaign: Campaign, client_ids: Sequence[int], *, viewer: User 
         .ext(distinct_on(Client.id))
         .order_by(Client.id, Message.id.desc())
     )
-    outcomes = (*_TIMES, Outcome.ACCOUNTS_OPENED)
+    outcomes = (*_TIMES, Outcome.CONTACT_RESULTS, Outcome.ACCOUNTS_OPENED)
     lines = []
     for row in rows:
         number, name, email, mobile, branch, adviser, sent_at, reason, *times = row

@@ -6,7 +6,9 @@ frozen at launch, a fraction of a millisecond each, so neither the number of seg
 much. Figures count clients, not events: who opened five times is one.
 
 The sets are nested by construction - opened, clicked, replied, unsubscribed and complained lie within delivered,
-delivered and bounced within sent, all of them and the account openings within targeted - so no rate can exceed 100 %.
+delivered and bounced within sent, all of them, the contact results and the account openings within targeted - so no
+rate can exceed 100 %. A contact result is what an adviser noted after a call or visit; "replied" means that the client
+wrote.
 """
 
 from collections import Counter
@@ -19,6 +21,7 @@ from pyroaring import BitMap64
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Integer, cast, func, literal, select
 from sqlalchemy.orm import joinedload
 
+from app.advising.models import AdviserTask
 from app.audiences.models import Snapshot
 from app.campaigns.models import Campaign
 from app.clients.models import Client
@@ -41,6 +44,7 @@ class Outcome(StrEnum):
     OPENED = "opened"
     CLICKED = "clicked"
     REPLIED = "replied"
+    CONTACT_RESULTS = "contact_results"
     UNSUBSCRIBED = "unsubscribed"
     BOUNCED = "bounced"
     COMPLAINED = "complained"
@@ -60,6 +64,7 @@ COLUMNS = (
     Outcome.OPENED,
     Outcome.CLICKED,
     Outcome.REPLIED,
+    Outcome.CONTACT_RESULTS,
     Outcome.UNSUBSCRIBED,
     Outcome.ACCOUNTS_OPENED,
 )
@@ -80,6 +85,7 @@ DENOMINATORS: dict[Outcome, Outcome] = {
     Outcome.OPENED: Outcome.DELIVERED,
     Outcome.CLICKED: Outcome.DELIVERED,
     Outcome.REPLIED: Outcome.DELIVERED,
+    Outcome.CONTACT_RESULTS: Outcome.TARGETED,
     Outcome.UNSUBSCRIBED: Outcome.DELIVERED,
     Outcome.COMPLAINED: Outcome.DELIVERED,
     Outcome.BOUNCED: Outcome.SENT,
@@ -117,6 +123,7 @@ class Row:
     opened: int = 0
     clicked: int = 0
     replied: int = 0
+    contact_results: int = 0
     unsubscribed: int = 0
     bounced: int = 0
     complained: int = 0
@@ -329,6 +336,15 @@ def ledgers(runs: Sequence[Run], *, viewer: User | None) -> dict[int, Ledger]:
     for row in openings:
         ledger = found[row.campaign_id]
         ledger.clients[Outcome.ACCOUNTS_OPENED] = BitMap64(row.clients) & ledger.clients[Outcome.TARGETED]
+    contacts = db.session.execute(
+        select(AdviserTask.campaign_id, func.array_agg(Message.client_id, type_=ARRAY(BigInteger)).label("clients"))
+        .join(Message, Message.id == AdviserTask.message_id)
+        .where(AdviserTask.campaign_id.in_(found), AdviserTask.result.is_not(None), *message_scope(viewer))
+        .group_by(AdviserTask.campaign_id)
+    ).all()
+    for row in contacts:
+        ledger = found[row.campaign_id]
+        ledger.clients[Outcome.CONTACT_RESULTS] = BitMap64(row.clients) & ledger.clients[Outcome.TARGETED]
     return found
 
 

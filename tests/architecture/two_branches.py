@@ -9,17 +9,21 @@ from typing import Any
 
 from sqlalchemy import select
 
+from app.advising.models import ResultImport
+from app.advising.service import record_contact
 from app.campaigns.models import State
 from app.channels.email.models import MailboxMessage
 from app.clients.holdings.models import Account
-from app.clients.models import ClientImport, Consent, ImportRefusal, Suppression
+from app.clients.models import Client, ClientImport, Consent, ImportRefusal, Suppression
 from app.clients.ownership.models import Ownership
 from app.core.extensions import db
 from app.core.files import store_file
 from app.core.permissions import Role
+from app.core.unit_of_work import unit_of_work
 from app.delivery.models import Message
 from app.tracking.models import Reply
 from app.users.models import Branch, User
+from tests.factories.advising import a_contact, make_absence, make_tasks
 from tests.factories.audiences import make_segment
 from tests.factories.campaigns import make_campaign
 from tests.factories.clients import make_client, make_clients
@@ -73,6 +77,7 @@ def make_two_branches() -> TwoBranches:
     make_client(number="SOUTH-POOL", name=f"{NAME} pool", branch=south)
     _make_campaigns([client.id for client in ours], [theirs.id, *crowd])
     _make_traces(theirs.id, southern)
+    _make_contacts(theirs, ours[0], southern)
     return TwoBranches(north, south, people, southern)
 
 
@@ -122,3 +127,18 @@ def _make_traces(client_id: int, southern: User) -> None:
     ]
     db.session.add_all(rows)
     db.session.commit()
+
+
+def _make_contacts(theirs: Client, ours: Client, southern: User) -> None:
+    """Contact tasks of both branches, a result, a file of results and an absence of the south."""
+    make_tasks([theirs, ours])
+    with unit_of_work() as session:
+        adviser = session.merge(southern)
+        record_contact(contact=a_contact(theirs, "no_answer", note=f"{NAME} was out"), actor=adviser)
+        session.add(
+            ResultImport(
+                file_name=f"{NAME}.csv", rows=SOUTHERN, refused=[[1, "refused", [NUMBER, NAME]]],
+                created_by_id=adviser.id,
+            )
+        )  # fmt: skip
+    make_absence(southern, None)

@@ -25,6 +25,7 @@ def test_the_report_as_json(app: Flask) -> None:
         "opened": 4,
         "clicked": 0,
         "replied": 0,
+        "contact_results": 0,
         "unsubscribed": 0,
         "accounts_opened": 1,
     }
