@@ -25,6 +25,7 @@ import app.clients.switching.models
 import app.content.calls.models
 import app.content.models
 import app.content.sms.models
+import app.content.webhooks.models
 import app.core.files
 import app.core.jobs
 import app.delivery.deliverability.models

@@ -19,6 +19,7 @@ from app.audiences.views import audiences
 from app.audit.views import audit
 from app.campaigns import call_step_views as call_step_views  # joins the pages of campaigns
 from app.campaigns import step_views as step_views  # joins the pages of campaigns
+from app.campaigns import webhook_step_views as webhook_step_views  # joins the pages of campaigns
 from app.campaigns.cli import campaigns_cli
 from app.campaigns.sending_views import rules as sending_rules
 from app.campaigns.views import bp as campaigns

@@ -17,6 +17,7 @@ from app.campaigns.handing_over import DRAFTS
 from app.campaigns.queries import CAMPAIGN_CHOICES
 from app.campaigns.service import LAUNCH, refuse_segment_archive, refuse_segment_edit
 from app.campaigns.step_kinds import register_step_kind
+from app.campaigns.webhook_step import WEBHOOK_STEP
 from app.channels.registry import register_vendor
 from app.clients.field_service import ARCHIVE as ARCHIVE_FIELD
 from app.clients.field_service import NARROW as NARROW_FIELD
@@ -37,6 +38,7 @@ from app.delivery.email import EmailMaterial
 from app.delivery.material import register_material
 from app.delivery.routing import register_only_account
 from app.delivery.stopping import refuse_launch
+from app.delivery.webhook import WebhookMaterial
 from app.users.service import STOP_ADVISING
 
 MAX_UPLOAD_BYTES = 500 << 20
@@ -110,8 +112,10 @@ def connect_features() -> None:
     listen("metrics.computed", job="clients.compute_classes", queue=AUDIENCE)
     listen("campaign.cancelled", job="delivery.cancel_run", queue=DEFAULT)
     register_step_kind(EMAIL_STEP)
+    register_step_kind(WEBHOOK_STEP)
     register_step_kind(CALL_STEP)
     register_material("email", EmailMaterial, queue=SEND_EMAIL)
+    register_material("webhook", WebhookMaterial, queue=SEND_SMS)
     register_vendor(ADVISERS)
     register_only_account(CALL, vendor=VENDOR)
     register_material(CALL, CallMaterial, queue=DEFAULT)

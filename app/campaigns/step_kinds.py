@@ -26,10 +26,11 @@ class StepKind:
     """One kind of step.
 
     `channel` is what stands in `Step.channel`; `contact` is the channel whose consent, suppressions and flags count
-    (email, sms or call). `content` names the relationship of `Step` to its content, whose id is in the column
-    `<content>_id`. `endpoint` is the page that edits a step; it takes `code` and `step_id`. `preview` is the template
-    that shows a written step to those who check it; it is given `campaign` and `step`. `findings` says what is wrong or
-    doubtful about a step that has a content; `summary` is that content in one line.
+    (email, sms or call), unless each step chooses it (`chosen_contact`). `content` names the relationship of `Step` to
+    its content, whose id is in the column `<content>_id`. `endpoint` is the page that edits a step; it takes `code` and
+    `step_id`. `preview` is the template that shows a written step to those who check it; it is given `campaign` and
+    `step`. `findings` says what is wrong or doubtful about a step that has a content; `summary` is that content in one
+    line.
     """
 
     channel: str
@@ -41,6 +42,11 @@ class StepKind:
     preview: str
     findings: Callable[[Step, Campaign], Iterable[Finding]]
     summary: Callable[[Step], str]
+    chosen_contact: Callable[[Step], str] | None = None
+
+    def contact_of(self, step: Step) -> str:
+        """The channel whose consent, suppressions and flags count for this step."""
+        return self.contact if self.chosen_contact is None else self.chosen_contact(step)
 
     @property
     def column(self) -> str:
@@ -94,4 +100,4 @@ def is_written(campaign: Campaign) -> bool:
 
 def contacts_of(campaign: Campaign) -> list[str]:
     """The channels whose consent and addresses decide whom the campaign reaches, in the order of its steps."""
-    return list(dict.fromkeys(step_kind(step.channel).contact for step in campaign.steps))
+    return list(dict.fromkeys(step_kind(step.channel).contact_of(step) for step in campaign.steps))
