@@ -81,8 +81,9 @@ def _signed_in(email: str, password: str) -> bool:
     chosen_here = session.get("locale")
     with unit_of_work():
         service.note_sign_in(user=user, password=password)
-        if chosen_here in LANGUAGES:
-            service.set_language(user=user, language=chosen_here)
+        if chosen_here in LANGUAGES or user.locale is None:
+            # The browser's too: jobs tell people in their language what they found, and know no browser.
+            service.set_language(user=user, language=choose_locale())
     start_session(user)
     return True
 

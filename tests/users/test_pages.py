@@ -107,6 +107,18 @@ def test_programs_and_fragments_are_told_rather_than_redirected(app: Flask, brow
 # --- language
 
 
+def test_the_language_of_the_browser_is_kept_at_the_first_sign_in(app: Flask, browser_client: FlaskClient) -> None:
+    user = make_user()
+    sent = {"email": user.email, "password": PASSWORD}
+    browser_client.post("/sign-in", data=sent, headers={"Accept-Language": "zh-CN,zh;q=0.9"})
+    db.session.expire_all()
+    assert user.locale == "zh_CN"
+    browser_client.post("/sign-out")
+    browser_client.post("/sign-in", data=sent, headers={"Accept-Language": "en"})
+    db.session.expire_all()
+    assert user.locale == "zh_CN"
+
+
 def test_a_strangers_language_stays_for_the_session_and_becomes_theirs_at_sign_in(
     app: Flask, browser_client: FlaskClient
 ) -> None:
