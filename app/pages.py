@@ -18,6 +18,7 @@ from app.audiences.usage import register_usage
 from app.audiences.views import audiences
 from app.audit.views import audit
 from app.campaigns import call_step_views as call_step_views  # joins the pages of campaigns
+from app.campaigns import sms_step_views as sms_step_views  # joins the pages of campaigns
 from app.campaigns import step_views as step_views  # joins the pages of campaigns
 from app.campaigns import webhook_step_views as webhook_step_views  # joins the pages of campaigns
 from app.campaigns.cli import campaigns_cli
@@ -44,6 +45,7 @@ from app.clients.switching.cli import switch_command as switch_command  # joins 
 from app.clients.switching.views import switching
 from app.clients.timeline import register_timeline
 from app.clients.views import clients
+from app.content.sms.views import sms
 from app.content.views import bp as content
 from app.core.permissions import Permission
 from app.core.web import can
@@ -99,6 +101,7 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(snapshots)
     app.register_blueprint(number_lists)
     app.register_blueprint(content)
+    app.register_blueprint(sms)
     app.register_blueprint(campaigns)
     register_usage(segment_uses)
     app.register_blueprint(delivery)
@@ -154,6 +157,7 @@ NAVIGATION = (
     NavigationEntry(_l("Contact tasks"), "contact_tasks.overview", "list-check", Permission.VIEW_CONTACTS),
     NavigationEntry(_l("Pool and advisers"), "ownership.pool", "users-group", Permission.VIEW_POOL),
     NavigationEntry(_l("E-mail templates"), "content.index", "template", Permission.EDIT_CAMPAIGNS),
+    NavigationEntry(_l("SMS templates"), "sms.index", "message-2", Permission.EDIT_CAMPAIGNS),
     NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES),
     NavigationEntry(_l("Account openings"), "openings.index", "building-bank", Permission.VIEW_REPORTS),
     NavigationEntry(_l("Local mailbox"), "mailbox.index", "inbox", Permission.OPEN_MAILBOX),

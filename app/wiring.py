@@ -16,9 +16,11 @@ from app.campaigns.email_step import EMAIL_STEP
 from app.campaigns.handing_over import DRAFTS
 from app.campaigns.queries import CAMPAIGN_CHOICES
 from app.campaigns.service import LAUNCH, refuse_segment_archive, refuse_segment_edit
+from app.campaigns.sms_step import SMS_STEP
 from app.campaigns.step_kinds import register_step_kind
 from app.campaigns.webhook_step import WEBHOOK_STEP
 from app.channels.registry import register_vendor
+from app.channels.sms.mailbox import SMS_MAILBOX
 from app.clients.field_service import ARCHIVE as ARCHIVE_FIELD
 from app.clients.field_service import NARROW as NARROW_FIELD
 from app.clients.ownership.handing_over import register_belongings, register_selection
@@ -37,6 +39,7 @@ from app.core.web import init_web
 from app.delivery.email import EmailMaterial
 from app.delivery.material import register_material
 from app.delivery.routing import register_only_account
+from app.delivery.sms import SmsMaterial
 from app.delivery.stopping import refuse_launch
 from app.delivery.webhook import WebhookMaterial
 from app.users.service import STOP_ADVISING
@@ -116,6 +119,9 @@ def connect_features() -> None:
     register_step_kind(CALL_STEP)
     register_material("email", EmailMaterial, queue=SEND_EMAIL)
     register_material("webhook", WebhookMaterial, queue=SEND_SMS)
+    register_step_kind(SMS_STEP)
+    register_only_account("sms", vendor=SMS_MAILBOX.name)
+    register_material("sms", SmsMaterial, queue=SEND_SMS)
     register_vendor(ADVISERS)
     register_only_account(CALL, vendor=VENDOR)
     register_material(CALL, CallMaterial, queue=DEFAULT)

@@ -11,12 +11,15 @@ from app.channels.email.mailbox import MAILBOX
 from app.channels.email.sendgrid import SENDGRID
 from app.channels.email.smtp import SMTP
 from app.channels.models import ChannelAccount
+from app.channels.sms.http_gateway import HTTP_GATEWAY
+from app.channels.sms.mailbox import SMS_MAILBOX
+from app.channels.sms.twilio import TWILIO
 from app.channels.webhook import WEBHOOK
 from app.core.errors import AppError
 from app.core.extensions import settings
 
 ENTRY_POINTS = "bellwether.channels"
-_OWN = (MAILBOX, SMTP, SENDGRID, WEBHOOK)
+_OWN = (MAILBOX, SMTP, SENDGRID, WEBHOOK, SMS_MAILBOX, TWILIO, HTTP_GATEWAY)
 _registered: dict[str, Vendor] = {}
 
 

@@ -1,0 +1,242 @@
+"""A gateway of SMS over HTTP, described by its settings instead of by code: for the many regional ones.
+
+One request carries a message, or up to `batch_size` of them where the gateway has a batch form. `url`, `headers` and
+`body` are texts with `{placeholders}`:
+
+    {secret}                               the account's secret
+    {to} {text} {body} {token}             of one message: number, all the text, the text without signature, our id
+    {signature} {signature_id} {template_id} {variables}
+    {messages}                             of a batch: the `item` texts of its messages, with commas between
+
+Values are escaped for JSON or for a form, by the content type. What comes back is read by dotted paths into JSON
+(`data.0.id`): `reference_path`, and `outcome_path` whose words `accepted`, `refused` and `later` list. In a batch,
+`results_path` is the list of its messages in the order sent.
+
+A request that left and was not answered is unconfirmed and never repeated.
+"""
+
+import json
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote_plus
+
+import structlog
+import urllib3
+from flask_babel import lazy_gettext as _l
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+
+from app.channels.base import Outcome, Result, Setting, Vendor
+from app.channels.sms.message import OutgoingSms, SmsBatch
+from app.config import Config
+
+TIMEOUT = 20.0
+CONNECTIONS = 8
+WINDOW = 200
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_KNOWN = {
+    "secret", "to", "text", "body", "token", "signature", "signature_id", "template_id", "variables", "messages",
+}  # fmt: skip
+
+log = structlog.get_logger(__name__)
+
+
+class HttpGatewayChannel:
+    """One account of a gateway, over a few kept-alive connections."""
+
+    def __init__(self, settings: Mapping[str, Any], secret: str) -> None:
+        self._settings = {setting.name: settings.get(setting.name, setting.default) for setting in SETTINGS}
+        self._secret = secret
+        self._form = "json" not in self._settings["content_type"]
+        self._batch_size = max(1, min(int(self._settings["batch_size"] or 1), 1_000))
+        self._connections = max(1, min(int(self._settings["connections"] or CONNECTIONS), 50))
+        self.window = min(WINDOW, self._batch_size * self._connections)
+        self._headers = _headers(self._fill(self._settings["headers"], {"secret": secret}, raw=True))
+        self._headers.setdefault("Content-Type", self._settings["content_type"])
+        for name in ("url", "headers", "body", "item"):
+            unknown = set(_PLACEHOLDER.findall(self._settings[name])) - _KNOWN
+            if unknown:
+                raise ValueError(f"{name} has an unknown placeholder: {{{sorted(unknown)[0]}}}")
+        if self._batch_size > 1 and "{messages}" not in self._settings["body"]:
+            raise ValueError("the body of a batch needs {messages}")
+        self._pool = urllib3.PoolManager(
+            maxsize=self._connections, block=True, timeout=urllib3.Timeout(TIMEOUT), retries=False
+        )
+
+    def send(self, batch: SmsBatch, messages: Sequence[OutgoingSms]) -> list[Result]:
+        """Hand over the window's messages, several requests at a time."""
+        groups = [messages[at : at + self._batch_size] for at in range(0, len(messages), self._batch_size)]
+        if len(groups) == 1:
+            return self._request(batch, groups[0])
+        with ThreadPoolExecutor(min(self._connections, len(groups))) as threads:
+            return [
+                result for found in threads.map(lambda group: self._request(batch, group), groups) for result in found
+            ]
+
+    def _request(self, batch: SmsBatch, group: Sequence[OutgoingSms]) -> list[Result]:
+        try:
+            response = self._pool.request(
+                self._settings["method"], self._url(batch, group), body=self._body(batch, group), headers=self._headers
+            )
+        except (NewConnectionError, ConnectTimeoutError, socket.gaierror) as error:
+            return self._all(group, Outcome.NOT_TAKEN, f"unreachable: {type(error).__name__}", at_fault=True)
+        except (HTTPError, OSError) as error:
+            log.warning("sms_gateway_silent", error=type(error).__name__, messages=len(group))
+            return self._all(group, Outcome.UNCONFIRMED, "no answer from the provider")
+        return self._read(response.status, response.data, group)
+
+    def _read(self, status: int, data: bytes, group: Sequence[OutgoingSms]) -> list[Result]:
+        reason = f"HTTP {status}"
+        if status in (401, 403, 429):  # the account, not the messages
+            return self._all(group, Outcome.NOT_TAKEN, reason, at_fault=True)
+        if status >= 500:
+            return self._all(group, Outcome.UNCONFIRMED, reason)
+        if status >= 400:
+            return self._all(group, Outcome.FAILED, reason)
+        try:
+            answer = json.loads(data) if data else {}
+        except (ValueError, RecursionError):
+            answer = {}
+        entries = at_path(answer, self._settings["results_path"]) if self._settings["results_path"] else None
+        if isinstance(entries, list) and len(entries) == len(group):
+            return [self._judge(entry, sms) for entry, sms in zip(entries, group, strict=True)]
+        return [self._judge(answer, sms) for sms in group]
+
+    def _judge(self, answer: Any, sms: OutgoingSms) -> Result:
+        reference = _text(at_path(answer, self._settings["reference_path"]))
+        if not self._settings["outcome_path"]:
+            return Result(sms.message_id, Outcome.SENT, reference)
+        word = _text(at_path(answer, self._settings["outcome_path"])) or ""
+        for setting, outcome in (("accepted", Outcome.SENT), ("refused", Outcome.FAILED), ("later", Outcome.NOT_TAKEN)):
+            if word.lower() in _words(self._settings[setting]):
+                said = None if outcome is Outcome.SENT else f"the provider said: {word[:100]}"
+                return Result(sms.message_id, outcome, reference, said)
+        log.warning("sms_gateway_unknown_word", word=word[:40])
+        return Result(sms.message_id, Outcome.UNCONFIRMED, reference, f"the provider said: {word[:100]}")
+
+    def _all(
+        self, group: Sequence[OutgoingSms], outcome: Outcome, reason: str, *, at_fault: bool = False
+    ) -> list[Result]:
+        return [Result(sms.message_id, outcome, reason=reason, account_at_fault=at_fault) for sms in group]
+
+    def _url(self, batch: SmsBatch, group: Sequence[OutgoingSms]) -> str:
+        values = self._values(batch, group[0])
+        return self._fill(self._settings["url"], {key: quote_plus(value) for key, value in values.items()}, raw=True)
+
+    def _body(self, batch: SmsBatch, group: Sequence[OutgoingSms]) -> bytes | None:
+        if self._settings["method"] == "GET":
+            return None
+        if self._batch_size == 1:
+            return self._fill(self._settings["body"], self._values(batch, group[0])).encode()
+        items = ",".join(self._fill(self._settings["item"], self._values(batch, sms)) for sms in group)
+        values = {key: self._escape(value) for key, value in self._values(batch, group[0]).items()}
+        return self._fill(self._settings["body"], values | {"messages": items}, raw=True).encode()
+
+    def _values(self, batch: SmsBatch, sms: OutgoingSms) -> dict[str, str]:
+        return {
+            "secret": self._secret,
+            "to": sms.recipient,
+            "text": sms.text,
+            "body": sms.body,
+            "token": sms.token,
+            "signature": batch.signature,
+            "signature_id": batch.signature_reference,
+            "template_id": batch.template_reference,
+            "variables": json.dumps(dict(sms.variables), ensure_ascii=False),
+        }
+
+    def _fill(self, template: str, values: Mapping[str, str], *, raw: bool = False) -> str:
+        return _PLACEHOLDER.sub(
+            lambda match: values.get(match[1], "") if raw else self._escape(values.get(match[1], "")), template
+        )
+
+    def _escape(self, value: str) -> str:
+        return quote_plus(value) if self._form else json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+def at_path(value: Any, path: str) -> Any:
+    """What stands at a dotted path of JSON, such as `data.0.id`; None where there is nothing."""
+    for name in path.split(".") if path else ():
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return value
+
+
+def mapping(lines: str) -> dict[str, str]:
+    """{word: meaning} of lines such as `DELIVRD = delivered`; words in lower case."""
+    pairs = (line.partition("=") for line in lines.splitlines() if "=" in line)
+    return {word.strip().lower(): meaning.strip().lower() for word, _sign, meaning in pairs}
+
+
+def _headers(lines: str) -> dict[str, str]:
+    pairs = (line.partition(":") for line in lines.splitlines() if ":" in line)
+    return {name.strip(): value.strip() for name, _sign, value in pairs}
+
+
+def _words(listed: str) -> set[str]:
+    return {word.strip().lower() for word in listed.split(",")}
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, dict | list):
+        return None
+    return ("true" if value else "false") if isinstance(value, bool) else str(value).replace("\0", "")[:200]
+
+
+SETTINGS = (
+    Setting("url", _l("Address"), required=True),
+    Setting("method", _l("Method"), kind="choice", default="POST", choices=(("POST", "POST"), ("GET", "GET"))),
+    Setting(
+        "content_type",
+        _l("Content type"),
+        kind="choice",
+        default="application/json",
+        choices=(("application/json", "JSON"), ("application/x-www-form-urlencoded", _l("Form"))),
+    ),
+    Setting("headers", _l("Headers"), kind="long_text", description=_l("One a line, such as: X-Key: {secret}")),
+    Setting("body", _l("Body"), kind="long_text", default='{"to": "{to}", "text": "{text}", "id": "{token}"}'),
+    Setting("item", _l("One message of a batch"), kind="long_text", default='{"to": "{to}", "text": "{text}"}'),
+    Setting("batch_size", _l("Messages in a request"), kind="number", default=1),
+    Setting("connections", _l("Connections of a worker"), kind="number", default=CONNECTIONS),
+    Setting("results_path", _l("Where the results of a batch stand")),
+    Setting("reference_path", _l("Where the reference stands"), default="id"),
+    Setting(
+        "outcome_path", _l("Where the outcome stands"), description=_l("Left empty: an answer of 200 is accepted.")
+    ),
+    Setting("accepted", _l("Words for accepted"), default="0,ok,success,accepted,true"),
+    Setting("refused", _l("Words for refused")),
+    Setting("later", _l("Words for: not now")),
+    Setting("receipt_list", _l("Receipts: where the list stands")),
+    Setting("receipt_token", _l("Receipts: where our id stands"), default="token"),
+    Setting("receipt_reference", _l("Receipts: where the reference stands"), default="id"),
+    Setting("receipt_status", _l("Receipts: where the status stands"), default="status"),
+    Setting(
+        "receipt_words",
+        _l("Receipts: what their words mean"),
+        kind="long_text",
+        default="delivered = delivered\nDELIVRD = delivered\nUNDELIV = blocked\nfailed = blocked",
+    ),
+    Setting("inbound_list", _l("Inbound: where the list stands")),
+    Setting("inbound_from", _l("Inbound: where the number stands"), default="from"),
+    Setting("inbound_text", _l("Inbound: where the text stands"), default="text"),
+    Setting("inbound_id", _l("Inbound: where the id stands"), default="id"),
+    Setting("price_per_part", _l("Price of a part"), kind="number"),
+    Setting("currency", _l("Currency"), default="CNY"),
+)
+
+
+def _build(settings: Mapping[str, Any], secret: str | None, config: Config) -> HttpGatewayChannel:
+    if not str(settings.get("url") or "").startswith(("http://", "https://")):
+        raise ValueError("the address must begin with https:// or http://")
+    return HttpGatewayChannel(settings, secret or "")
+
+
+HTTP_GATEWAY = Vendor(
+    "http_gateway", "sms", _l("SMS gateway over HTTP"), _build, settings=SETTINGS, secret_label=_l("Key of the gateway")
+)
