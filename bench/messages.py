@@ -19,8 +19,8 @@ from app.content.rendering import MessageLinks, compile_email
 from app.content.starters import STARTERS
 from app.core.clock import now
 from app.core.extensions import db, links, settings
-from app.delivery.models import Batch
 from app.delivery.email import footer
+from app.delivery.models import Batch
 from app.delivery.planning import plan_run
 from app.delivery.postponing import BATCH_SIZE
 from app.delivery.sending import send_batch

@@ -28,7 +28,8 @@ from app.content.starters import starter
 from app.core.clock import now, today
 from app.core.extensions import db, settings
 from app.delivery.models import Batch, Message, MessageState, Run
-from app.delivery.planning import BATCH_SIZE, freeze_run
+from app.delivery.planning import freeze_run
+from app.delivery.postponing import BATCH_SIZE
 from app.demo.book import copy
 from app.tracking.account_openings import Opening, credit_pending, insert_openings
 from app.tracking.interpretation import hold_lock, interpret_pending
