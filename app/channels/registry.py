@@ -6,6 +6,8 @@ from functools import cache, lru_cache
 from importlib.metadata import entry_points
 from typing import Any
 
+import structlog
+
 from app.channels.base import Channel, Vendor
 from app.channels.email.mailbox import MAILBOX
 from app.channels.email.sendgrid import SENDGRID
@@ -18,6 +20,7 @@ from app.channels.webhook import WEBHOOK
 from app.core.errors import AppError
 from app.core.extensions import settings
 
+log = structlog.get_logger(__name__)
 ENTRY_POINTS = "bellwether.channels"
 _OWN = (MAILBOX, SMTP, SENDGRID, WEBHOOK, SMS_MAILBOX, TWILIO, HTTP_GATEWAY)
 _registered: dict[str, Vendor] = {}
@@ -31,11 +34,19 @@ def register_vendor(vendor: Vendor) -> None:
 
 @cache
 def vendors() -> dict[str, Vendor]:
-    """Every vendor by name: ours, then those of outside packages, which cannot take a name of ours."""
+    """Every vendor by name: ours, then those of outside packages, which cannot take a name of ours. One that cannot be
+    loaded is left out: a faulty package must not stop the others."""
     found = {vendor.name: vendor for vendor in _OWN} | _registered
     for point in entry_points(group=ENTRY_POINTS):
-        vendor: Vendor = point.load()
-        found.setdefault(vendor.name, vendor)
+        try:
+            vendor = point.load()
+        except Exception as error:  # whatever somebody else's module does when it is imported
+            log.error("channel_package_not_loaded", entry_point=point.name, error=type(error).__name__)
+            continue
+        if isinstance(vendor, Vendor):
+            found.setdefault(vendor.name, vendor)
+        else:
+            log.error("channel_package_not_loaded", entry_point=point.name, error="not a Vendor")
     return found
 
 
