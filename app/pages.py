@@ -49,7 +49,10 @@ from app.content.sms.views import sms
 from app.content.views import bp as content
 from app.core.permissions import Permission
 from app.core.web import can
+from app.delivery.accounts.views import accounts
 from app.delivery.cli import delivery_cli
+from app.delivery.deliverability.views import deliverability
+from app.delivery.outcomes.views import outcomes
 from app.delivery.stop_views import marketing
 from app.delivery.views import bp as delivery
 from app.reports.cli import reports_cli
@@ -109,6 +112,9 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(contact_tasks)
     app.register_blueprint(marketing)
     app.register_blueprint(sending_rules)
+    app.register_blueprint(accounts)
+    app.register_blueprint(outcomes)
+    app.register_blueprint(deliverability)
     app.cli.add_command(delivery_cli)
     app.register_blueprint(reports)
     app.cli.add_command(reports_cli)
@@ -158,6 +164,9 @@ NAVIGATION = (
     NavigationEntry(_l("Pool and advisers"), "ownership.pool", "users-group", Permission.VIEW_POOL),
     NavigationEntry(_l("E-mail templates"), "content.index", "template", Permission.EDIT_CAMPAIGNS),
     NavigationEntry(_l("SMS templates"), "sms.index", "message-2", Permission.EDIT_CAMPAIGNS),
+    NavigationEntry(
+        _l("Delivery"), "outcomes.awaiting", "mail-forward", Permission.VIEW_CAMPAIGNS, ("deliverability", "accounts")
+    ),
     NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES),
     NavigationEntry(_l("Account openings"), "openings.index", "building-bank", Permission.VIEW_REPORTS),
     NavigationEntry(_l("Local mailbox"), "mailbox.index", "inbox", Permission.OPEN_MAILBOX),

@@ -1,11 +1,13 @@
-"""`flask delivery`: the stop of all marketing from the command line."""
+"""`flask delivery`: the stop of all marketing and the health of the ledger from the command line."""
 
 import click
 from flask.cli import AppGroup
 
 from app.core.commands import sentences
 from app.core.unit_of_work import unit_of_work
+from app.delivery.doctor import ledger_figures
 from app.delivery.stopping import restart_marketing, stop_marketing
+from app.delivery.stuck import mend_stuck
 from app.users.models import User
 from app.users.queries import find_user
 
@@ -38,3 +40,18 @@ def restart(email: str) -> None:
     with sentences(), unit_of_work():
         restart_marketing(actor=_person(email))
     click.echo("Marketing goes on.")
+
+
+@delivery_cli.command("doctor")
+@click.option("--mend", is_flag=True, help="Mend what is stuck, as the tick does every five minutes.")
+def doctor(mend: bool) -> None:
+    """Print the ledger's health in figures. Ends with 1 where something is stuck or does not add up."""
+    if mend:
+        with unit_of_work():
+            for name, rows in mend_stuck().items():
+                click.echo(f"mended {rows}: {name}")
+    ill = False
+    for figure in ledger_figures():
+        ill |= figure.ill
+        click.echo(f"{'!' if figure.ill else ' '} {figure.value:>12,}  {figure.name}")
+    raise SystemExit(1 if ill else 0)

@@ -10,6 +10,7 @@ from app.campaigns.queries import campaign_by_code
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
+from app.delivery.progress import accounts_at_work, by_step, pace, waits
 from app.delivery.queries import campaign_progress
 from app.delivery.service import request_test
 
@@ -27,11 +28,16 @@ def progress(code: str) -> str | Response:
     campaign = campaign_by_code(code, viewer=current_user)
     if request.args.get("seen", campaign.state) != campaign.state:
         return Response(headers={"HX-Refresh": "true"})
+    found = campaign_progress(campaign.id)
     return render_template(
         "delivery/_progress.html",
         campaign=campaign,
-        progress=campaign_progress(campaign.id),
+        progress=found,
         moving=campaign.state in MOVING,
+        pace=pace(found, request.args.get("samples", "")) if found else None,
+        steps=by_step(found.run.id) if found else [],
+        accounts=accounts_at_work(found.run.id) if found else [],
+        waits=waits(campaign, found.run.id) if found and campaign.state in MOVING else [],
     )
 
 

@@ -93,8 +93,11 @@ def _checked(vendor: Vendor, facts: Mapping[str, Any], account: ChannelAccount |
     if any(part is not None for part in warm_up) and None in warm_up:
         raise BadAccount("warm_up_from", _l("A warm-up needs its first day, its first number and its growth."))
     values["settings"] = _settings(vendor, values["settings"] or {})
+    secret = os.environ.get(values["secret_name"] or "")
+    if vendor.secret_label is not None and values["secret_name"] and not secret:
+        return values  # the secret stands where the workers run, so nothing can be tried here
     try:
-        vendor.build(values["settings"], os.environ.get(values["secret_name"] or ""), settings())
+        vendor.build(values["settings"], secret, settings())
     except (ValueError, AppError) as error:
         raise BadAccount("settings", str(error)) from error
     return values
