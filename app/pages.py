@@ -167,9 +167,9 @@ NAVIGATION = (
     NavigationEntry(
         _l("Delivery"), "outcomes.awaiting", "mail-forward", Permission.VIEW_CAMPAIGNS, ("deliverability", "accounts")
     ),
-    NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES),
+    NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES, ("parked_sms",)),
     NavigationEntry(_l("Account openings"), "openings.index", "building-bank", Permission.VIEW_REPORTS),
-    NavigationEntry(_l("Local mailbox"), "mailbox.index", "inbox", Permission.OPEN_MAILBOX),
+    NavigationEntry(_l("Local mailbox"), "mailbox.index", "inbox", Permission.OPEN_MAILBOX, ("sms_mailbox",)),
     NavigationEntry(_l("Rules of sending"), "sending_rules.index", "clock-pause", Permission.ADMINISTER),
     NavigationEntry(_l("Staff"), "staff.index", "user-cog", Permission.ADMINISTER),
     NavigationEntry(_l("Audit trail"), "audit.index", "history", Permission.VIEW_AUDIT),

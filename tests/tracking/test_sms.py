@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from app.campaigns.sms_rules import meaning_of
 from app.channels.models import ChannelAccount
+from app.channels.sms.models import MailboxSms
 from app.clients.models import Client, Consent, Suppression
 from app.core.extensions import db, settings, signer
 from app.core.tokens import Kind
@@ -20,6 +21,7 @@ from app.tracking.sms import InboundSms, receive_sms, webhook_token
 from tests.factories.clients import make_client
 from tests.factories.delivery import plan, send_all
 from tests.factories.sms import make_sms_campaign
+from tests.factories.users import make_user, sign_in
 
 NUMBER = "+8613800138000"
 SID = "AC" + "1" * 32
@@ -140,3 +142,17 @@ def test_a_gateways_receipts_and_messages_are_read_by_its_settings(app: Flask, b
     messages = {"m": [{"from": NUMBER, "text": "stop", "id": 9}, {"from": {}, "text": 1}]}
     assert browser_client.post(f"{base}/inbound/{token}", json=messages).status_code == 200
     assert db.session.scalars(select(ParkedSms.external_id)).all() == ["9"]
+
+
+def test_an_sms_of_the_local_mailbox_is_read_and_answered(browser_client: FlaskClient) -> None:
+    client = make_client(mobile=NUMBER, sms_consent=True)
+    sent_to(client)
+    sign_in(browser_client, make_user())
+    assert NUMBER in browser_client.get("/mailbox/sms").text
+    assert browser_client.get("/mailbox/sms?recipient=99999").status_code == 200
+    path = f"/mailbox/sms/{db.session.scalars(select(MailboxSms.id)).one()}"
+    assert "Reply STOP" in browser_client.get(path).text
+    assert browser_client.post(path, data={"text": "stop"}).status_code == 302
+    db.session.expire_all()
+    assert client.sms_consent is False
+    assert browser_client.get("/mailbox/sms/999999").status_code == 404
