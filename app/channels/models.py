@@ -22,8 +22,8 @@ class ChannelAccount(Model):
     faults since it took messages again. Warm-up: `warm_up_first` messages on the day `warm_up_from`, `warm_up_factor`
     times as many on each later day. A `foreign` account takes mainland clients' data only with a legal basis on record.
     While `marketing_paused_at` is set it takes other messages only, for the complaints in `marketing_paused_for`
-    ({complained, delivered, days}); complaints count from `complaints_from` on. An account that messages went through is
-    never deleted, but archived.
+    ({complained, delivered, days}); complaints count from `complaints_from` on. An account that messages went through
+    is never deleted, but archived.
     """
 
     __tablename__ = "channel_account"
