@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.channels.base import EmailBatch
+from app.channels.sms.message import OutgoingSms, SmsBatch
 from app.channels.webhook import OutgoingPost, WebhookBatch
 from tests.contracts.misbehaving import MisbehavingServer, speak_http, speak_smtp
 from tests.factories.mail import ENVELOPE, TEMPLATE, make_email
@@ -40,7 +41,14 @@ def _email(number: int) -> Any:
     return make_email(number, f"{mark(number)}@example.com")
 
 
+def _sms(number: int) -> Any:
+    return OutgoingSms(
+        number, f"token{number}", mark(number), "【Firm】Your statement is ready", "Your statement is ready"
+    )
+
+
 EMAIL = EmailBatch(TEMPLATE, ENVELOPE)
+SMS = SmsBatch()
 KITS: dict[str, Kit] = {
     "mailbox": Kit(lambda port: ({}, None), EMAIL, _email),
     "smtp": Kit(
@@ -64,5 +72,25 @@ KITS: dict[str, Kit] = {
         speak_http,
         ("app.channels.webhook.TIMEOUT",),
         environ={"WEBHOOK_NETWORKS": "127.0.0.0/8"},
+    ),
+    "sms_mailbox": Kit(lambda port: ({}, None), SMS, _sms),
+    "twilio": Kit(
+        lambda port: (
+            {"account_sid": "AC1", "sender": "+14155550100", "host": f"http://127.0.0.1:{port}"},
+            "auth-token",
+        ),
+        SMS,
+        _sms,
+        speak_http,
+        ("app.channels.sms.twilio.TIMEOUT",),
+        b'{"sid": "SM1", "status": "queued"}',
+    ),
+    "http_gateway": Kit(
+        lambda port: ({"url": f"http://127.0.0.1:{port}/send", "outcome_path": "code", "connections": 2}, "secret"),
+        SMS,
+        _sms,
+        speak_http,
+        ("app.channels.sms.http_gateway.TIMEOUT",),
+        b'{"code": "ok", "id": "G1"}',
     ),
 }
