@@ -10,8 +10,9 @@ from app.campaigns.preflight import phrases_in
 from app.campaigns.service import set_step_content
 from app.campaigns.sms_rules import SMS_RULES
 from app.campaigns.step_kinds import Finding, StepKind
-from app.channels.sms.length import outside_gsm7, sms_length
+from app.channels.sms.length import sms_length
 from app.content.personalisation import example_values
+from app.content.sms.measuring import strange_characters
 from app.content.sms.models import Registration, SmsContent
 from app.content.sms.rendering import compile_sms
 from app.content.sms.service import new_sms, same_sms
@@ -56,12 +57,12 @@ def _findings(step: Step, campaign: Campaign) -> Iterator[Finding]:
     length = sms_length(text)
     if length.parts > LONG_PARTS:
         yield Finding("warning", "message", _l("The SMS is %(parts)s parts long.", parts=length.parts))
-    strange = outside_gsm7(text)
-    if strange and sum(character.isascii() for character in text) > len(text) * 0.8:
+    strange = strange_characters(text)
+    if strange:
         yield Finding(
             "note",
             "message",
-            _l("A part holds 70 characters only because of: %(characters)s", characters=" ".join(strange[:10])),
+            _l("A part holds 70 characters only because of: %(characters)s", characters=" ".join(strange)),
         )
 
 

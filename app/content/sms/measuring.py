@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from app.channels.sms.length import PART_OF_MANY, SmsLength, outside_gsm7, sms_length
+from app.channels.sms.length import SmsLength, outside_gsm7, sms_length
 from app.clients.models import Client
 from app.content.personalisation import client_values, example_values
 from app.content.sms.models import SmsContent, SmsSignature
@@ -14,11 +14,13 @@ from app.core.extensions import db
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`text` is the whole SMS with a client's values (or examples); `varies`: it is longer or shorter for others."""
+    """`text` is the whole SMS with a client's values (or examples); `varies`: it is longer or shorter for others.
+
+    `strange` are the few characters that make a text of Latin letters a UCS-2 one.
+    """
 
     text: str
     length: SmsLength
-    part_size: int
     varies: bool
     strange: list[str]
     price: Price | None
@@ -35,6 +37,10 @@ def measure(content: SmsContent, *, client: Client | None = None) -> Measured:
     sms = compile_sms(content.text, signature.name if signature else "")
     text = sms.whole(sms.body(client_values(client) if client else example_values()))
     length = sms_length(text)
-    return Measured(
-        text, length, PART_OF_MANY[length.alphabet], bool(sms.keys), outside_gsm7(text)[:12], price_of_a_part()
-    )
+    return Measured(text, length, bool(sms.keys), strange_characters(text), price_of_a_part())
+
+
+def strange_characters(text: str) -> list[str]:
+    """The few characters that make a text of Latin letters a UCS-2 one; none where most of it is outside GSM-7."""
+    strange = outside_gsm7(text)
+    return strange[:12] if sum(character in strange for character in text) * 5 < len(text) else []

@@ -19,7 +19,7 @@ Page = str | Response | tuple[str, int]
 
 
 @sms.get("")
-@requires(Permission.EDIT_CAMPAIGNS)
+@requires(Permission.VIEW_CAMPAIGNS)
 def index() -> str:
     return render_template(
         "sms/index.html",
