@@ -345,6 +345,7 @@ VERBS: dict[str, tuple[set[State], State]] = {
     "resume": ({State.PAUSED}, State.RUNNING),
     "cancel": (set(State) - {State.COMPLETE, State.CANCELLED}, State.CANCELLED),
     "complete": ({State.RUNNING}, State.COMPLETE),
+    "reopen": ({State.COMPLETE}, State.RUNNING),
 }
 
 
