@@ -1,4 +1,4 @@
-"""The Celery app: `celery -A worker worker -Q send-email,default` or `... -Q track,audience,report`.
+"""The Celery app: `celery -A worker worker -Q send-email,send-sms,default` or `... -Q track,audience,report`.
 
 A worker loads only the task modules of its queues (WORKER_QUEUES, a comma-separated list), so that the sending
 worker stays small. Beat loads all of them for their schedule.

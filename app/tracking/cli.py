@@ -6,9 +6,11 @@ import click
 from flask.cli import AppGroup
 
 from app.core.commands import sentences
+from app.core.extensions import settings
 from app.core.unit_of_work import unit_of_work
 from app.tracking import service
 from app.tracking.account_openings import credit_pending
+from app.tracking.sms import sms_accounts, webhook_addresses
 
 tracking_cli = AppGroup("tracking", help="Account openings, and what events mean.")
 
@@ -41,3 +43,12 @@ def credit_openings(code: str | None) -> None:
     with sentences(), unit_of_work():
         openings = service.credit_openings_again(campaign_code=code)
     click.echo(f"{openings} account openings credited anew.")
+
+
+@tracking_cli.command("sms-addresses")
+def sms_addresses() -> None:
+    """The addresses that SMS vendors are to call: account, what for, address, with tabs between."""
+    base = settings().public_url
+    for account in sms_accounts():
+        for use, address in webhook_addresses(account).items():
+            click.echo("\t".join((account.name, use, base + address)))

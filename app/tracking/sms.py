@@ -227,6 +227,24 @@ def webhook_token(account: ChannelAccount) -> str:
     return hmac.digest(settings().secret_key.encode(), f"sms gateway {account.id}".encode(), "sha256").hex()[:40]
 
 
+def sms_accounts() -> list[ChannelAccount]:
+    """The accounts whose vendors call us."""
+    return list(
+        db.session.scalars(
+            select(ChannelAccount)
+            .where(ChannelAccount.vendor.in_(("twilio", "http_gateway")))
+            .order_by(ChannelAccount.id)
+        )
+    )
+
+
+def webhook_addresses(account: ChannelAccount) -> dict[str, str]:
+    """{what for: path} of what the account's vendor is to call; Twilio is told of receipts with each message."""
+    if account.vendor == "twilio":
+        return {"inbound": "/webhooks/twilio/inbound"}
+    return {use: f"/webhooks/sms/{account.id}/{use}/{webhook_token(account)}" for use in ("receipts", "inbound")}
+
+
 def _message_of(token: Any, signer: Signer) -> int | None:
     if isinstance(token, str) and token:
         try:

@@ -48,7 +48,7 @@ def test_every_feature_is_in_the_order() -> None:
 @pytest.mark.usefixtures("config")
 def test_the_send_worker_carries_nothing_it_does_not_need(servers: dict[str, str]) -> None:
     program = "import sys, worker; print(*sorted(sys.modules), sep='\\n')"
-    environment = servers | {"WORKER_QUEUES": "send-email,default", "PYTHONPATH": str(ROOT)}
+    environment = servers | {"WORKER_QUEUES": "send-email,send-sms,default", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, cwd=ROOT, timeout=60
     )

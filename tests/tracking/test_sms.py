@@ -156,3 +156,10 @@ def test_an_sms_of_the_local_mailbox_is_read_and_answered(browser_client: FlaskC
     db.session.expire_all()
     assert client.sms_consent is False
     assert browser_client.get("/mailbox/sms/999999").status_code == 404
+
+
+def test_the_command_line_prints_the_addresses_that_vendors_call(app: Flask) -> None:
+    with unit_of_work():
+        db.session.add(ChannelAccount(name="g", channel="sms", vendor="http_gateway"))
+    printed = app.test_cli_runner().invoke(args=["tracking", "sms-addresses"]).output.splitlines()
+    assert [line.split("\t")[:2] for line in printed] == [["g", "receipts"], ["g", "inbound"]]

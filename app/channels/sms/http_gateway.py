@@ -34,7 +34,7 @@ from app.config import Config
 
 TIMEOUT = 20.0
 CONNECTIONS = 8
-WINDOW = 200
+SMALLEST_WINDOW, LARGEST_WINDOW = 100, 200  # a crash leaves one unconfirmed
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _KNOWN = {
     "secret", "to", "text", "body", "token", "signature", "signature_id", "template_id", "variables", "messages",
@@ -52,7 +52,8 @@ class HttpGatewayChannel:
         self._form = "json" not in self._settings["content_type"]
         self._batch_size = max(1, min(int(self._settings["batch_size"] or 1), 1_000))
         self._connections = max(1, min(int(self._settings["connections"] or CONNECTIONS), 50))
-        self.window = min(WINDOW, self._batch_size * self._connections)
+        self.window = min(LARGEST_WINDOW, max(SMALLEST_WINDOW, self._batch_size * self._connections))
+        self._threads = ThreadPoolExecutor(self._connections)
         self._headers = _headers(self._fill(self._settings["headers"], {"secret": secret}, raw=True))
         self._headers.setdefault("Content-Type", self._settings["content_type"])
         for name in ("url", "headers", "body", "item"):
@@ -70,10 +71,8 @@ class HttpGatewayChannel:
         groups = [messages[at : at + self._batch_size] for at in range(0, len(messages), self._batch_size)]
         if len(groups) == 1:
             return self._request(batch, groups[0])
-        with ThreadPoolExecutor(min(self._connections, len(groups))) as threads:
-            return [
-                result for found in threads.map(lambda group: self._request(batch, group), groups) for result in found
-            ]
+        found = self._threads.map(lambda group: self._request(batch, group), groups)
+        return [result for results in found for result in results]
 
     def _request(self, batch: SmsBatch, group: Sequence[OutgoingSms]) -> list[Result]:
         try:
