@@ -125,7 +125,8 @@ class TestLeaver:
         segment = make_segment(owner_id=leaver.id)
         draft = make_campaign(owner=leaver)
         running = make_campaign(owner=leaver, state=State.RUNNING)
-        assert {kind.key: number for kind, number in belongings_of(leaver.id)} == {"campaign drafts": 1, "segments": 1}
+        found = {kind.key: number for kind, number in belongings_of(leaver.id) if number}
+        assert found == {"campaign drafts": 1, "segments": 1}
         with pytest.raises(UnfitSuccessor), unit_of_work():
             pass_on(key="segments", leaver=leaver, successor=adviser_of_nothing(manager), actor=manager)
         for key in ("campaign drafts", "segments"):

@@ -22,8 +22,9 @@ COMBINED = (
     "duplicate_pair",
 )  # fmt: skip
 FOLLOW_ACCOUNT = ("balance", "transaction", "position")
-# History that stays with the record it happened to; the time line reads all records of a client.
-STAYS = ("client_change", "client_merge", "class_change")
+# History that stays with the record it happened to; the time line reads all records of a client. A second check judged
+# the facts of that record: the survivor needs one of its own.
+STAYS = ("client_change", "client_merge", "class_change", "second_check")
 # Derived rows of a record that is no client any more.
 DROPPED = ("client_metrics", "client_class", "stale_client")
 
