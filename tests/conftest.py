@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -103,6 +104,10 @@ def browser_client(app: Flask) -> FlaskClient:
     """A test client: a browser without script."""
     return app.test_client()
 
+
+# A busy machine must not fail a property.
+hypothesis.settings.register_profile("no time limit", deadline=None)
+hypothesis.settings.load_profile("no time limit")
 
 LONGEST_FIRST = ("tests/e2e/", "tests/architecture/test_access")
 

@@ -53,7 +53,8 @@ def test_an_account_is_added_changed_and_every_change_is_told(boss: User) -> Non
     assert (account.channel, account.settings, account.secret_name) == ("email", {"connections": 4}, "RELAY_TWO")
     version = account.changed_at
     with unit_of_work():
-        edit_account(account=account, facts=FACTS | {"weight": 5, "daily_limit": 1000}, actor=boss)
+        facts = FACTS | {"secret_name": "RELAY_TWO", "weight": 5, "daily_limit": 1000}
+        edit_account(account=account, facts=facts, actor=boss)
     assert account.changed_at > version
     assert last_act().changes["weight"] == [2, 5]
 
