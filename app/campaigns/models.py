@@ -1,6 +1,7 @@
 """Campaigns: to whom, what, when, and the states they move through."""
 
 from datetime import datetime, time
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
+    Numeric,
     SmallInteger,
     Text,
     Time,
@@ -88,6 +90,7 @@ PURPOSE_LABELS = {
 SEGMENT_ROLES = ("include", "exclude", "report")
 PRIORITY_LABELS = {1: _l("Low"), 2: _l("Normal"), 3: _l("High")}
 LONGEST_SPREAD_HOURS = 168
+ATTRIBUTION_MODELS = ("last_touch", "first_touch", "last_click", "even")
 
 
 class Campaign(Model):
@@ -97,6 +100,10 @@ class Campaign(Model):
     `send_until` (clock times of each client; None: all day) on `send_days` (ISO weekdays, None: every day), from
     `local_time` of each client on, spread over `spread_hours`. `approved_count` clients would have got it when it was
     approved; a launch that found `held_count` instead is held.
+
+    `control_percent` of the eligible are drawn at the launch and not contacted. Openings within `window_days` are
+    claimed by `attribution_model`; `effective_rule` says when an opening is an effective one (None: every one is).
+    `fixed_cost` is in the firm's currency and comes on top of the steps' unit costs.
     """
 
     __tablename__ = "campaign"
@@ -108,6 +115,11 @@ class Campaign(Model):
         CheckConstraint("priority BETWEEN 1 AND 3", name="priority"),
         CheckConstraint("product_risk BETWEEN 1 AND 5", name="product_risk"),
         CheckConstraint("purpose <> 'statutory' OR product_risk IS NULL", name="a_notice_offers_nothing"),
+        CheckConstraint("control_percent BETWEEN 0 AND 90", name="control_percent"),
+        CheckConstraint(
+            f"attribution_model IN ({', '.join(repr(model) for model in ATTRIBUTION_MODELS)})", name="attribution_model"
+        ),
+        CheckConstraint("fixed_cost >= 0", name="fixed_cost"),
         CheckConstraint(f"spread_hours BETWEEN 1 AND {LONGEST_SPREAD_HOURS}", name="spread_hours"),
         Index("ix_campaign_due", "state", "send_at"),
     )
@@ -143,6 +155,10 @@ class Campaign(Model):
     spread_hours: Mapped[int | None] = mapped_column(SmallInteger)
     approved_count: Mapped[int | None]
     held_count: Mapped[int | None]
+    control_percent: Mapped[float] = mapped_column(Double, default=0.0, server_default="0")
+    attribution_model: Mapped[str] = mapped_column(default="last_touch", server_default="last_touch")
+    effective_rule: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    fixed_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 2))
 
     owner: Mapped[User | None] = relationship(foreign_keys=[owner_id])
     segments: Mapped[list["CampaignSegment"]] = relationship(
@@ -153,12 +169,16 @@ class Campaign(Model):
 
 
 class CampaignSegment(Model):
-    """A segment's part in a campaign: its clients are included, excluded, or only reported apart."""
+    """A segment's part in a campaign: its clients are included, excluded, or only reported apart.
+
+    `control_percent` is the share of its clients in the control group; None: the campaign's.
+    """
 
     __tablename__ = "campaign_segment"
     __table_args__ = (
         UniqueConstraint("campaign_id", "segment_id", "role"),
         CheckConstraint(f"role IN ({', '.join(repr(r) for r in SEGMENT_ROLES)})", name="role"),
+        CheckConstraint("control_percent BETWEEN 0 AND 90", name="control_percent"),
         Index("ix_campaign_segment_segment_id", "segment_id"),
     )
 
@@ -167,12 +187,16 @@ class CampaignSegment(Model):
     segment_id: Mapped[int] = mapped_column(ForeignKey("segment.id"))
     role: Mapped[str]
     position: Mapped[int] = mapped_column(default=0)
+    control_percent: Mapped[float | None] = mapped_column(Double)
 
     segment: Mapped[Segment] = relationship()
 
 
 class Step(Model):
-    """One message of the campaign, on one channel; what it says is in the column of its kind (`step_kinds.py`)."""
+    """One message of the campaign, on one channel; what it says is in the column of its kind (`step_kinds.py`).
+
+    `unit_cost` is what one message costs, in the firm's currency.
+    """
 
     __tablename__ = "step"
     __table_args__ = (UniqueConstraint("campaign_id", "position"),)
@@ -185,6 +209,7 @@ class Step(Model):
     sms_content_id: Mapped[int | None] = mapped_column(ForeignKey("sms_content.id"))
     webhook_content_id: Mapped[int | None] = mapped_column(ForeignKey("webhook_content.id"))
     call_script_id: Mapped[int | None] = mapped_column(ForeignKey("call_script.id"))
+    unit_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 4))
 
     content: Mapped[EmailContent | None] = relationship()
     sms_content: Mapped[SmsContent | None] = relationship()

@@ -17,8 +17,10 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
+    Double,
     ForeignKey,
     Index,
+    LargeBinary,
     Text,
     UniqueConstraint,
     func,
@@ -62,7 +64,10 @@ NEXT: dict[MessageState, set[MessageState]] = {
 class Run(Model):
     """One launch of a campaign. `exclusions` is {reason: clients} counted at the freeze.
 
-    States: planning > sending > complete | cancelled. matched - sum(exclusions) = eligible.
+    States: planning > sending > complete | cancelled. matched - sum(exclusions) = eligible = control + treated.
+
+    `audience` are the eligible, `control` those of them who are not contacted (None: nobody). Who is in it, and which
+    variant a client gets, is decided by a stable hash of (`salt`, client id).
     """
 
     __tablename__ = "run"
@@ -76,6 +81,8 @@ class Run(Model):
     number: Mapped[int] = mapped_column(default=1)
     state: Mapped[str] = mapped_column(default="planning")
     audience_id: Mapped[int | None] = mapped_column(ForeignKey("snapshot.id"))
+    control_id: Mapped[int | None] = mapped_column(ForeignKey("snapshot.id"))
+    salt: Mapped[int] = mapped_column(default=0, server_default="0")
     matched: Mapped[int] = mapped_column(default=0)
     eligible: Mapped[int] = mapped_column(default=0)
     exclusions: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
@@ -83,7 +90,42 @@ class Run(Model):
     planned_at: Mapped[datetime | None] = mapped_column(Timestamp)
     finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
-    audience: Mapped[Snapshot | None] = relationship()
+    audience: Mapped[Snapshot | None] = relationship(foreign_keys=[audience_id])
+    control: Mapped[Snapshot | None] = relationship(foreign_keys=[control_id])
+
+
+class RunSplit(Model):
+    """Eligible clients of a run who were drawn for the control group with the same share (0 to 1).
+
+    A run has one of these, or several where its segments have shares of their own: then both arms differ in who is in
+    them, and are compared share by share. `assigned` are the clients of both arms; together the splits are the audience.
+    """
+
+    __tablename__ = "run_split"
+    __table_args__ = (CheckConstraint("control_share BETWEEN 0 AND 1", name="control_share"),)
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    control_share: Mapped[float] = mapped_column(Double, primary_key=True)
+    assigned_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"))
+
+    assigned: Mapped[Snapshot] = relationship()
+
+
+class RunGroup(Model):
+    """The eligible clients of a run who shared a property at the launch: what reports are broken down by.
+
+    `dimension` is branch, adviser, tier, or `variant:<step id>`; `key` is the branch's or adviser's id, the class, the
+    variant's letter. `name` is what it was called then. `bitmap` is a serialised Roaring bitmap of client ids.
+    """
+
+    __tablename__ = "run_group"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    dimension: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    bitmap: Mapped[bytes] = mapped_column(LargeBinary)
+    size: Mapped[int]
 
 
 class RunChannel(Model):

@@ -77,13 +77,12 @@ _CREDIT = text(
         DELETE FROM attribution USING pending
         WHERE attribution.opening_id = pending.id
           AND NOT EXISTS (SELECT 1 FROM credit WHERE credit.opening_id = attribution.opening_id
-                                                 AND credit.campaign_id = attribution.campaign_id)
+                                                 AND credit.message_id = attribution.message_id)
     ),
     credited AS (
         INSERT INTO attribution (opening_id, campaign_id, message_id)
         SELECT opening_id, campaign_id, message_id FROM credit
-        ON CONFLICT (opening_id, campaign_id) DO UPDATE SET message_id = excluded.message_id
-        WHERE attribution.message_id <> excluded.message_id
+        ON CONFLICT DO NOTHING
     ),
     done AS (
         UPDATE account_opening SET attributed_at = now() FROM pending WHERE account_opening.id = pending.id RETURNING 1

@@ -108,7 +108,11 @@ class ParkedSms(Model):
 
 
 class AccountOpening(Model):
-    """An account a client opened, however we learned of it; unique by source and the source's own id."""
+    """An account a client opened, or assets they moved to us, however we learned of it.
+
+    Unique by source and the source's own id. `email`, `mobile` (E.164) and `tracking_code` are what the source said
+    besides the number; `matched_by` says which of them, or who, led to the client.
+    """
 
     __tablename__ = "account_opening"
     __table_args__ = (
@@ -117,6 +121,11 @@ class AccountOpening(Model):
         Index("ix_account_opening_opened_at", "opened_at"),
         Index("ix_account_opening_pending", "id", postgresql_where=text("attributed_at IS NULL")),
         Index("ix_account_opening_unmatched", "client_number", postgresql_where=text("client_id IS NULL")),
+        CheckConstraint("kind IN ('opening', 'transfer_in')", name="kind"),
+        CheckConstraint(
+            "matched_by IN ('number', 'tracking_code', 'email', 'mobile', 'person')",
+            name="matched_by",
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -124,6 +133,11 @@ class AccountOpening(Model):
     external_id: Mapped[str]
     client_number: Mapped[str | None]
     client_id: Mapped[int | None] = mapped_column(ForeignKey("client.id"))
+    kind: Mapped[str] = mapped_column(default="opening", server_default="opening")
+    email: Mapped[str | None]
+    mobile: Mapped[str | None]
+    tracking_code: Mapped[str | None]
+    matched_by: Mapped[str | None]
     account_number: Mapped[str | None]
     product: Mapped[str | None]
     opened_at: Mapped[datetime] = mapped_column(Timestamp)
@@ -133,14 +147,22 @@ class AccountOpening(Model):
 
 
 class Attribution(Model):
-    """The message an opening is credited to: the client's last one within its campaign's window."""
+    """A campaign claims an opening for this message of it, by its own window and model.
+
+    Each campaign claims on its own, so an opening may be claimed by several: totals over campaigns count openings, not
+    claims. `weight` is the message's part of the opening; within a campaign the parts add up to 1.
+    """
 
     __tablename__ = "attribution"
-    __table_args__ = (Index("ix_attribution_campaign_id", "campaign_id"),)
+    __table_args__ = (
+        Index("ix_attribution_campaign_id", "campaign_id"),
+        CheckConstraint("weight > 0 AND weight <= 1", name="weight"),
+    )
 
     opening_id: Mapped[int] = mapped_column(ForeignKey("account_opening.id", ondelete="CASCADE"), primary_key=True)
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"), primary_key=True)
-    message_id: Mapped[int] = mapped_column(ForeignKey("message.id"))
+    message_id: Mapped[int] = mapped_column(ForeignKey("message.id"), primary_key=True)
+    weight: Mapped[Decimal] = mapped_column(Numeric(7, 6), default=Decimal(1), server_default="1")
     at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 
 
