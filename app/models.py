@@ -19,6 +19,7 @@ import app.clients.metrics.models
 import app.clients.models
 import app.clients.notes.models
 import app.clients.ownership.models
+import app.clients.preferences.models
 import app.clients.reachability.models
 import app.clients.relations.models
 import app.clients.switching.models
@@ -30,5 +31,6 @@ import app.core.files
 import app.core.jobs
 import app.delivery.deliverability.models
 import app.delivery.models
+import app.tracking.machines.models
 import app.tracking.models
 import app.users.models  # noqa: F401

@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.audiences.models import Segment
+from app.clients.preferences.models import Topic
 from app.content.calls.models import CallScript
 from app.content.models import EmailContent
 from app.content.sms.models import SmsContent
@@ -96,6 +97,8 @@ ATTRIBUTION_MODELS = ("last_touch", "first_touch", "last_click", "even")
 class Campaign(Model):
     """A campaign, and when and how its messages leave.
 
+    `topic_id` is what it is about: marketing reaches nobody who refused that.
+
     `product_*` is what it offers: nobody gets it for whom that is not suitable. Messages leave from `send_from` to
     `send_until` (clock times of each client; None: all day) on `send_days` (ISO weekdays, None: every day), from
     `local_time` of each client on, spread over `spread_hours`. `approved_count` clients would have got it when it was
@@ -129,6 +132,7 @@ class Campaign(Model):
     name: Mapped[str]
     purpose: Mapped[str] = mapped_column(default="marketing")
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    topic_id: Mapped[int | None] = mapped_column(ForeignKey("topic.id"))
     state: Mapped[State] = mapped_column(Text, default=State.DRAFT)
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     window_days: Mapped[int] = mapped_column(default=30)
@@ -161,6 +165,7 @@ class Campaign(Model):
     fixed_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 2))
 
     owner: Mapped[User | None] = relationship(foreign_keys=[owner_id])
+    topic: Mapped[Topic | None] = relationship()
     segments: Mapped[list["CampaignSegment"]] = relationship(
         cascade="all, delete-orphan", order_by="CampaignSegment.position"
     )

@@ -204,7 +204,8 @@ class Message(Model):
     run, campaign and step come from the batch, which has the foreign keys: checking them once more per row would
     double the cost of planning. `account_id` and `domain` (of the address) say which way it went, from handing on.
     `deferred_at`: the receiver refused it for now at first. `unconfirmed_at`: from then on nobody knew.
-    `settled_by_id`: the person who decided what became of it.
+    `settled_by_id`: the person who decided what became of it. `opened_at` and `clicked_at` are people's; what only
+    machines did is in `machine_opened_at` and `machine_clicked_at`, which nothing but reports may look at.
     """
 
     __tablename__ = "message"
@@ -242,6 +243,8 @@ class Message(Model):
     deferred_at: Mapped[datetime | None] = mapped_column(Timestamp)
     unconfirmed_at: Mapped[datetime | None] = mapped_column(Timestamp)
     settled_by_id: Mapped[int | None]
+    machine_opened_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    machine_clicked_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
 class SeedMessage(Model):

@@ -19,7 +19,7 @@ MOVED = ("account", "consent", "client_note")
 # Rows that go over only as far as the survivor has none of the kind; see the statements of COMBINE.
 COMBINED = (
     "engagement", "household_member", "class_override", "ownership", "client_correction", "repair_task",
-    "duplicate_pair",
+    "duplicate_pair", "topic_refusal", "marketing_pause",
 )  # fmt: skip
 FOLLOW_ACCOUNT = ("balance", "transaction", "position")
 # History that stays with the record it happened to; the time line reads all records of a client. A second check judged
@@ -56,6 +56,17 @@ COMBINE: dict[str, str] = {
         UPDATE repair_task SET client_id = :survivor, closed_at = coalesce(closed_at, now()),
                state = CASE state WHEN 'open' THEN 'done' ELSE state END
         WHERE client_id = :loser
+        """,
+    # What either record refused stays refused, and the longer pause holds.
+    "topic_refusal": """
+        WITH gone AS (DELETE FROM topic_refusal WHERE client_id = :loser RETURNING topic_id, at)
+        INSERT INTO topic_refusal (client_id, topic_id, at) SELECT :survivor, topic_id, at FROM gone
+        ON CONFLICT DO NOTHING
+        """,
+    "marketing_pause": """
+        WITH gone AS (DELETE FROM marketing_pause WHERE client_id = :loser RETURNING until, at)
+        INSERT INTO marketing_pause (client_id, until, at) SELECT :survivor, until, at FROM gone
+        ON CONFLICT (client_id) DO UPDATE SET until = greatest(marketing_pause.until, excluded.until)
         """,
     # Who looked after the merged record did so until now; the present owner is the survivor's.
     "ownership": """
