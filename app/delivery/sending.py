@@ -18,7 +18,21 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import ColumnElement, Row, and_, bindparam, case, exists, func, literal, null, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Row,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    null,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.types import BigInteger, Text
@@ -46,6 +60,7 @@ MAX_ATTEMPTS = 12
 FIRST_PAUSE_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 900
 NO_ACCOUNT = timedelta(seconds=15)  # until a batch that found no account looks again
+JUDGEMENT_LASTS = timedelta(seconds=1)
 
 # What is handed over here is work for people: the client is contacted when they did it.
 DONE_BY_PEOPLE = frozenset({"call"})
@@ -60,9 +75,12 @@ STATE_OF = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Work:
-    """A claimed batch, the account it leaves through and what its messages say."""
+    """A claimed batch, the account it leaves through and what its messages say.
+
+    `judgement` is the statement that judged its last window, and the time it was written for.
+    """
 
     batch_id: int
     token: UUID
@@ -73,6 +91,8 @@ class Work:
     material: Material
     throttled: Mapping[str, float]
     domain: str | None
+    in_trouble: bool
+    judgement: tuple[datetime, Executable] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +162,18 @@ def claim_batch(batch_id: int) -> Work | None:
         rules = rules_of(campaign, channel=batch.channel, run=session.get_one(Run, batch.run_id))
         throttled = throttled_domains() if batch.channel == "email" else {}
         domain = batch.domain if batch.domain in throttled else None
-        return Work(batch_id, token, batch.attempts, rules, account.id, channel, material, throttled, domain)
+        return Work(
+            batch_id=batch_id,
+            token=token,
+            attempts=batch.attempts,
+            rules=rules,
+            account_id=account.id,
+            channel=channel,
+            material=material,
+            throttled=throttled,
+            domain=domain,
+            in_trouble=account.failures > 0,
+        )
 
 
 def content_version(step: Step) -> int | None:
@@ -189,6 +220,7 @@ def hand_over(work: Work, *, limit: int) -> Window | None:
         .returning(Batch.id)
     )
     account = db.session.get_one(ChannelAccount, work.account_id, populate_existing=True)
+    work.in_trouble = account.failures > 0
     if held is None or account.state == "paused" or (account.marketing_paused_at and work.rules.purpose == "marketing"):
         return None
     take_turns(work.rules)
@@ -213,12 +245,29 @@ def hand_over(work: Work, *, limit: int) -> Window | None:
 
 def _judge(work: Work, limit: int) -> Sequence[Row[Any]]:
     """Pick planned rows and write what the rules make of each."""
-    material, rules, at = work.material, work.rules, now()
+    at = now()
+    if work.judgement is None or at - work.judgement[0] > JUDGEMENT_LASTS:
+        work.judgement = at, _judgement(work, at)
+    rows = db.session.execute(work.judgement[1], {"window": limit}).all()
+    later = {row.id: row.wait_until for row in rows if row.state == MessageState.PLANNED}
+    if later:
+        put_off_each(later, batch_id=work.batch_id)
+    if later or any(row.state == MessageState.SKIPPED for row in rows):
+        refresh_tally(work.batch_id)
+    return rows
+
+
+def _judgement(work: Work, at: datetime) -> Executable:
+    """The statement that picks up to `window` planned rows and writes what the rules make of each at this time.
+
+    Writing it costs more than running it, so windows that follow each other within a second share one.
+    """
+    material, rules = work.material, work.rules
     picked = (
         select(Message.id)
         .where(Message.batch_id == work.batch_id, Message.state == MessageState.PLANNED)
         .order_by(Message.id)
-        .limit(limit)
+        .limit(bindparam("window", type_=BigInteger))
         .with_for_update()
         .cte("picked")
     )
@@ -247,7 +296,7 @@ def _judge(work: Work, limit: int) -> Sequence[Row[Any]]:
         (judged.c.wait_until.is_(None), func.coalesce(judged.c.reason, judged.c.reason_if_leaving)),
         else_=judged.c.reason,
     )
-    rows = db.session.execute(
+    return (
         update(Message)
         .where(Message.id == judged.c.message_id)
         .values(
@@ -264,13 +313,7 @@ def _judge(work: Work, limit: int) -> Sequence[Row[Any]]:
             judged.c.wait_until,
         )
         .execution_options(synchronize_session=False)
-    ).all()
-    later = {row.id: row.wait_until for row in rows if row.state == MessageState.PLANNED}
-    if later:
-        put_off_each(later, batch_id=work.batch_id)
-    if later or any(row.state == MessageState.SKIPPED for row in rows):
-        refresh_tally(work.batch_id)
-    return rows
+    )
 
 
 def _within_throttles(work: Work, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
@@ -427,7 +470,7 @@ def _note_health(work: Work, results: Sequence[Result]) -> None:
     if faults:
         until = max((result.again_at for result in faults if result.again_at), default=None)
         rest_account(work.account_id, faults[0].reason or "", until=until)
-    elif any(result.outcome is Outcome.SENT for result in results):
+    elif work.in_trouble and any(result.outcome is Outcome.SENT for result in results):
         account_works(work.account_id)
 
 
