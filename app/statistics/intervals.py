@@ -1,9 +1,8 @@
 """Confidence intervals for shares."""
 
-from collections.abc import Callable
-from functools import cache
-from importlib import import_module
-from typing import NamedTuple, cast
+from typing import NamedTuple
+
+from app.statistics.libraries import proportion
 
 
 class Interval(NamedTuple):
@@ -23,20 +22,16 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> Interval | N
     """
     if not 0 <= successes <= total:
         raise ValueError("successes must be from 0 to total")
-    if not 0 < confidence < 1:
-        raise ValueError("confidence must be between 0 and 1")
+    require_confidence(confidence)
     if total == 0:
         return None
-    low, high = _proportion_confint()(successes, total, alpha=1 - confidence, method="wilson")
+    low, high = proportion.proportion_confint(successes, total, alpha=1 - confidence, method="wilson")
     share = successes / total
     # At 0 and at 100 % the formula meets the share itself; rounding must not put it outside.
     return Interval(max(0.0, min(float(low), share)), min(1.0, max(float(high), share)))
 
 
-@cache
-def _proportion_confint() -> Callable[..., tuple[float, float]]:
-    """Loaded with the first interval: statsmodels takes 100 MB, which a worker that only sends must not carry."""
-    return cast(
-        Callable[..., tuple[float, float]],
-        import_module("statsmodels.stats.proportion").proportion_confint,
-    )
+def require_confidence(confidence: float) -> None:
+    """Raise ValueError unless the confidence lies between 0 and 1."""
+    if not 0 < confidence < 1:
+        raise ValueError("confidence must be between 0 and 1")
