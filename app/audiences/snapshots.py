@@ -25,8 +25,13 @@ from app.core.permissions import Actor
 EXCLUDED_SEGMENT = "excluded_segment"
 REASON_LABELS: dict[str, object] = {EXCLUDED_SEGMENT: _l("In an excluded segment"), **CONTACT_REASONS}
 
-# A million ids as one value of 8 MB: as an array they would be a million numbers, and 40 MB, in Python.
-_PACKED_IDS = func.string_agg(func.int8send(Client.id), literal(b"", LargeBinary), type_=LargeBinary)
+
+def packed(ids: ColumnElement[int]) -> ColumnElement[bytes]:
+    """An aggregate: a million ids as one value of 8 MB; an array would be a million numbers, and 40 MB, in Python."""
+    return func.string_agg(func.int8send(ids), literal(b"", LargeBinary), type_=LargeBinary)
+
+
+_PACKED_IDS = packed(Client.id.expression)
 
 AnyRule = RuleJson | Rule
 Gates = Sequence[tuple[ColumnElement[bool], str]]  # further conditions over client that exclude, each with its reason
@@ -69,7 +74,7 @@ class ReachCounts(AudienceCounts):
 
 def client_ids(where: ColumnElement[bool]) -> BitMap64:
     """The ids of the clients for whom `where` is true; one pass, some 0.4 s a million."""
-    return _bitmap(db.session.scalar(select(_PACKED_IDS).where(where)))
+    return unpacked(db.session.scalar(select(_PACKED_IDS).where(where)))
 
 
 def rule_ids(rule: Rule, *, catalogue: Catalogue, today: date) -> BitMap64:
@@ -133,7 +138,7 @@ def exclusion_counts(
     reason, where = _reason_and_scope(included, excluded, channel, purpose, visible, today, gates)
     tune_statements()
     rows = db.session.execute(select(reason, _PACKED_IDS).where(where).group_by(reason))
-    by_reason = {row[0]: _bitmap(row[1]) for row in rows}
+    by_reason = {row[0]: unpacked(row[1]) for row in rows}
     return Audience(
         matched=BitMap64().union(*by_reason.values()),
         eligible=by_reason.get(None, BitMap64()),
@@ -177,7 +182,7 @@ def reach(
         return Reach(audience.matched, audience.eligible, audience.exclusions, {channel: audience})
     ids_of = _PACKED_IDS
     groups = [
-        (reasons, _bitmap(ids))
+        (reasons, unpacked(ids))
         for reasons, ids in _by_reasons(included, excluded, channels, purpose, visible, ids_of, gates)
     ]
 
@@ -275,8 +280,9 @@ def _reason_and_scope(
     return reason, in_any(included, today=today, scope=visible) & visible
 
 
-def _bitmap(packed: bytes | None) -> BitMap64:
-    ids = array("Q", packed or b"")
+def unpacked(value: bytes | None) -> BitMap64:
+    """The set of ids in a value of `packed`."""
+    ids = array("Q", value or b"")
     if sys.byteorder == "little":
         ids.byteswap()
     return BitMap64(ids)

@@ -92,6 +92,11 @@ SEGMENT_ROLES = ("include", "exclude", "report")
 PRIORITY_LABELS = {1: _l("Low"), 2: _l("Normal"), 3: _l("High")}
 LONGEST_SPREAD_HOURS = 168
 ATTRIBUTION_MODELS = ("last_touch", "first_touch", "last_click", "even")
+VARIANT_LETTERS = ("A", "B", "C", "D", "E")  # A is what the step itself says
+TEST_METRICS = ("opened", "clicked", "accounts")
+LONGEST_TEST_HOURS = 24 * 90
+MOST_CONTROL = 90  # percent
+MOST_GLOBAL_CONTROL = 50
 
 
 class Campaign(Model):
@@ -201,10 +206,19 @@ class Step(Model):
     """One message of the campaign, on one channel; what it says is in the column of its kind (`step_kinds.py`).
 
     `unit_cost` is what one message costs, in the firm's currency.
+
+    A step may say the same in several ways, its `variants`. They are compared by `test_metric`, once, `test_hours`
+    after the launch. Where `test_percent` is set, only so many of its clients get one by then; the rest waits until
+    somebody chooses what it gets.
     """
 
     __tablename__ = "step"
-    __table_args__ = (UniqueConstraint("campaign_id", "position"),)
+    __table_args__ = (
+        UniqueConstraint("campaign_id", "position"),
+        CheckConstraint("test_percent > 0 AND test_percent < 100", name="test_percent"),
+        CheckConstraint(f"test_metric IN ({', '.join(repr(metric) for metric in TEST_METRICS)})", name="test_metric"),
+        CheckConstraint(f"test_hours BETWEEN 1 AND {LONGEST_TEST_HOURS}", name="test_hours"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id", ondelete="CASCADE"))
@@ -215,10 +229,40 @@ class Step(Model):
     webhook_content_id: Mapped[int | None] = mapped_column(ForeignKey("webhook_content.id"))
     call_script_id: Mapped[int | None] = mapped_column(ForeignKey("call_script.id"))
     unit_cost: Mapped[Decimal | None] = mapped_column(Numeric(18, 4))
+    test_percent: Mapped[float | None] = mapped_column(Double)
+    test_metric: Mapped[str] = mapped_column(default="clicked", server_default="clicked")
+    test_hours: Mapped[int] = mapped_column(default=72, server_default="72")
 
     content: Mapped[EmailContent | None] = relationship()
     sms_content: Mapped[SmsContent | None] = relationship()
     webhook_content: Mapped[WebhookContent | None] = relationship()
+    call_script: Mapped[CallScript | None] = relationship()
+    variants: Mapped[list["Variant"]] = relationship(cascade="all, delete-orphan", order_by="Variant.letter")
+
+
+class Variant(Model):
+    """Another way to say what a step says, in the column of the step's kind. What the step itself says is variant A.
+
+    `share` is the percentage of the step's clients who get it; A goes to those whom no other variant takes.
+    """
+
+    __tablename__ = "variant"
+    __table_args__ = (
+        UniqueConstraint("step_id", "letter"),
+        CheckConstraint("letter IN ('B', 'C', 'D', 'E')", name="letter"),
+        CheckConstraint("share > 0 AND share < 100", name="share"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    step_id: Mapped[int] = mapped_column(ForeignKey("step.id", ondelete="CASCADE"))
+    letter: Mapped[str]
+    share: Mapped[float] = mapped_column(Double)
+    content_id: Mapped[int | None] = mapped_column(ForeignKey("email_content.id"))
+    sms_content_id: Mapped[int | None] = mapped_column(ForeignKey("sms_content.id"))
+    call_script_id: Mapped[int | None] = mapped_column(ForeignKey("call_script.id"))
+
+    content: Mapped[EmailContent | None] = relationship()
+    sms_content: Mapped[SmsContent | None] = relationship()
     call_script: Mapped[CallScript | None] = relationship()
 
 
@@ -262,5 +306,26 @@ class SendingRules(Model):
     quiet_until: Mapped[time] = mapped_column(Time)
     quiet_channels: Mapped[list[str]] = mapped_column(ARRAY(Text))
     launch_tolerance: Mapped[float] = mapped_column(Double)
+    changed_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    changed_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now(), onupdate=func.now())
+
+
+class GlobalControl(Model):
+    """Clients whom no marketing campaign contacts: the firm's control group over all campaigns. One row, or none.
+
+    Who is in it is decided by a stable hash of (`salt`, client id), so it is the same people in every campaign until
+    somebody has it drawn anew, on `drawn_at`. `percent` is of all clients; 0: nobody.
+    """
+
+    __tablename__ = "global_control"
+    __table_args__ = (
+        CheckConstraint("id = 1", name="one_row"),
+        CheckConstraint(f"percent BETWEEN 0 AND {MOST_GLOBAL_CONTROL}", name="percent"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, default=1)
+    percent: Mapped[float] = mapped_column(Double)
+    salt: Mapped[int]
+    drawn_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
     changed_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     changed_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now(), onupdate=func.now())

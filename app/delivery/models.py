@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from pyroaring import BitMap64
 from sqlalchemy import (
     CheckConstraint,
     Double,
@@ -93,12 +94,18 @@ class Run(Model):
     audience: Mapped[Snapshot | None] = relationship(foreign_keys=[audience_id])
     control: Mapped[Snapshot | None] = relationship(foreign_keys=[control_id])
 
+    @property
+    def control_ids(self) -> BitMap64:
+        """Whom nothing of this run contacts."""
+        return self.control.client_ids if self.control else BitMap64()
+
 
 class RunSplit(Model):
     """Eligible clients of a run who were drawn for the control group with the same share (0 to 1).
 
     A run has one of these, or several where its segments have shares of their own: then both arms differ in who is in
-    them, and are compared share by share. `assigned` are the clients of both arms; together the splits are the audience.
+    them, and are compared share by share. `control_share` counts the firm's global control group in. `assigned` are the
+    clients of both arms; together the splits are the audience.
     """
 
     __tablename__ = "run_split"
@@ -115,7 +122,9 @@ class RunGroup(Model):
     """The eligible clients of a run who shared a property at the launch: what reports are broken down by.
 
     `dimension` is branch, adviser, tier, or `variant:<step id>`; `key` is the branch's or adviser's id, the class, the
-    variant's letter. `name` is what it was called then. `bitmap` is a serialised Roaring bitmap of client ids.
+    variant's letter, or "rest" for those who wait for the end of a test; "" where there was none. The groups of a
+    dimension are apart and together the audience, control group included. `name` is what it was called then. `bitmap`
+    is a serialised Roaring bitmap of client ids.
     """
 
     __tablename__ = "run_group"
@@ -126,6 +135,30 @@ class RunGroup(Model):
     name: Mapped[str]
     bitmap: Mapped[bytes] = mapped_column(LargeBinary)
     size: Mapped[int]
+
+    @property
+    def client_ids(self) -> BitMap64:
+        return BitMap64.deserialize(self.bitmap)
+
+
+class RunTest(Model):
+    """The comparison of a step's variants in a run. No verdict before `ends_at`.
+
+    `rest` clients of the treated wait until somebody chose what they get: `chosen`, a variant's letter. `planned_at`:
+    since then the messages of the rest are planned. What the arms are is in the RunGroups `variant:<step id>`.
+    """
+
+    __tablename__ = "run_test"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    step_id: Mapped[int] = mapped_column(primary_key=True)
+    metric: Mapped[str]
+    ends_at: Mapped[datetime] = mapped_column(Timestamp)
+    rest: Mapped[int] = mapped_column(default=0, server_default="0")
+    chosen: Mapped[str | None]
+    chosen_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    chosen_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    planned_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
 class RunChannel(Model):
@@ -163,8 +196,9 @@ class Batch(Model):
 
     `token`, `lease_until` and `account_id` (what it sends through) belong to the worker that has it; the counts are
     kept in the same transaction as the rows they count. `open` until no row is planned or handing. `content_id` is the
-    version of the step's words (in the table of its channel) that its messages were sent with. Where `domain` is set,
-    all of it waits for the rate of that receiving domain.
+    version of the step's words (in the table of its channel) that its messages were sent with. `variant` is the letter
+    of the one variant that all its messages are of; None where the step has none. Where `domain` is set, all of it
+    waits for the rate of that receiving domain.
     """
 
     __tablename__ = "batch"
@@ -188,6 +222,7 @@ class Batch(Model):
     lease_until: Mapped[datetime | None] = mapped_column(Timestamp)
     account_id: Mapped[int | None] = mapped_column(ForeignKey("channel_account.id"))
     content_id: Mapped[int | None]
+    variant: Mapped[str | None]
     domain: Mapped[str | None]
     due_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -1,7 +1,7 @@
 """From a launch to rows: the audience is frozen once, then one message row per client is planned.
 
 Both steps may be interrupted and run again: a run is unique by campaign, a message by (run, step, client), and
-planning goes on after the last client that was planned.
+planning goes on with the clients that have none.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from pyroaring import BitMap64
-from sqlalchemy import ColumnElement, bindparam, func, insert, select, text
+from sqlalchemy import ColumnElement, bindparam, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.types import BigInteger
@@ -18,7 +18,7 @@ from app.audiences.compiler import condition
 from app.audiences.fields import load_catalogue
 from app.audiences.rules import parse_rule
 from app.audiences.sentence import sentence
-from app.audiences.snapshots import client_ids, freeze, reach
+from app.audiences.snapshots import client_ids, freeze, packed, reach, unpacked
 from app.campaigns.gates import gates
 from app.campaigns.models import Campaign, CampaignSegment, Step
 from app.campaigns.service import hold, still_approved
@@ -28,6 +28,7 @@ from app.core.clock import now
 from app.core.extensions import db
 from app.core.queues import send_task
 from app.core.unit_of_work import after_commit, unit_of_work
+from app.delivery.experiments.splitting import arms_of, split_run
 from app.delivery.material import queue_of
 from app.delivery.models import Batch, Message, Run, RunChannel, RunSegment, SeedMessage
 from app.delivery.postponing import BATCH_SIZE
@@ -73,14 +74,8 @@ def plan_run(campaign_id: int, renew: Callable[..., None]) -> None:
             renew()
             hold(campaign=db.session.get_one(Campaign, campaign_id), found=moved.found)
         return
-    for step_id, channel, contact in _steps(campaign_id):
-        eligible = _eligible(run_id, contact)
-        for chunk in _unplanned_chunks(run_id, step_id, eligible):
-            with unit_of_work():
-                renew(total=len(eligible))
-                plan_messages(
-                    run_id=run_id, campaign_id=campaign_id, step_id=step_id, channel=channel, client_ids=chunk
-                )
+    for step_id in _step_ids(campaign_id):
+        plan_step(run_id, step_id, renew)
     with unit_of_work():
         run = db.session.get_one(Run, run_id)
         if run.state == "planning":
@@ -88,13 +83,36 @@ def plan_run(campaign_id: int, renew: Callable[..., None]) -> None:
             run.planned_at = now()
 
 
+def plan_step(run_id: int, step_id: int, renew: Callable[..., None]) -> None:
+    """Plan what is not planned yet of a step, in chunks: to everybody treated whom its channel may reach, but for those
+    who wait for the end of a test of variants. May be called again at any time.
+    """
+    step = db.session.get_one(Step, step_id)
+    campaign_id, channel, contact = step.campaign_id, step.channel, step_kind(step.channel).contact_of(step)
+    arms = arms_of(run_id, step_id)
+    treated = BitMap64().union(*arms.values()) & _reachable(run_id, contact)
+    for chunk in _chunks(treated - _planned(run_id, step_id)):
+        with unit_of_work():
+            renew(total=len(treated))
+            for variant, ids in arms.items():
+                plan_messages(
+                    run_id=run_id,
+                    campaign_id=campaign_id,
+                    step_id=step_id,
+                    channel=channel,
+                    variant=variant,
+                    client_ids=chunk & ids,
+                )
+
+
 def freeze_run(*, campaign: Campaign) -> Run:
     """The campaign's run, made at the first call: who matched, who is excluded and why, who will be sent to.
 
-    Somebody is sent to where one of the steps may reach them; whom each channel may reach is frozen apart.
+    Somebody is eligible where one of the steps may reach them; whom each channel may reach is frozen apart.
     Only clients of the owner's part of the firm count, as on the pages that led here.
 
-    The segments chosen for the report are frozen in the same transaction, cut down to the eligible.
+    The segments chosen for the report are frozen in the same transaction, cut down to the eligible, and of these are
+    drawn who is contacted and who is not, and who gets which variant.
     """
     existing = db.session.scalar(select(Run).where(Run.campaign_id == campaign.id, Run.number == 1).with_for_update())
     if existing is not None:
@@ -135,8 +153,11 @@ def freeze_run(*, campaign: Campaign) -> Run:
                 exclusions=reached.exclusions,
             )
         )
-    for position, link in enumerate(_reported(campaign)):
-        _freeze_segment(run, link, position, audience.eligible, scope, everyone=included == [link])
+    frozen_segments = {
+        link.segment_id: _freeze_segment(run, link, position, audience.eligible, scope, everyone=included == [link])
+        for position, link in enumerate(_reported(campaign))
+    }
+    split_run(run, campaign, eligible=audience.eligible, segments=frozen_segments)
     _plan_seeds(run, campaign)
     return run
 
@@ -159,19 +180,21 @@ def _freeze_segment(
     scope: ColumnElement[bool],
     *,
     everyone: bool,
-) -> None:
-    """`everyone`: it is the only segment that is sent to, so all the eligible are in it."""
+) -> BitMap64:
+    """Returns its eligible clients; `everyone`: those are all, because it is the only segment that is sent to."""
     catalogue = load_catalogue()
     rule = parse_rule(link.segment.rule, catalogue)
     where = condition(rule, catalogue=catalogue, scope=scope)
+    ids = eligible if everyone else client_ids(where) & eligible
     snapshot = freeze(
         name=link.segment.name,
-        ids=eligible if everyone else client_ids(where) & eligible,
+        ids=ids,
         segment=link.segment,
         rule=link.segment.rule,
         sentence=sentence(rule, catalogue),
     )
     db.session.add(RunSegment(run_id=run.id, segment_id=link.segment_id, position=position, snapshot_id=snapshot.id))
+    return ids
 
 
 def _plan_seeds(run: Run, campaign: Campaign) -> None:
@@ -182,38 +205,42 @@ def _plan_seeds(run: Run, campaign: Campaign) -> None:
             )
 
 
-def _eligible(run_id: int, channel: str) -> BitMap64:
+def _reachable(run_id: int, channel: str) -> BitMap64:
     """Whom the run may reach on a channel."""
     reached = db.session.get(RunChannel, (run_id, channel))
     audience = reached.audience if reached else db.session.get_one(Run, run_id).audience
     return audience.client_ids if audience else BitMap64()
 
 
-def _steps(campaign_id: int) -> list[tuple[int, str, str]]:
-    """Id, channel and the channel whose consent counts, in their order."""
-    steps = db.session.scalars(select(Step).where(Step.campaign_id == campaign_id).order_by(Step.position))
-    return [(step.id, step.channel, step_kind(step.channel).contact_of(step)) for step in steps]
+def _step_ids(campaign_id: int) -> Sequence[int]:
+    return db.session.scalars(select(Step.id).where(Step.campaign_id == campaign_id).order_by(Step.position)).all()
 
 
-def _unplanned_chunks(run_id: int, step_id: int, eligible: BitMap64) -> Iterator[list[int]]:
-    """Client ids in ascending order, from after the last one planned."""
-    last = db.session.scalar(
-        select(func.max(Message.client_id)).where(Message.run_id == run_id, Message.step_id == step_id)
-    )
-    start = eligible.rank(last) if last is not None else 0
-    size = FIRST_CHUNK
-    while start < len(eligible):
-        yield list(eligible[start : start + size])
+def _planned(run_id: int, step_id: int) -> BitMap64:
+    planned = select(packed(Message.client_id.expression)).where(Message.run_id == run_id, Message.step_id == step_id)
+    return unpacked(db.session.scalar(planned))
+
+
+def _chunks(clients: BitMap64) -> Iterator[BitMap64]:
+    """By ascending id, the first chunk small."""
+    start, size = 0, FIRST_CHUNK
+    while start < len(clients):
+        yield clients[start : start + size]
         start += size
         size = CHUNK
 
 
-def plan_messages(*, run_id: int, campaign_id: int, step_id: int, channel: str, client_ids: Sequence[int]) -> list[int]:
+def plan_messages(
+    *, run_id: int, campaign_id: int, step_id: int, channel: str, variant: str | None, client_ids: BitMap64
+) -> list[int]:
     """Write the batches and message rows of these clients and send the batches out after the commit.
 
-    Returns the batch ids. Planning the same clients twice changes nothing.
+    Returns the batch ids. Whoever asks: the run's control group is left out, here, where every message begins.
     """
-    sizes = [len(client_ids[start : start + BATCH_SIZE]) for start in range(0, len(client_ids), BATCH_SIZE)]
+    chosen = list(client_ids - db.session.get_one(Run, run_id).control_ids)
+    sizes = [len(chosen[start : start + BATCH_SIZE]) for start in range(0, len(chosen), BATCH_SIZE)]
+    if not sizes:
+        return []
     batch_ids = list(
         db.session.scalars(
             insert(Batch).returning(Batch.id, sort_by_parameter_order=True),
@@ -222,6 +249,7 @@ def plan_messages(*, run_id: int, campaign_id: int, step_id: int, channel: str, 
                     "run_id": run_id,
                     "step_id": step_id,
                     "channel": channel,
+                    "variant": variant,
                     "size": size,
                     "due_at": now() + RESEND_AFTER,
                 }
@@ -238,7 +266,7 @@ def plan_messages(*, run_id: int, campaign_id: int, step_id: int, channel: str, 
             "channel": channel,
             "batch_ids": batch_ids,
             "batch_size": BATCH_SIZE,
-            "client_ids": list(client_ids),
+            "client_ids": chosen,
         },
     )
     for batch_id in batch_ids:

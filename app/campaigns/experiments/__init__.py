@@ -1,0 +1,1 @@
+"""What is tried out in a campaign: its control group and the variants of its steps."""
