@@ -58,8 +58,11 @@ from app.delivery.views import bp as delivery
 from app.reports.cli import reports_cli
 from app.reports.views import bp as reports
 from app.tracking import views as tracking_views
-from app.tracking.queries import message_timeline, opening_timeline, reply_timeline
-from app.tracking.service import join_openings, join_replies
+from app.tracking.lead_forms.service import join_submissions
+from app.tracking.openings.attribution import join_openings
+from app.tracking.openings.queries import opening_timeline
+from app.tracking.queries import message_timeline, reply_timeline
+from app.tracking.service import join_replies
 from app.users.cli import users_cli
 from app.users.sessions import init_sessions
 from app.users.views import staff, users
@@ -83,6 +86,7 @@ def register_pages(app: Flask) -> None:
     ):
         register_timeline(source)
     on_merge("account_opening", join_openings)
+    on_merge("lead_submission", join_submissions)
     on_merge("reply", join_replies)
     on_merge("adviser_task", join_tasks)
     on_merge("contact_result", join_results)

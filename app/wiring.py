@@ -51,7 +51,7 @@ TASK_MODULES = {
     SEND_EMAIL: ("app.delivery.tasks",),
     SEND_SMS: ("app.delivery.tasks",),
     DEFAULT: ("app.core.jobs", "app.campaigns.tasks", "app.delivery.tasks"),
-    TRACK: ("app.core.jobs", "app.tracking.tasks"),
+    TRACK: ("app.core.jobs", "app.tracking.tasks", "app.tracking.openings.tasks"),
     AUDIENCE: (
         "app.core.jobs",
         "app.clients.tasks",

@@ -29,6 +29,9 @@ class Kind(IntEnum):
     VIEW = 4
     REPLY = 5
     BOUNCE = 6
+    CODE = 10  # a message's tracking code
+    LEAD = 11  # that of a lead form sent in; the id is the submission's
+    FORM = 12  # the address of a lead form; the id is the form's
 
 
 _MAIL_KINDS = {"r": Kind.REPLY, "u": Kind.UNSUBSCRIBE, "b": Kind.BOUNCE}  # by an address's first letter

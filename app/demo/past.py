@@ -31,9 +31,10 @@ from app.delivery.models import Batch, Message, MessageState, Run
 from app.delivery.planning import freeze_run
 from app.delivery.postponing import BATCH_SIZE
 from app.demo.book import copy
-from app.tracking.account_openings import Opening, credit_pending, insert_openings
 from app.tracking.interpretation import hold_lock, interpret_pending
 from app.tracking.models import AccountOpening, Attribution, Reply
+from app.tracking.openings.attribution import credit_pending
+from app.tracking.openings.taking import Opening, insert_openings
 from app.tracking.service import UNSUBSCRIBE_WORDINGS
 from app.users.models import User
 
@@ -284,7 +285,7 @@ _INSERT_MESSAGES = text(
 
 def _write_ledger(campaign: Campaign, run: Run, launched_at: datetime, random: Random) -> datetime:
     """The run's batches and messages as delivery leaves them: all settled, tallies right. Returns when it was done."""
-    ids = list(run.audience.client_ids) if run.audience else []
+    ids = list(run.audience.client_ids - run.control_ids) if run.audience else []
     refused = set(random.sample(ids, len(ids) // 250))
     tallies = []
     for first in range(0, len(ids), BATCH_SIZE):

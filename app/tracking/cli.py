@@ -9,7 +9,7 @@ from app.core.commands import sentences
 from app.core.extensions import settings
 from app.core.unit_of_work import unit_of_work
 from app.tracking import service
-from app.tracking.account_openings import credit_pending
+from app.tracking.openings import service as openings
 from app.tracking.sms import sms_accounts, webhook_addresses
 
 tracking_cli = AppGroup("tracking", help="Account openings, and what events mean.")
@@ -20,8 +20,7 @@ tracking_cli = AppGroup("tracking", help="Account openings, and what events mean
 def import_openings(file: Path) -> None:
     """Import account openings from FILE (CSV, TSV, XLSX) and credit them. Ends with 1 where FILE is no such table."""
     with sentences(), unit_of_work(), file.open("rb") as stream:
-        done = service.import_openings(stream=stream, name=file.name, actor=None)
-        credit_pending()
+        done = openings.import_openings(stream=stream, name=file.name, actor=None)
     click.echo(f"{done.rows} rows: {done.taken} taken, {done.known} known already, {len(done.refused)} refused.")
     for row, reason, _cells in done.refused[:20]:
         click.echo(f"row {row}: {reason}", err=True)
@@ -41,8 +40,8 @@ def reinterpret(code: str | None) -> None:
 def credit_openings(code: str | None) -> None:
     """Credit account openings to messages anew, for instance after a campaign's window was changed."""
     with sentences(), unit_of_work():
-        openings = service.credit_openings_again(campaign_code=code)
-    click.echo(f"{openings} account openings credited anew.")
+        credited = openings.credit_openings_again(campaign_code=code)
+    click.echo(f"{credited} account openings credited anew.")
 
 
 @tracking_cli.command("sms-addresses")

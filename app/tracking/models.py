@@ -111,7 +111,8 @@ class AccountOpening(Model):
     """An account a client opened, or assets they moved to us, however we learned of it.
 
     Unique by source and the source's own id. `email`, `mobile` (E.164) and `tracking_code` are what the source said
-    besides the number; `matched_by` says which of them, or who, led to the client.
+    besides the number; `matched_by` says which of them, or who, led to the client. `set_aside_at`: a person decided
+    that it is nobody's.
     """
 
     __tablename__ = "account_opening"
@@ -120,7 +121,11 @@ class AccountOpening(Model):
         Index("ix_account_opening_client_id", "client_id"),
         Index("ix_account_opening_opened_at", "opened_at"),
         Index("ix_account_opening_pending", "id", postgresql_where=text("attributed_at IS NULL")),
-        Index("ix_account_opening_unmatched", "client_number", postgresql_where=text("client_id IS NULL")),
+        Index(
+            "ix_account_opening_unmatched",
+            "id",
+            postgresql_where=text("client_id IS NULL AND set_aside_at IS NULL"),
+        ),
         CheckConstraint("kind IN ('opening', 'transfer_in')", name="kind"),
         CheckConstraint(
             "matched_by IN ('number', 'tracking_code', 'email', 'mobile', 'person')",
@@ -144,6 +149,9 @@ class AccountOpening(Model):
     amount: Mapped[Decimal | None] = mapped_column(Numeric(18, 2))
     received_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
     attributed_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    set_aside_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    set_aside_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    set_aside_reason: Mapped[str | None]
 
 
 class Attribution(Model):

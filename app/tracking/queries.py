@@ -1,4 +1,4 @@
-"""Reads of tracking: replies, account openings, the local mailbox, and what a client's time line shows."""
+"""Reads of tracking: replies, the local mailbox, and what a client's time line shows."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from app.core.errors import NotFound
 from app.core.extensions import db
 from app.core.paging import Page, newest_first
 from app.delivery.models import Message
-from app.tracking.models import AccountOpening, Attribution, OpeningImport, Reply
+from app.tracking.models import Reply
 from app.users.models import User
 from app.users.queries import in_subtree
 
@@ -64,55 +64,6 @@ def campaigns_with_replies() -> Sequence[Row[str, str]]:
         .order_by(Campaign.id.desc())
         .limit(100)
     ).all()
-
-
-# ---- Account openings -----------------------------------------------------------------------------------------------
-
-OPENING_STATES = ("credited", "unprompted", "unmatched", "waiting")
-
-
-def openings_page(*, user: User, state: str, newer_than: int | None, older_than: int | None) -> Page:
-    """Account openings of the clients a person may see, with the campaign they are credited to.
-
-    Openings whose client is unknown are for those who see every client.
-    """
-    query = (
-        select(
-            AccountOpening.id, AccountOpening.client_number, AccountOpening.product, AccountOpening.amount,
-            AccountOpening.opened_at, AccountOpening.attributed_at, AccountOpening.source, AccountOpening.client_id,
-            Client.name, Client.number, Campaign.code, Campaign.name.label("campaign"),
-        )
-        .outerjoin(Client, Client.id == AccountOpening.client_id)
-        .outerjoin(Attribution, Attribution.opening_id == AccountOpening.id)
-        .outerjoin(Campaign, Campaign.id == Attribution.campaign_id)
-        .where(visible_clients(user))
-    )  # fmt: skip
-    if state == "credited":
-        query = query.where(Attribution.opening_id.is_not(None))
-    elif state == "unprompted":
-        query = query.where(
-            Attribution.opening_id.is_(None),
-            AccountOpening.client_id.is_not(None),
-            AccountOpening.attributed_at.is_not(None),
-        )
-    elif state == "unmatched":
-        query = query.where(AccountOpening.client_id.is_(None))
-    elif state == "waiting":
-        query = query.where(AccountOpening.attributed_at.is_(None))
-    return newest_first(query, AccountOpening.id.expression, newer_than=newer_than, older_than=older_than)
-
-
-def newest_imports() -> Sequence[OpeningImport]:
-    """The last ten files of account openings."""
-    return db.session.scalars(select(OpeningImport).order_by(OpeningImport.id.desc()).limit(10)).all()
-
-
-def find_import(import_id: int) -> OpeningImport:
-    """A file's import; NotFound where there is none."""
-    found = db.session.get(OpeningImport, import_id)
-    if found is None:
-        raise NotFound
-    return found
 
 
 # ---- The local mailbox ----------------------------------------------------------------------------------------------
@@ -188,23 +139,5 @@ def reply_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]
     )
     return [
         TimelineEntry(at=row.received_at, kind="replied", text=_("Replied to %(campaign)s", campaign=row.name))
-        for row in rows
-    ]
-
-
-def opening_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
-    """Accounts the client opened."""
-    rows = db.session.execute(
-        select(AccountOpening.opened_at, AccountOpening.product)
-        .where(AccountOpening.client_id.in_(client_ids))
-        .order_by(AccountOpening.opened_at.desc())
-        .limit(limit)
-    )
-    return [
-        TimelineEntry(
-            at=row.opened_at,
-            kind="account_opened",
-            text=_("Opened an account: %(product)s", product=row.product) if row.product else _("Opened an account"),
-        )
         for row in rows
     ]

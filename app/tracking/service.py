@@ -1,9 +1,4 @@
-"""Verbs on what came back: hits, unsubscribes, replies, account openings."""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import BinaryIO
+"""Verbs on what came back: hits, unsubscribes, replies."""
 
 import structlog
 from flask import current_app
@@ -11,26 +6,19 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import aliased
 
-from app.audit.service import record
 from app.campaigns.models import Campaign
 from app.clients.models import Client
 from app.clients.service import withdraw_consent
 from app.core.clock import now
 from app.core.errors import NotFound
 from app.core.extensions import db, links
-from app.core.files import open_file, store_file
 from app.core.tokens import Kind
 from app.delivery.models import Message
-from app.tracking import account_openings, interpretation
-from app.tracking.account_openings import Opening
+from app.tracking import interpretation
 from app.tracking.inbound import read_mail
 from app.tracking.intake import Intake
-from app.tracking.models import Event, OpeningImport, Reply
-from app.tracking.opening_files import Refused, read_openings
-from app.users.models import User
+from app.tracking.models import Event, Reply
 
-CHUNK = 5_000  # rows of a file at a time
-FILE_SOURCE = "file"
 MAX_RAW = 1 << 20  # bytes of a reply that are kept as they came
 
 log = structlog.get_logger(__name__)
@@ -175,69 +163,6 @@ def join_replies(loser_id: int, survivor_id: int) -> int:
         .execution_options(synchronize_session=False)
     )
     return int(moved.rowcount)  # type: ignore[attr-defined]
-
-
-# ---- Account openings -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What became of reported openings: `taken` are new (by external id), the others were known."""
-
-    taken: set[str]
-    known: int
-
-
-def record_openings(*, source: str, openings: Sequence[Opening]) -> Recorded:
-    """Take reported openings, each once by (source, external id). They are credited to messages by a tick."""
-    taken = account_openings.insert_openings(source=source, openings=openings)
-    return Recorded(taken=taken, known=len({opening.external_id for opening in openings}) - len(taken))
-
-
-def join_openings(loser_id: int, survivor_id: int) -> int:
-    """After a merge: the openings of both records are the survivor's and are credited anew. Returns how many."""
-    return account_openings.join_openings(loser_id, survivor_id)
-
-
-def import_openings(*, stream: BinaryIO, name: str, actor: User | None) -> OpeningImport:
-    """Take the openings of a CSV, TSV or Excel file; rows that cannot be read are kept with the reason.
-
-    Raises NotATable or ColumnsMissing. The same file again takes nothing new.
-    """
-    stored = store_file(stream, name=name)
-    done = OpeningImport(
-        file_id=stored.id,
-        file_name=name[:200],
-        rows=0,
-        taken=0,
-        known=0,
-        refused=[],
-        created_by_id=actor.id if actor else None,
-    )
-    rows = read_openings(open_file(stored.id), received_at=now())
-    while chunk := list(islice(rows, CHUNK)):
-        openings = [row for row in chunk if isinstance(row, Opening)]
-        recorded = record_openings(source=FILE_SOURCE, openings=openings)
-        done.rows += len(chunk)
-        done.taken += len(recorded.taken)
-        done.known += len(openings) - len(recorded.taken)
-        done.refused = done.refused + [(row.row, row.reason, row.cells) for row in chunk if isinstance(row, Refused)]
-    db.session.add(done)
-    db.session.flush()
-    record(
-        actor=actor,
-        action="opening_import.import",
-        subject="opening_import",
-        subject_id=done.id,
-        changes={"rows": [0, done.rows], "taken": [0, done.taken], "refused": [0, len(done.refused)]},
-    )
-    return done
-
-
-def credit_openings_again(*, campaign_code: str | None) -> int:
-    """Credit the openings of a campaign's clients (or all) anew. Returns how many were looked at."""
-    account_openings.credit_again(campaign_id=_campaign_id(campaign_code))
-    return account_openings.credit_pending()
 
 
 # ---- Interpretation -------------------------------------------------------------------------------------------------

@@ -39,9 +39,9 @@ from app.core.extensions import Base, db
 from app.core.partitions import ensure_months
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
-from app.tracking.account_openings import Opening
 from app.tracking.models import AccountOpening
-from app.tracking.service import record_openings
+from app.tracking.openings.service import record_openings
+from app.tracking.openings.taking import Opening
 from app.users.models import User
 from tests.factories.clients import make_account, make_client, make_consent, make_custom_field
 from tests.factories.users import make_user

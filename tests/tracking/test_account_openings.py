@@ -1,6 +1,7 @@
 """Which message an opening is credited to."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from flask import Flask
@@ -10,9 +11,11 @@ from app.campaigns.models import Campaign
 from app.core.clock import now
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
-from app.tracking.account_openings import Opening, credit_pending, match_late
 from app.tracking.models import AccountOpening, Attribution
-from app.tracking.service import credit_openings_again, record_openings
+from app.tracking.openings.attribution import credit_pending
+from app.tracking.openings.matching import match_waiting
+from app.tracking.openings.service import credit_openings_again, record_openings
+from app.tracking.openings.taking import Opening
 from tests.factories.clients import make_client, make_clients
 from tests.factories.ledger import make_launched_campaign, make_run
 from tests.factories.tracking import interpret, make_events, make_sent_messages
@@ -55,21 +58,90 @@ def test_both_ends_of_the_window_belong_to_it(app: Flask, after: timedelta, cred
     assert _credits() == ([(1, message_id)] if credited else [])
 
 
-def test_the_last_message_before_the_opening_gets_the_credit(app: Flask) -> None:
+def _touches(client_id: int, *days: int, model: str = "last_touch", window_days: int = 30) -> list[int]:
+    """Messages of one campaign to the client, so many days after SENT each. Returns their ids."""
+    campaign = make_launched_campaign(window_days=window_days, attribution_model=model)
+    messages = []
+    for day in days:
+        at = SENT + timedelta(days=day)
+        (message,) = make_sent_messages(sent_at=at, campaign=campaign, clients=[client_id])
+        db.session.execute(text("UPDATE message SET sent_at = :at WHERE id = :id"), {"at": at, "id": message.id})
+        messages.append(message.id)
+    db.session.commit()
+    return messages
+
+
+def _weights() -> dict[int, Decimal]:
+    return {row.message_id: row.weight for row in db.session.scalars(select(Attribution))}
+
+
+@pytest.mark.parametrize(
+    ("model", "parts"),
+    [
+        ("last_touch", {1: "1"}),
+        ("first_touch", {0: "1"}),
+        ("even", {0: "0.5", 1: "0.5"}),
+        ("last_click", {0: "1"}),
+    ],
+)
+def test_each_model_gives_the_opening_to_its_touches(app: Flask, model: str, parts: dict[int, str]) -> None:
     client = make_client()
-    _sent(client.id, SENT)
-    last = _sent(client.id, SENT + timedelta(days=2))
-    _sent(client.id, SENT + timedelta(days=4))
+    messages = _touches(client.id, 0, 2, 4, model=model)
+    click = {"kind": "click", "message_id": messages[0], "at": SENT + timedelta(days=1)}
+    make_events([click, click | {"message_id": messages[2], "at": SENT + timedelta(days=5)}])
+    interpret()
     _open(client.number, SENT + timedelta(days=3))
-    assert _credits() == [(1, last)]
+    assert _weights() == {messages[place]: Decimal(part) for place, part in parts.items()}
 
 
-def test_a_later_message_with_a_short_window_does_not_hide_an_earlier_one(app: Flask) -> None:
+def test_even_parts_add_up_to_one(app: Flask) -> None:
+    client = make_client()
+    messages = _touches(client.id, *range(7), model="even")
+    _open(client.number, SENT + timedelta(days=10))
+    weights = _weights()
+    assert sorted(weights) == messages
+    assert sum(weights.values()) == 1
+
+
+def test_a_click_of_a_machine_is_no_touch(app: Flask) -> None:
+    client = make_client()
+    messages = _touches(client.id, 0, model="last_click")
+    at = SENT + timedelta(days=1)
+    make_events([{"kind": "click", "message_id": messages[0], "at": at, "method": "HEAD"}])
+    interpret()
+    _open(client.number, SENT + timedelta(days=3))
+    assert _credits() == []
+
+
+def test_the_last_click_is_what_the_window_counts_from(app: Flask) -> None:
+    client = make_client()
+    messages = _touches(client.id, 0, model="last_click", window_days=5)
+    make_events([{"kind": "click", "message_id": messages[0], "at": SENT + timedelta(days=day)} for day in (1, 8)])
+    interpret()
+    _open(client.number, SENT + timedelta(days=12))
+    assert _credits() == [(1, messages[0])]
+
+
+def test_each_campaign_claims_on_its_own(app: Flask) -> None:
     client = make_client()
     earlier = _sent(client.id, SENT, window_days=30)
-    _sent(client.id, SENT + timedelta(days=1), window_days=1)
+    hidden = _sent(client.id, SENT + timedelta(days=1), window_days=1)
+    later = _sent(client.id, SENT + timedelta(days=2), window_days=30)
     _open(client.number, SENT + timedelta(days=10))
-    assert _credits() == [(1, earlier)]
+    assert sorted(_weights()) == [earlier, later]
+    assert hidden not in _weights()
+    assert db.session.scalar(select(func.count(Attribution.opening_id.distinct()))) == 1
+
+
+def test_crediting_again_changes_nothing(app: Flask) -> None:
+    client = make_client()
+    _touches(client.id, 0, 1, 2, model="even")
+    _open(client.number, SENT + timedelta(days=10))
+    before = [(row.message_id, row.weight, row.at) for row in db.session.scalars(select(Attribution))]
+    with unit_of_work():
+        assert credit_openings_again(campaign_code=None) == 1
+    db.session.expire_all()
+    assert [(row.message_id, row.weight, row.at) for row in db.session.scalars(select(Attribution))] == before
 
 
 def test_a_message_that_was_not_sent_gets_no_credit(app: Flask) -> None:
@@ -101,7 +173,7 @@ def test_an_opening_waits_for_its_client_to_be_imported(app: Flask) -> None:
     client = make_client(number="N77")
     message_id = _sent(client.id, SENT)
     with unit_of_work():
-        match_late()
+        match_waiting()
         credit_pending()
     assert _credits() == [(1, message_id)]
 

@@ -12,8 +12,8 @@ from app.api.keys import with_api_key
 from app.api.v1.bodies import JSON, REFUSALS, Problems, answer, is_storable, read_json
 from app.core.clock import now
 from app.core.unit_of_work import unit_of_work
-from app.tracking.account_openings import Opening
-from app.tracking.service import record_openings
+from app.tracking.openings.service import record_openings
+from app.tracking.openings.taking import Opening
 
 MAX_OPENINGS = 1_000
 MAX_BODY = 4 << 20

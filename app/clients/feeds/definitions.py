@@ -88,6 +88,9 @@ TARGETS: dict[str, dict[str, Target]] = {
         "closed_on": Target(_l("Closed on"), "date", aliases="closedon closed closedate 销户日期"),
         "branch": _BRANCH,
         "partner_bank": Target(_l("Partner bank"), aliases="partnerbank bank 存管银行"),
+        "designated_on": Target(
+            _l("Designated trading since"), "date", aliases="designatedon designatedtrading 指定交易日期"
+        ),
     },
     "balances": {
         "account": _ACCOUNT,

@@ -23,7 +23,10 @@ def _of_account() -> ForeignKeyConstraint:
 
 
 class Account(Model):
-    """An account a client holds with the firm (or, for custody, with a partner bank)."""
+    """An account a client holds with the firm (or, for custody, with a partner bank).
+
+    `designated_on`: since when trading on a Shanghai account is designated to this firm.
+    """
 
     __tablename__ = "account"
     __table_args__ = (
@@ -43,6 +46,7 @@ class Account(Model):
     closed_on: Mapped[date | None] = mapped_column(Date)
     branch_id: Mapped[int | None] = mapped_column(ForeignKey("branch.id"))
     partner_bank: Mapped[str | None]
+    designated_on: Mapped[date | None] = mapped_column(Date)
 
 
 class Balance(Model):

@@ -7,7 +7,8 @@ from app.core.web import health_notes
 from app.tracking.cli import tracking_cli
 from app.tracking.hits import install_hit_front
 from app.tracking.intake import Intake
-from app.tracking.views import mailbox, openings, public, replies, sms, sms_mailbox, webhooks
+from app.tracking.openings import views as openings
+from app.tracking.views import mailbox, public, replies, sms, sms_mailbox, webhooks
 
 
 def register(app: Flask) -> None:

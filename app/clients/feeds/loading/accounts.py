@@ -14,7 +14,7 @@ from app.clients.feeds.loading.rules import (
 from app.clients.feeds.staging import Stage
 from app.clients.holdings.assets import follow_balances
 
-COLUMNS = ["kind", "currency", "opened_on", "activated_on", "matures_on", "closed_on", "partner_bank"]
+COLUMNS = ["kind", "currency", "opened_on", "activated_on", "matures_on", "closed_on", "partner_bank", "designated_on"]
 KEPT = ("kind", "currency")
 
 

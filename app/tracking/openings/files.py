@@ -15,7 +15,7 @@ from app.clients.importing.reading import RowProblem, column_names, data_rows, d
 from app.clients.importing.values import BadValue, parse_date, parse_money
 from app.core.errors import AppError
 from app.core.spreadsheets import neutralise
-from app.tracking.account_openings import Opening
+from app.tracking.openings.taking import Opening
 
 MAX_TEXT = 200
 EARLIEST_YEAR = 1900

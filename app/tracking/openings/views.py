@@ -9,11 +9,10 @@ from flask_babel import lazy_gettext as _l
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
-from app.tracking import queries
-from app.tracking.account_openings import credit_pending
-from app.tracking.forms import OpeningsFileForm
-from app.tracking.opening_files import refused_csv
-from app.tracking.service import import_openings
+from app.tracking.openings import queries
+from app.tracking.openings.files import refused_csv
+from app.tracking.openings.forms import OpeningsFileForm
+from app.tracking.openings.service import import_openings
 from app.users.sessions import signed_in_user
 
 bp = Blueprint("openings", __name__, url_prefix="/account-openings")
@@ -50,7 +49,6 @@ def upload() -> Any:
                 done = import_openings(
                     stream=form.file.data.stream, name=form.file.data.filename or "", actor=signed_in_user()
                 )
-                credit_pending()
         except AppError as refusal:
             form.file.errors = [str(refusal)]
         else:

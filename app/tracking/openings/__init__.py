@@ -1,0 +1,1 @@
+"""Account openings: taken, matched to clients, claimed by campaigns, judged by their rule and followed."""

@@ -1,0 +1,97 @@
+"""Verbs on account openings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO
+
+from sqlalchemy import select
+
+from app.audit.service import record
+from app.campaigns.models import Campaign
+from app.core.clock import now
+from app.core.errors import NotFound
+from app.core.extensions import db
+from app.core.files import open_file, store_file
+from app.tracking.models import OpeningImport
+from app.tracking.openings import attribution, judging
+from app.tracking.openings.files import Refused, read_openings
+from app.tracking.openings.matching import match_waiting
+from app.tracking.openings.taking import Opening, insert_openings
+from app.users.models import User
+
+CHUNK = 5_000  # rows of a file at a time
+FILE_SOURCE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of reported openings: `taken` are new (by external id), the others were known."""
+
+    taken: set[str]
+    known: int
+
+
+def record_openings(*, source: str, openings: Sequence[Opening]) -> Recorded:
+    """Take reported openings, each once by (source, external id). Ticks match what is left and credit them."""
+    taken = insert_openings(source=source, openings=openings)
+    return Recorded(taken=taken, known=len({opening.external_id for opening in openings}) - len(taken))
+
+
+def import_openings(*, stream: BinaryIO, name: str, actor: User | None) -> OpeningImport:
+    """Take the openings of a CSV, TSV or Excel file; rows that cannot be read are kept with the reason.
+
+    Raises NotATable or ColumnsMissing. The same file again takes nothing new.
+    """
+    stored = store_file(stream, name=name)
+    done = OpeningImport(
+        file_id=stored.id,
+        file_name=name[:200],
+        rows=0,
+        taken=0,
+        known=0,
+        refused=[],
+        created_by_id=actor.id if actor else None,
+    )
+    rows = read_openings(open_file(stored.id), received_at=now())
+    while chunk := list(islice(rows, CHUNK)):
+        openings = [row for row in chunk if isinstance(row, Opening)]
+        recorded = record_openings(source=FILE_SOURCE, openings=openings)
+        done.rows += len(chunk)
+        done.taken += len(recorded.taken)
+        done.known += len(openings) - len(recorded.taken)
+        done.refused = done.refused + [(row.row, row.reason, row.cells) for row in chunk if isinstance(row, Refused)]
+    match_waiting()
+    attribution.credit_pending()
+    db.session.add(done)
+    db.session.flush()
+    record(
+        actor=actor,
+        action="opening_import.import",
+        subject="opening_import",
+        subject_id=done.id,
+        changes={"rows": [0, done.rows], "taken": [0, done.taken], "refused": [0, len(done.refused)]},
+    )
+    return done
+
+
+def credit_openings_again(*, campaign_code: str | None) -> int:
+    """Credit the openings of a campaign's clients (or all) anew. Returns how many were looked at."""
+    attribution.credit_again(campaign_id=_campaign_id(campaign_code))
+    return attribution.credit_pending()
+
+
+def judge_campaign(campaign: Campaign, *, everything: bool = False) -> None:
+    """Work out which openings count for a campaign, which are effective, and how they stood later. Repeatable."""
+    judging.count_openings(campaign)
+    judging.judge_openings(campaign, everything=everything)
+    judging.follow_openings(campaign)
+
+
+def _campaign_id(code: str | None) -> int | None:
+    if code is None:
+        return None
+    found = db.session.scalar(select(Campaign.id).where(Campaign.code == code))
+    if found is None:
+        raise NotFound
+    return found

@@ -1,0 +1,111 @@
+"""The signed webhook of other systems: reports of openings, taken row by row; what cannot be taken is parked.
+
+The sender signs the timestamp, a dot and the raw bytes of the body with HMAC-SHA256 (RFC 2104) and the secret of its
+source, and sends
+
+    X-Bellwether-Timestamp: 1767225600          seconds since 1970
+    X-Bellwether-Signature: v1=<hex digest>     several, separated by commas, while a secret is being changed
+
+A sender must not have to stop because one row of its batch is wrong: whatever is signed is kept, as an opening or as a
+parked report with the reason.
+"""
+
+import hmac
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.core.errors import AppError
+from app.core.extensions import db
+from app.tracking.openings.models import ParkedOpening
+from app.tracking.openings.reading import is_storable, read_opening
+from app.tracking.openings.taking import Opening, insert_openings
+
+SIGNATURE_HEADER, TIMESTAMP_HEADER = "X-Bellwether-Signature", "X-Bellwether-Timestamp"
+OLDEST_SECONDS = 300
+MAX_OPENINGS = 1_000
+MAX_BODY = 4 << 20
+MAX_KEPT = 4_000  # characters of a row that is parked
+
+
+class BadSignature(AppError):
+    message = "The signature does not match, or it is too old."
+    status = 403
+
+
+class NotOpenings(AppError):
+    message = f'The body must be JSON: one opening, or {{"openings": [...]}} with 1 to {MAX_OPENINGS:,} of them.'
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What became of the rows of a report: external ids of new ones, how many were known, and (place, reasons)."""
+
+    taken: list[str]
+    known: int
+    parked: list[tuple[int, str]]
+
+
+def check_signature(*, secrets: Sequence[str], signature: str, timestamp: str, body: bytes, now: datetime) -> None:
+    """Raise BadSignature unless the body was signed with one of the secrets not more than five minutes ago."""
+    if not timestamp.isascii() or not timestamp.isdecimal() or len(timestamp) > 12:
+        raise BadSignature
+    if abs(now.timestamp() - int(timestamp)) > OLDEST_SECONDS:
+        raise BadSignature
+    given = [part.strip().removeprefix("v1=").lower() for part in signature[:1_000].split(",")]
+    for secret in secrets:
+        right = sign(secret, timestamp=timestamp, body=body)
+        if any(hmac.compare_digest(right.encode(), one.encode()) for one in given):
+            return
+    raise BadSignature
+
+
+def sign(secret: str, *, timestamp: str, body: bytes) -> str:
+    """The hex digest that a sender puts into its signature."""
+    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, sha256).hexdigest()
+
+
+def take_report(body: bytes, *, source: str, received_at: datetime) -> Reported:
+    """Take the openings of a report and park the rest, in the current transaction. Raises NotOpenings."""
+    openings: list[Opening] = []
+    parked: list[tuple[int, str]] = []
+    for place, row in enumerate(_rows(body)):
+        problems: list[tuple[str, str]] = []
+        opening = read_opening(row, "", received_at, problems)
+        if opening is not None:
+            openings.append(opening)
+            continue
+        reason = " ".join(f"{path.removeprefix('/')}: {sentence}" for path, sentence in problems[:10])
+        parked.append((place, reason))
+        _park(row, source=source, reason=reason, received_at=received_at)
+    taken = insert_openings(source=source, openings=openings)
+    known = len({opening.external_id for opening in openings}) - len(taken)
+    return Reported(sorted(taken), known, parked)
+
+
+def _rows(body: bytes) -> list[Any]:
+    try:
+        plain = json.loads(body)
+    except (ValueError, RecursionError):
+        raise NotOpenings from None
+    if not isinstance(plain, dict):
+        raise NotOpenings
+    rows = plain.get("openings", [plain])
+    if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_OPENINGS:
+        raise NotOpenings
+    return rows
+
+
+def _park(row: Any, *, source: str, reason: str, received_at: datetime) -> None:
+    written = json.dumps(row, ensure_ascii=False, sort_keys=True)
+    kept = row if len(written) <= MAX_KEPT and is_storable(written) and "\\u0000" not in written else None
+    if kept is None:
+        kept = {"text": json.dumps(row, sort_keys=True)[:MAX_KEPT].replace("\\u0000", "")}
+    digest = sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
+    values = {"source": source, "digest": digest, "row": kept, "reason": reason[:2_000], "received_at": received_at}
+    db.session.execute(upsert(ParkedOpening).values(values).on_conflict_do_nothing())
