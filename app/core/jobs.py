@@ -5,7 +5,8 @@ worker claims it by compare-and-set, keeps a lease while it works and records th
 what is due or whose lease ran out (the worker died), so handlers must be idempotent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ import structlog
 from sqlalchemy import CheckConstraint, Index, case, func, null, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.clock import now
@@ -87,6 +89,30 @@ class Lease:
         )
         if held.rowcount != 1:  # type: ignore[attr-defined]
             raise LeaseLost
+
+
+@contextmanager
+def noting_failure(
+    note: Callable[[str], None], *, fault: object, passing: tuple[type[Exception], ...] = (OperationalError,)
+) -> Iterator[None]:
+    """For a handler whose own row says how it ended: `note(sentence)` is called, in a transaction of its own, where the
+    work cannot go on. `fault` is the sentence for what is not the user's doing.
+
+    The error goes on to the job. Those that pass by themselves (the database was away) become Retryable and nothing is
+    noted, nor is it where another worker took the job over.
+    """
+    try:
+        yield
+    except (LeaseLost, Retryable):
+        raise
+    except passing as error:
+        db.session.rollback()
+        raise Retryable from error
+    except Exception as error:
+        db.session.rollback()
+        with unit_of_work():
+            note(str(error) if isinstance(error, AppError) else str(fault))
+        raise
 
 
 Handler = Callable[..., None]

@@ -8,6 +8,7 @@ that a run is done exactly when its rows are there.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from threading import Event, Thread
 from typing import Any, BinaryIO, cast
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO, cast
 import structlog
 from flask import Flask, current_app
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import Connection, Select, column, delete, insert, select, table, text, update
 from sqlalchemy.exc import OperationalError
 
@@ -30,10 +32,9 @@ from app.clients.feeds.staging import Stage
 from app.clients.importing.row_masks import RowMask
 from app.clients.metrics.service import mark_stale
 from app.core.clock import now, today
-from app.core.errors import AppError, Retryable
 from app.core.extensions import db
 from app.core.files import StoredFile, open_file
-from app.core.jobs import Job, Lease, LeaseLost
+from app.core.jobs import Job, Lease, LeaseLost, noting_failure
 from app.core.unit_of_work import unit_of_work
 from app.users.queries import head_office
 
@@ -83,30 +84,19 @@ def run_feed(*, lease: Lease, run_id: int) -> FeedRun:
     with unit_of_work() as session:
         session.execute(delete(FeedRefusal).where(FeedRefusal.run_id == run_id))
         run.state, run.started_at, run.version, run.error, run.refused = "running", now(), feed.version, None, 0
-    try:
+    with noting_failure(partial(_note_failure, run_id), fault=_l("The load stopped because of a fault.")):
         _load(lease, feed, run)
-    except LeaseLost:
-        raise
-    except OperationalError as error:
-        db.session.rollback()
-        raise Retryable from error
-    except Exception as error:
-        db.session.rollback()
-        _note_failure(run_id, error)
-        raise
     db.session.expire_all()
     log.info("feed_run_ended", run=run_id, feed=feed.id, state=run.state)
     return run
 
 
-def _note_failure(run_id: int, error: Exception) -> None:
-    sentence = str(error) if isinstance(error, AppError) else _("The load stopped because of a fault.")
-    with unit_of_work() as session:
-        session.execute(
-            update(FeedRun)
-            .where(FeedRun.id == run_id)
-            .values(state="failed", error=sentence, finished_at=now(), created=0, changed=0, unchanged=0)
-        )
+def _note_failure(run_id: int, sentence: str) -> None:
+    db.session.execute(
+        update(FeedRun)
+        .where(FeedRun.id == run_id)
+        .values(state="failed", error=sentence, finished_at=now(), created=0, changed=0, unchanged=0)
+    )
 
 
 def _load(lease: Lease, feed: Feed, run: FeedRun) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from typing import Any, BinaryIO
@@ -44,10 +45,10 @@ from app.clients.models import Client, ClientImport, ImportMapping, ImportNumber
 from app.clients.queries import custom_fields, sees_whole_book, visible_clients
 from app.clients.service import add_choices, define_field
 from app.core.clock import now
-from app.core.errors import AppError, Conflict, Retryable
+from app.core.errors import Conflict
 from app.core.extensions import db, settings
 from app.core.files import open_file, store_file
-from app.core.jobs import Job, Lease, LeaseLost, enqueue
+from app.core.jobs import Job, Lease, LeaseLost, enqueue, noting_failure
 from app.core.permissions import Role
 from app.core.queues import AUDIENCE
 from app.core.unit_of_work import unit_of_work
@@ -329,28 +330,23 @@ def run_import(*, lease: Lease, import_id: int) -> None:
     if client_import.state == "done":
         return
     actor = db.session.get(User, client_import.created_by_id) if client_import.created_by_id else None
-    try:
-        with force_locale((actor.locale if actor else None) or "en"):
-            _run(lease, client_import, actor)
-    except LeaseLost:
-        raise
-    except (OperationalError, IntegrityError) as error:  # the database was away, or somebody was at the same clients
-        db.session.rollback()
-        raise Retryable from error
-    except Exception as error:
-        db.session.rollback()
-        sentence = (
-            str(error)
-            if isinstance(error, AppError)
-            else _("The import stopped because of a fault. It can be continued.")
-        )
-        with unit_of_work() as session:
-            session.execute(
-                update(ClientImport)
-                .where(ClientImport.id == import_id)
-                .values(state="failed", error=sentence, finished_at=now())
-            )
-        raise
+    with (
+        force_locale((actor.locale if actor else None) or "en"),
+        noting_failure(
+            partial(_note_failure, import_id),
+            fault=_l("The import stopped because of a fault. It can be continued."),
+            passing=(OperationalError, IntegrityError),  # somebody was at the same clients
+        ),
+    ):
+        _run(lease, client_import, actor)
+
+
+def _note_failure(import_id: int, sentence: str) -> None:
+    db.session.execute(
+        update(ClientImport)
+        .where(ClientImport.id == import_id)
+        .values(state="failed", error=sentence, finished_at=now())
+    )
 
 
 def _run(lease: Lease, client_import: ClientImport, actor: User | None) -> None:

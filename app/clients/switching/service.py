@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO
 
 import structlog
 from flask_babel import force_locale
-from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import ColumnElement, select, update
-from sqlalchemy.exc import OperationalError
 
 from app.audit.service import record
 from app.clients.importing.limits import refuse_too_large
@@ -22,10 +21,10 @@ from app.clients.switching.models import ClientSwitch
 from app.clients.switching.products import PRODUCTS
 from app.clients.switching.reading import ReadRow, Statement, product_of, read_export
 from app.core.clock import now
-from app.core.errors import AppError, Conflict, Retryable
+from app.core.errors import AppError, Conflict
 from app.core.extensions import db
 from app.core.files import open_file, store_file
-from app.core.jobs import Job, Lease, LeaseLost, enqueue
+from app.core.jobs import Job, Lease, enqueue, noting_failure
 from app.core.queues import AUDIENCE
 from app.core.unit_of_work import unit_of_work
 from app.users.models import User
@@ -124,24 +123,19 @@ def run_switch(*, lease: Lease, switch_id: int) -> None:
     if switch.state not in ("looking", "running"):
         return
     actor = db.session.get(User, switch.created_by_id) if switch.created_by_id else None
-    try:
-        with force_locale((actor.locale if actor else None) or "en"):
-            _Pass(lease, switch, actor).run()
-    except LeaseLost:
-        raise
-    except OperationalError as error:
-        db.session.rollback()
-        raise Retryable from error
-    except Exception as error:
-        db.session.rollback()
-        sentence = str(error) if isinstance(error, AppError) else _("The work stopped because of a fault.")
-        with unit_of_work() as session:
-            session.execute(
-                update(ClientSwitch)
-                .where(ClientSwitch.id == switch_id)
-                .values(state="failed", error=sentence, finished_at=now())
-            )
-        raise
+    with (
+        force_locale((actor.locale if actor else None) or "en"),
+        noting_failure(partial(_note_failure, switch_id), fault=_l("The work stopped because of a fault.")),
+    ):
+        _Pass(lease, switch, actor).run()
+
+
+def _note_failure(switch_id: int, sentence: str) -> None:
+    db.session.execute(
+        update(ClientSwitch)
+        .where(ClientSwitch.id == switch_id)
+        .values(state="failed", error=sentence, finished_at=now())
+    )
 
 
 class _Pass:
