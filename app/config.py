@@ -62,6 +62,8 @@ class Config:
     time_zone: str
     proxy_hops: int
     machine_hit_seconds: float
+    trap_link: bool
+    receipts_key: str
     log_level: str
     log_format: Literal["json", "console"]
     webhook_networks: tuple[Network, ...]
@@ -110,6 +112,8 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
         time_zone=_time_zone(env),
         proxy_hops=_integer(env, "PROXY_HOPS", 0, low=0, high=5),
         machine_hit_seconds=_number(env, "MACHINE_HIT_SECONDS", 2.0, low=0.0, high=3600.0),
+        trap_link=_choice(env, "TRAP_LINK", "on", ("on", "off")) == "on",
+        receipts_key=_matching(env, "RECEIPTS_KEY", "", r"([!-~]{16,})?", "at least 16 letters, digits or signs"),
         log_level=_choice(env, "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         webhook_networks=_networks(env, "WEBHOOK_NETWORKS"),
         log_format=cast(Literal["json", "console"], _choice(env, "LOG_FORMAT", "json", ("json", "console"))),

@@ -20,9 +20,11 @@ from app.campaigns.models import Campaign, SecondCheck
 from app.campaigns.step_kinds import step_kind
 from app.clients.classes.suitability import may_be_offered, needs_second_check
 from app.clients.models import Client
+from app.clients.preferences.queries import refuses_topic
 
 Gate = tuple[ColumnElement[bool], str]
 UNSUITABLE, SECOND_CHECK, NO_PERSONALISATION = "unsuitable", "second_check", "no_personalisation"
+TOPIC_REFUSED = "topic_refused"
 
 _ADDRESSING = {
     "client.first_name",
@@ -59,6 +61,8 @@ def gates(campaign: Campaign) -> list[Gate]:
             found.append((unchecked, SECOND_CHECK))
     if campaign.purpose == "marketing" and is_personalised(campaign):
         found.append((Client.personalisation_refused.expression, NO_PERSONALISATION))
+    if campaign.purpose == "marketing" and campaign.topic_id is not None:
+        found.append((refuses_topic(campaign.topic_id), TOPIC_REFUSED))
     return found
 
 

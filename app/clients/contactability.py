@@ -8,6 +8,7 @@ from flask_babel import lazy_gettext as _l
 from sqlalchemy import ColumnElement, String, case, cast, func, literal, not_, null, or_, select
 
 from app.clients.models import EXCLUDING_FLAGS, Client, Suppression
+from app.clients.preferences.models import MarketingPause
 
 REASON_LABELS = {
     "merged": _l("Merged into another record"),
@@ -16,9 +17,11 @@ REASON_LABELS = {
     "no_address": _l("No usable address"),
     "suppressed": _l("On the suppression list"),
     "no_consent": _l("No marketing consent"),
+    "paused": _l("Paused marketing for a while"),
     "unsuitable": _l("Not suitable for the product, or no valid risk assessment"),
     "second_check": _l("Of the age that needs a second check, which is missing"),
     "no_personalisation": _l("Refused personalised marketing"),
+    "topic_refused": _l("Refused this topic"),
     "capped": _l("Frequency cap reached"),
     "outranked": _l("Gave way to a campaign of higher priority"),
 }
@@ -46,8 +49,8 @@ def contact_conditions(*, channel: str, purpose: str) -> list[ColumnElement[bool
 def reasons_against(*, channel: str, purpose: str, of_many: bool = False) -> list[tuple[ColumnElement[bool], str]]:
     """Condition and reason, in the order they are told; the conditions are true or false, never NULL.
 
-    With `of_many` the suppression list is read once, as for a pass over the whole book, instead of probed for each
-    client; that condition is then NULL without an address.
+    With `of_many` the suppression list and the pauses are read once, as for a pass over the whole book, instead of
+    probed for each client; the condition of the list is then NULL without an address.
     """
     address = Client.email if channel == "email" else Client.mobile
     listed = select(Suppression.address).where(Suppression.channel == channel)
@@ -63,4 +66,12 @@ def reasons_against(*, channel: str, purpose: str, of_many: bool = False) -> lis
     rules.append((suppressed, "suppressed"))
     if purpose == "marketing":
         rules.append((_CONSENT[channel].is_not(True), "no_consent"))
+        rules.append((_paused(of_many=of_many), "paused"))
     return rules
+
+
+def _paused(*, of_many: bool) -> ColumnElement[bool]:
+    pauses = select(MarketingPause.client_id).where(MarketingPause.until > func.now())
+    if of_many:
+        return Client.id.in_(pauses)
+    return pauses.where(MarketingPause.client_id == Client.id).correlate(Client).exists()

@@ -15,6 +15,13 @@ MATTER_LABELS = {
     "personalisation": _l("Personalised marketing"),
     "partner": _l("Data passed to a partner"),
 }
+# What the evidence of a client's will is about: the same, and what clients state on the preference page.
+STATEMENT_LABELS = {
+    **MATTER_LABELS,
+    "topic": _l("Topic"),
+    "pause": _l("Pause of marketing"),
+    "language": _l("Language"),
+}
 TYPE_LABELS = {
     "text": _l("Text"),
     "choice": _l("Choice"),
@@ -30,6 +37,14 @@ SOURCE_LABELS = {
     "letter": _l("By letter or form"),
     "e-mail": _l("By e-mail"),
     "other": _l("Otherwise"),
+}
+
+
+STATEMENT_SOURCES = {
+    **SOURCE_LABELS,
+    "preference page": _l("On the preference page"),
+    "one-click": _l("One-click unsubscribe"),
+    "page": _l("On the unsubscribe page"),
 }
 
 

@@ -166,6 +166,9 @@ def consent_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntr
         "sms": _("Agreed to marketing by SMS"),
         "call": _("Agreed to marketing calls"),
         "personalisation": _("Agreed to personalised marketing"),
+        "topic": _("Chose a topic again"),
+        "pause": _("Wants marketing again after a pause"),
+        "language": _("Chose a language"),
         "partner": _("Agreed to data being passed to a partner"),
     }
     withdrawn = {
@@ -173,6 +176,8 @@ def consent_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntr
         "sms": _("Opted out of marketing by SMS"),
         "call": _("Opted out of marketing calls"),
         "personalisation": _("Refused personalised marketing"),
+        "topic": _("Refused a topic"),
+        "pause": _("Paused marketing for a while"),
         "partner": _("Refused data being passed to a partner"),
     }
     return [

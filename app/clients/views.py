@@ -12,7 +12,7 @@ from app.clients.editing.queries import open_corrections
 from app.clients.editing.views import editing
 from app.clients.feeds.views import feeds
 from app.clients.field_views import fields
-from app.clients.forms import CHANNEL_LABELS, MATTER_LABELS, SOURCE_LABELS, ConsentForm, ReasonForm
+from app.clients.forms import CHANNEL_LABELS, STATEMENT_LABELS, STATEMENT_SOURCES, ConsentForm, ReasonForm
 from app.clients.import_views import imports
 from app.clients.labels import FLAG_LABELS, GENDER_LABELS, KIND_LABELS, STATUS_LABELS, holding_label
 from app.clients.listing import DEFAULT_SORT, SORTS, Filters, class_filters, clients_count, clients_page, decode_cursor
@@ -126,8 +126,8 @@ def _page(client: Client, *, consent_form: ConsentForm | None = None, contact: s
         genders=GENDER_LABELS,
         flags=FLAG_LABELS,
         channels=CHANNEL_LABELS,
-        matters=MATTER_LABELS,
-        sources=SOURCE_LABELS,
+        matters=STATEMENT_LABELS,
+        sources=STATEMENT_SOURCES,
     )
 
 

@@ -19,7 +19,7 @@ from app.clients.models import Client, CustomField
 from app.core.extensions import db
 from app.users.models import Branch, User
 
-URL_VARIABLES = ("unsubscribe_url", "view_url")
+URL_VARIABLES = ("unsubscribe_url", "preferences_url", "view_url")
 
 
 @dataclass(frozen=True, slots=True)

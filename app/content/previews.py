@@ -26,7 +26,7 @@ _STRIP = (
 def preview_of(content: EmailContent, *, client: Client | None) -> Preview:
     """The message as this client would get it, or filled with examples."""
     config = settings()
-    footer = Footer(config.firm_name, config.firm_address, _("Unsubscribe"))
+    footer = Footer(config.firm_name, config.firm_address, _("Unsubscribe"), _("Choose what you get"))
     return render_preview(content, client_values(client) if client else example_values(), footer)
 
 

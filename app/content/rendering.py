@@ -45,10 +45,11 @@ class Preview:
 class MessageLinks:
     """The signed addresses of one message, or plain ones (`links` None) in a preview."""
 
-    def __init__(self, links: Links | None, message_id: int = 0, *, pixel: bool = True) -> None:
+    def __init__(self, links: Links | None, message_id: int = 0, *, pixel: bool = True, trap: bool = False) -> None:
         self._links = links
         self._message_id = message_id
         self._pixel = pixel
+        self._trap = trap
         self._clicks: dict[int, str] = {}
 
     def click(self, position: int, target: str) -> str:
@@ -67,11 +68,22 @@ class MessageLinks:
             f'<img src="{self._links.open_pixel(self._message_id)}" width="1" height="1" alt="" style="display:block">'
         )
 
+    def trap(self) -> str:
+        """A link without words that no mail program shows and no reader speaks: who follows it is a machine."""
+        if self._links is None or not self._trap:
+            return ""
+        address = self._links.trap(self._message_id)
+        return f'<a href="{address}" style="display:none" tabindex="-1" aria-hidden="true"></a>'
+
     def urls(self, names: Sequence[str] = URL_VARIABLES) -> dict[str, str]:
         """The addresses that an author may place; only those named, because each costs a signature."""
         if self._links is None:
             return dict.fromkeys(names, "#")
-        makers = {"unsubscribe_url": self._links.unsubscribe, "view_url": self._links.view_in_browser}
+        makers = {
+            "unsubscribe_url": self._links.unsubscribe,
+            "preferences_url": self._links.preferences,
+            "view_url": self._links.view_in_browser,
+        }
         return {name: makers[name](self._message_id) for name in names}
 
 
@@ -223,6 +235,11 @@ class CompiledEmail:
         self.keys = sorted(used - set(URL_VARIABLES))
         self._urls = [name for name in URL_VARIABLES if name in used]
 
+    @property
+    def link_count(self) -> int:
+        """How many different addresses its counted links lead to."""
+        return len(self._targets)
+
     def fill(self, values: Values, links: MessageLinks) -> list[str]:
         """The texts of all slots for one recipient, in the order of the template's slot numbers.
 
@@ -263,7 +280,7 @@ class CompiledEmail:
             return f'{match[1]}"\x02link{self._position(target)}\x03"' if is_web(target) else match[0]
 
         marked = HREF.sub(mark, body)
-        pixel = "\x02pixel\x03"
+        pixel = "\x02trap\x03\x02pixel\x03"
         head, body_end, tail = marked.rpartition("</body>")
         return head + pixel + body_end + tail if body_end else marked + pixel
 
@@ -277,6 +294,8 @@ class CompiledEmail:
     def _slot(self, mark: str, escaped: bool) -> Slot:
         if mark == "pixel":
             return lambda reader: reader.links.pixel()
+        if mark == "trap":
+            return lambda reader: reader.links.trap()
         position = int(mark.removeprefix("link"))
         target = next(target for target, place in self._targets.items() if place == position)
         quote: Callable[[str], str] = _quoted if escaped else str
@@ -303,29 +322,42 @@ class CompiledEmail:
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """The firm's name, address and way out, added where the author did not place the link."""
+    """The firm's name, address, the way out and the way to the preference page, as far as the author placed neither.
+
+    `preferences` are the words of that second link; without them there is none.
+    """
 
     firm_name: str
     firm_address: str
     unsubscribe: str
+    preferences: str = ""
+
+    def _ways(self, body: str) -> list[tuple[str, str]]:
+        """(words, variable) of the links that the author did not place."""
+        ways = [(self.unsubscribe, "unsubscribe_url"), (self.preferences, "preferences_url")]
+        return [(words, variable) for words, variable in ways if words and variable not in body]
 
     def add_to_html(self, body: str) -> str:
-        if "unsubscribe_url" in body:
+        ways = self._ways(body)
+        if not ways:
             return body
+        firm = f"{html_entities.escape(self.firm_name)} · {html_entities.escape(self.firm_address)}<br>"
+        links = " · ".join(
+            f'<a href="{{{{ {variable} }}}}" style="color:#5f6b7a">{html_entities.escape(words)}</a>'
+            for words, variable in ways
+        )
         block = (
             '<div style="font-family:Arial,sans-serif;font-size:12px;line-height:18px;color:#5f6b7a;'
-            'text-align:center;padding:24px 16px">'
-            f"{html_entities.escape(self.firm_name)} · {html_entities.escape(self.firm_address)}<br>"
-            f'<a href="{{{{ unsubscribe_url }}}}" style="color:#5f6b7a">{html_entities.escape(self.unsubscribe)}</a>'
-            "</div>"
+            f'text-align:center;padding:24px 16px">{"" if "unsubscribe_url" in body else firm}{links}</div>'
         )
         head, body_end, tail = body.rpartition("</body>")
         return head + block + body_end + tail if body_end else body + block
 
     def add_to_text(self, text: str) -> str:
+        ways = "".join(f"{words}: {{{{ {variable} }}}}\n" for words, variable in self._ways(text))
         if "unsubscribe_url" in text:
-            return text
-        return f"{text}\n-- \n{self.firm_name} · {self.firm_address}\n{self.unsubscribe}: {{{{ unsubscribe_url }}}}\n"
+            return text if not ways else f"{text.rstrip()}\n{ways}"
+        return f"{text}\n-- \n{self.firm_name} · {self.firm_address}\n{ways}"
 
 
 @lru_cache(maxsize=64)

@@ -29,6 +29,8 @@ class Kind(IntEnum):
     VIEW = 4
     REPLY = 5
     BOUNCE = 6
+    PREFERENCES = 7
+    TRAP = 8  # the link that people do not see
     CODE = 10  # a message's tracking code
     LEAD = 11  # that of a lead form sent in; the id is the submission's
     FORM = 12  # the address of a lead form; the id is the form's
@@ -107,6 +109,13 @@ class Links:
 
     def unsubscribe(self, message_id: int) -> str:
         return f"{self._public_url}/u/{self._sign(Kind.UNSUBSCRIBE, message_id)}"
+
+    def preferences(self, message_id: int) -> str:
+        return f"{self._public_url}/p/{self._sign(Kind.PREFERENCES, message_id)}"
+
+    def trap(self, message_id: int) -> str:
+        """A link like the others, placed where people do not see it: who follows it is a machine."""
+        return f"{self._public_url}/c/{self._sign(Kind.TRAP, message_id)}"
 
     def view_in_browser(self, message_id: int) -> str:
         return f"{self._public_url}/v/{self._sign(Kind.VIEW, message_id)}"

@@ -32,6 +32,7 @@ class EmailMaterial:
         self.batch = EmailBatch(self.email.template, envelope(campaign))
         self.columns: Sequence[ColumnElement[Any]] = columns_for(self.email.keys)
         self._keys = [column.name for column in self.columns]
+        self._trap = settings().trap_link
 
     def send(self, channel: Channel, rows: Sequence[Row[Any]]) -> list[Result]:
         """A message that cannot be filled in fails alone."""
@@ -54,7 +55,9 @@ class EmailMaterial:
             message_id=row.id,
             token=signer().sign(Kind.REPLY, row.id),
             recipient=row.address,
-            slots=self.email.fill(nest(self._keys, row[3 : 3 + len(self._keys)]), MessageLinks(made, row.id)),
+            slots=self.email.fill(
+                nest(self._keys, row[3 : 3 + len(self._keys)]), MessageLinks(made, row.id, trap=self._trap)
+            ),
             reply_to=made.reply_address(row.id),
             unsubscribe_url=made.unsubscribe(row.id),
             unsubscribe_address=made.unsubscribe_address(row.id),
@@ -65,7 +68,7 @@ class EmailMaterial:
 def footer() -> Footer:
     """The firm's name, address and way out, for messages whose author did not place the link."""
     config = settings()
-    return Footer(config.firm_name, config.firm_address, _("Unsubscribe"))
+    return Footer(config.firm_name, config.firm_address, _("Unsubscribe"), _("Choose what you get"))
 
 
 def envelope(campaign: Campaign) -> Envelope:

@@ -1,7 +1,7 @@
 """The pixel and the click redirect, answered before Flask is entered.
 
     GET or HEAD  /o/<token>.gif   a transparent GIF of 43 bytes
-    GET or HEAD  /c/<token>       302 to the address that the token itself carries
+    GET or HEAD  /c/<token>       302 to the address that the token itself carries; a sentence where it is the trap
 
 Neither needs the database to answer: while PostgreSQL is away both still work, and the hit counts as unrecorded.
 A click goes only to an http or https address that was signed here, so it is never an open redirect.
@@ -22,6 +22,7 @@ from app.tracking.intake import Intake, RawEvent, Unrecorded
 PIXEL = b64decode("R0lGODlhAQABAPAAAAAAAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
 _NO_STORE = ("Cache-Control", "no-store, max-age=0")
 _MAX_TOKEN = 4_000
+TRAP = "trap"  # the source of a hit of the link that people do not see
 
 StartResponse = Callable[..., Any]
 WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -56,7 +57,10 @@ class HitFront:
     def _click(self, environ: dict[str, Any], start_response: StartResponse, name: str) -> Iterable[bytes]:
         if len(name) > _MAX_TOKEN:
             raise BadToken
-        token = self._signer.read(name, Kind.CLICK)
+        token = self._signer.read(name, Kind.CLICK, Kind.TRAP)
+        if token.kind is Kind.TRAP:
+            self._record(environ, "click", token.message_id, TRAP, None)
+            return _sentence(environ, start_response, "200 OK", "There is nothing to see here.")
         location = redirect_target(click_target(token)[1])
         self._record(environ, "click", token.message_id, "click", location)
         headers = [("Location", location), _NO_STORE, ("Referrer-Policy", "no-referrer"), ("X-Robots-Tag", "noindex")]

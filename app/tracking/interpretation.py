@@ -6,96 +6,72 @@ the earliest event that counts, so duplicates, disorder and repetition change no
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, text
 
 from app.clients.engagement.service import CLICKED, OPENED, REPLIED, Happening, forget_responses, note
 from app.clients.service import suppress, withdraw_consent
-from app.core.extensions import db, settings
+from app.core.extensions import db
 from app.delivery.deliverability.counting import mark_due_by_message
 from app.delivery.service import settle_unconfirmed
+from app.tracking.machines.judging import Judged, judge, restate
+from app.tracking.machines.rules import rules_in_force
 
 ROUND = 5_000
 MAX_ROUNDS = 20
 LOCK = "tracking.interpret"
 SETTLED = "settled by a later event"
 
-# Agents of programs that fetch what a message holds before, or instead of, a person: link scanners, previews of
-# chat apps, crawlers, and Apple's prefetching proxy (a bare "Mozilla/5.0"). GoogleImageProxy and YahooMailProxy are
-# not here: they fetch when a person opens the message.
-MACHINE_AGENTS = (
-    r"bot\M|bots?[/;)]|crawler|spider|slurp|preview|scanner|barracuda|proofpoint|mimecast|symantec|trendmicro|"
-    r"forcepoint|fireeye|ironport|zscaler|safelinks|urldefense|cloudmark|"
-    r"facebookexternalhit|whatsapp|telegram|slack|^mozilla/5\.0$"
+_PENDING = text(
+    """
+    SELECT event.id, event.at, event.kind, event.message_id, event.acted_at,
+           message.state, message.client_id, message.campaign_id, message.channel
+    FROM event LEFT JOIN message ON message.id = event.message_id
+    WHERE event.interpreted_at IS NULL
+      -- a message that is being handed over has no time of sending yet: its events wait until it has
+      AND message.state IS DISTINCT FROM 'handing'
+    ORDER BY event.id
+    LIMIT :round
+    """
 )
 
-_INTERPRET = text(
+_INTERPRETED = text(
     """
-    WITH pending AS (
-        SELECT event.id, event.at, message.state, message.client_id, message.campaign_id, message.channel,
-               nullif(concat_ws(
-                   ', ',
-                   CASE WHEN event.method = 'HEAD' THEN 'head' END,
-                   CASE WHEN event.user_agent ~* :agents THEN 'agent' END,
-                   CASE WHEN event.payload ->> 'sg_machine_open' = 'true' THEN 'sg_machine_open' END,
-                   CASE WHEN event.at < message.sent_at + make_interval(secs => :seconds)
-                         AND :seconds > 0 AND message.reason IS NULL THEN 'too fast' END
-               ), '') AS reasons
-        FROM event LEFT JOIN message ON message.id = event.message_id
-        WHERE event.interpreted_at IS NULL
-          -- a message that is being handed over has no time of sending yet: its events wait until it has
-          AND message.state IS DISTINCT FROM 'handing'
-        ORDER BY event.id
-        LIMIT :round
-    ),
-    judged AS (
-        UPDATE event SET
-            interpreted_at = now(),
-            machine = CASE WHEN event.kind IN ('open', 'click') THEN pending.reasons IS NOT NULL END,
-            machine_reasons = CASE WHEN event.kind IN ('open', 'click') THEN pending.reasons END
-        FROM pending
-        WHERE event.id = pending.id AND event.at = pending.at
-        RETURNING event.id, event.at, event.kind, event.message_id, event.machine, event.acted_at,
-                  pending.state, pending.client_id, pending.campaign_id, pending.channel
-    ),
-    meaning AS (
-        SELECT message_id,
-               min(at) FILTER (WHERE kind IN ('open', 'click') AND NOT machine) AS opened_at,
-               min(at) FILTER (WHERE kind = 'click' AND NOT machine) AS clicked_at,
-               min(at) FILTER (WHERE kind = 'delivered') AS delivered_at,
-               min(at) FILTER (WHERE kind IN ('bounce', 'blocked', 'dropped')) AS bounced_at,
-               min(at) FILTER (WHERE kind = 'complaint') AS complained_at,
-               min(at) FILTER (WHERE kind = 'deferred') AS deferred_at,
-               min(at) FILTER (WHERE kind = 'unsubscribe') AS unsubscribed_at,
-               min(at) FILTER (WHERE kind = 'reply') AS replied_at
-        FROM judged WHERE message_id IS NOT NULL GROUP BY message_id
-    ),
-    written AS (
-        UPDATE message SET
-            opened_at = least(message.opened_at, meaning.opened_at),
-            clicked_at = least(message.clicked_at, meaning.clicked_at),
-            delivered_at = least(message.delivered_at, meaning.delivered_at),
-            bounced_at = least(message.bounced_at, meaning.bounced_at),
-            complained_at = least(message.complained_at, meaning.complained_at),
-            deferred_at = least(message.deferred_at, meaning.deferred_at),
-            unsubscribed_at = least(message.unsubscribed_at, meaning.unsubscribed_at),
-            replied_at = least(message.replied_at, meaning.replied_at)
-        FROM meaning
-        WHERE message.id = meaning.message_id
-          AND (meaning.opened_at < coalesce(message.opened_at, 'infinity')
-            OR meaning.clicked_at < coalesce(message.clicked_at, 'infinity')
-            OR meaning.delivered_at < coalesce(message.delivered_at, 'infinity')
-            OR meaning.bounced_at < coalesce(message.bounced_at, 'infinity')
-            OR meaning.complained_at < coalesce(message.complained_at, 'infinity')
-            OR meaning.deferred_at < coalesce(message.deferred_at, 'infinity')
-            OR meaning.unsubscribed_at < coalesce(message.unsubscribed_at, 'infinity')
-            OR meaning.replied_at < coalesce(message.replied_at, 'infinity'))
+    UPDATE event SET interpreted_at = now()
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:times AS timestamptz[])) AS done (id, at)
+    WHERE event.id = done.id AND event.at = done.at
+    """
+)
+
+_TIMES = {
+    "opened_at": "kind IN ('open', 'click') AND NOT machine",
+    "clicked_at": "kind = 'click' AND NOT machine",
+    "machine_opened_at": "kind = 'open' AND machine",
+    "machine_clicked_at": "kind = 'click' AND machine",
+    "delivered_at": "kind = 'delivered'",
+    "bounced_at": "kind IN ('bounce', 'blocked', 'dropped')",
+    "complained_at": "kind = 'complaint'",
+    "deferred_at": "kind = 'deferred'",
+    "unsubscribed_at": "kind = 'unsubscribe'",
+    "replied_at": "kind = 'reply'",
+}
+_WRITE = text(
+    f"""
+    WITH meaning AS (
+        SELECT message_id, {", ".join(f"min(at) FILTER (WHERE {when}) AS {name}" for name, when in _TIMES.items())}
+        FROM unnest(CAST(:message_ids AS bigint[]), CAST(:kinds AS text[]), CAST(:machines AS boolean[]),
+                    CAST(:times AS timestamptz[])) AS judged (message_id, kind, machine, at)
+        GROUP BY message_id
     )
-    SELECT id, at, kind, machine, message_id, client_id, campaign_id, channel, state, acted_at FROM judged
-    """
+    UPDATE message SET {", ".join(f"{name} = least(message.{name}, meaning.{name})" for name in _TIMES)}
+    FROM meaning
+    WHERE message.id = meaning.message_id
+      AND ({" OR ".join(f"meaning.{name} < coalesce(message.{name}, 'infinity')" for name in _TIMES)})
+    """  # noqa: S608 - constants only
 )
 
 _TO_ACT = text(
@@ -138,27 +114,48 @@ class Interpreted:
 
 def interpret_round() -> Interpreted:
     """Interpret up to 5,000 pending events in the current transaction. The caller holds the lock LOCK."""
-    rows = db.session.execute(
-        _INTERPRET,
-        {"agents": MACHINE_AGENTS, "seconds": settings().machine_hit_seconds, "round": ROUND},
-    ).all()
+    rows = db.session.execute(_PENDING, {"round": ROUND}).all()
+    if not rows:
+        return Interpreted(events=0, messages_settled=0)
+    hits = [row for row in rows if row.kind in _HITS and row.message_id is not None]
+    judged = judge(hits, rules=rules_in_force()) if hits else Judged({}, frozenset())
+    machines = {key for key, machine in judged.machine.items() if machine}
+    others = [row for row in rows if (row.id, row.at) not in judged.machine]
+    db.session.execute(_INTERPRETED, {"ids": [row.id for row in others], "times": [row.at for row in others]})
+    events = len(rows)
+    _write_times([row for row in rows if row.client_id is not None], machines)
+    restate(judged.turned)
+    # From here on machines' hits are no more: nothing follows from them.
+    rows = [row for row in rows if (row.id, row.at) not in machines]
     unconfirmed = {row.message_id: row.client_id for row in rows if row.state == "unconfirmed"}
     if unconfirmed:
         _settle(sorted(unconfirmed), sorted(unconfirmed.values()))
-    note(_happenings(rows))
+    note(_happenings(rows, judged.turned))
     mark_due_by_message({row.message_id for row in rows if row.kind in _ARRIVALS and row.client_id is not None})
     _act_on([row for row in rows if row.acted_at is None and row.kind in _WITHDRAWALS.keys() | _SUPPRESSIONS.keys()])
-    return Interpreted(events=len(rows), messages_settled=len(unconfirmed))
+    return Interpreted(events=events, messages_settled=len(unconfirmed))
+
+
+def _write_times(rows: Sequence[Row[Any]], machines: Set[tuple[int, datetime]]) -> None:
+    if rows:
+        values = {
+            "message_ids": [row.message_id for row in rows],
+            "kinds": [row.kind for row in rows],
+            "machines": [(row.id, row.at) in machines for row in rows],
+            "times": [row.at for row in rows],
+        }
+        db.session.execute(_WRITE, values)
 
 
 # What of people's acts counts as which; a click shows that the message was opened.
+_HITS = ("open", "click")
 _MEANING = {"open": (OPENED,), "click": (OPENED, CLICKED), "reply": (REPLIED,)}
 
 
-def _happenings(rows: Sequence[Row[Any]]) -> Iterator[Happening]:
-    """What people, not machines, did with messages to clients."""
+def _happenings(rows: Sequence[Row[Any]], restated: Collection[int]) -> Iterator[Happening]:
+    """What people did with messages to clients; the hits of restated messages are noted already."""
     for row in rows:
-        if row.client_id is not None and not row.machine:
+        if row.client_id is not None and not (row.kind in _HITS and row.message_id in restated):
             for kind in _MEANING.get(row.kind, ()):
                 yield Happening(kind, row.client_id, row.campaign_id, row.channel, row.at)
 
@@ -198,7 +195,7 @@ def reset(*, campaign_id: int | None) -> int:
     db.session.execute(
         text(
             "UPDATE message SET opened_at = NULL, clicked_at = NULL, replied_at = NULL, unsubscribed_at = NULL, "
-            "bounced_at = NULL, complained_at = NULL "
+            "bounced_at = NULL, complained_at = NULL, machine_opened_at = NULL, machine_clicked_at = NULL "
             "WHERE CAST(:campaign AS bigint) IS NULL OR campaign_id = :campaign"
         ),
         values,

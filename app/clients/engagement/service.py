@@ -1,6 +1,6 @@
 """Noting contacts and what people did with them. Noting the same again changes nothing, in whatever order."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -55,6 +55,21 @@ def note(happenings: Iterable[Happening]) -> None:
         return
     names = ("kinds", "client_ids", "campaign_ids", "channels", "times")
     db.session.execute(_NOTE, dict(zip(names, map(list, columns), strict=True)))
+
+
+def forget_hits(pairs: Collection[tuple[int, int]]) -> None:
+    """Forget what these clients opened and clicked of these campaigns: pairs of client and campaign id."""
+    if not pairs:
+        return
+    client_ids, campaign_ids = zip(*sorted(pairs), strict=True)
+    db.session.execute(
+        text(
+            "DELETE FROM engagement USING unnest(CAST(:client_ids AS bigint[]), CAST(:campaign_ids AS bigint[])) "
+            "AS pair (client_id, campaign_id) WHERE engagement.client_id = pair.client_id "
+            "AND engagement.campaign_id = pair.campaign_id AND engagement.kind IN (:opened, :clicked)"
+        ),
+        {"client_ids": list(client_ids), "campaign_ids": list(campaign_ids), "opened": OPENED, "clicked": CLICKED},
+    )
 
 
 def forget_responses(*, campaign_id: int | None) -> None:

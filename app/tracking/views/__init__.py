@@ -8,7 +8,7 @@ from app.tracking.cli import tracking_cli
 from app.tracking.hits import install_hit_front
 from app.tracking.intake import Intake
 from app.tracking.openings import views as openings
-from app.tracking.views import mailbox, public, replies, sms, sms_mailbox, webhooks
+from app.tracking.views import mailbox, preferences, public, replies, sms, sms_mailbox, webhooks
 
 
 def register(app: Flask) -> None:
@@ -17,7 +17,16 @@ def register(app: Flask) -> None:
     install_hit_front(app)
     intake: Intake = app.extensions["bellwether_intake"]
     health_notes["events_unrecorded"] = lambda: str(intake.unrecorded)
-    for blueprint in (public.bp, webhooks.bp, sms.bp, sms.parked, sms_mailbox.bp, replies.bp, openings.bp):
+    for blueprint in (
+        public.bp,
+        preferences.bp,
+        webhooks.bp,
+        sms.bp,
+        sms.parked,
+        sms_mailbox.bp,
+        replies.bp,
+        openings.bp,
+    ):
         app.register_blueprint(blueprint)
     if config.email_channel == "mailbox":
         app.register_blueprint(mailbox.bp)

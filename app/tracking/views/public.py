@@ -2,13 +2,15 @@
 
 from flask import Blueprint, Response, abort, render_template, request
 
-from app.core.extensions import csrf, signer
+from app.core.extensions import csrf, links, signer
 from app.core.permissions import public
 from app.core.tokens import BadToken, Kind
 from app.core.unit_of_work import unit_of_work
 from app.core.web import for_clients, sandboxed
 from app.delivery.rendering import render_message_html
+from app.tracking.preferences import recipient_of
 from app.tracking.service import unsubscribe
+from app.tracking.views.preferences import language_of
 
 bp = Blueprint("public", __name__)
 csrf.exempt(bp)  # no cookies here: the signed token is what allows it
@@ -25,9 +27,10 @@ def _message_id(token: str, kind: Kind) -> int:
 @public
 @for_clients
 def confirm_unsubscribe(token: str) -> str:
-    """Ask; a GET never unsubscribes, because scanners follow links."""
-    _message_id(token, Kind.UNSUBSCRIBE)
-    return render_template("public/unsubscribe.html")
+    """Ask, and offer fewer instead of none; a GET never unsubscribes, because scanners follow links."""
+    message_id = _message_id(token, Kind.UNSUBSCRIBE)
+    with language_of(recipient_of(message_id)):
+        return render_template("public/unsubscribe.html", preferences_url=links().preferences(message_id))
 
 
 @bp.post("/u/<token>")
@@ -44,7 +47,9 @@ def do_unsubscribe(token: str) -> str:
             ip=request.remote_addr,
             user_agent=request.headers.get("User-Agent"),
         )
-    return render_template("public/unsubscribed.html", known=known)
+    with language_of(recipient_of(message_id)):
+        preferences_url = links().preferences(message_id)
+        return render_template("public/unsubscribed.html", known=known, preferences_url=preferences_url)
 
 
 @bp.get("/v/<token>")
