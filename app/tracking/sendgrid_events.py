@@ -4,10 +4,9 @@ Source: "Event Webhook Reference" and "Event Webhook Security Features", Twilio 
 """
 
 import json
-import math
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -19,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePub
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from app.core.tokens import BadToken, Kind, Signer
+from app.core.tokens import Signer
 from app.tracking.intake import RawEvent
+from app.tracking.reported import message_of, read_reports, text_of, time_of
 
 SOURCE = "sendgrid"
 MESSAGE_ARGUMENT = "bw"  # the custom argument that carries our signed message id
@@ -31,7 +31,6 @@ TIMESTAMP_HEADER = "X-Twilio-Email-Event-Webhook-Timestamp"
 # taken. A replay within that time changes nothing: every event is kept once, whatever it came with.
 MAX_AGE = timedelta(hours=25)
 MAX_AHEAD = timedelta(minutes=10)
-_MAX_SECONDS = 32_503_680_000  # the year 3000; some of the vendor's examples count milliseconds
 
 EVENTS = {
     "processed": "accepted",
@@ -55,10 +54,6 @@ class BadSignature(Exception):
     """The request was not signed by the vendor's key, or too long ago."""
 
 
-class NotEvents(ValueError):
-    """The body is not a JSON list of events."""
-
-
 @lru_cache(maxsize=4)
 def _public_key(base64_der: str) -> EllipticCurvePublicKey:
     key = load_der_public_key(b64decode(base64_der))
@@ -79,18 +74,9 @@ def check_signature(*, key: str, signature: str, timestamp: str, body: bytes, no
 
 
 def raw_events(body: bytes, *, signer: Signer, received_at: datetime) -> list[RawEvent]:
-    """The events of one request. Raises NotEvents; an unknown word becomes an event of kind "other"."""
-    try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise NotEvents from error
-    reports = [parsed] if isinstance(parsed, dict) else parsed
-    if not isinstance(reports, list) or not all(isinstance(report, dict) for report in reports):
-        raise NotEvents
-    return list(_interpreted(reports, signer, received_at))
-
-
-def _interpreted(reports: list[dict[str, Any]], signer: Signer, received_at: datetime) -> Iterator[RawEvent]:
+    """The events of one request. Raises NotReports; an unknown word becomes an event of kind "other"."""
+    reports, written = read_reports(body)
+    events = []
     for report in reports:
         word = str(report.get("event", ""))
         kind = EVENTS.get(word.lower())
@@ -99,18 +85,27 @@ def _interpreted(reports: list[dict[str, Any]], signer: Signer, received_at: dat
             kind = "other"
         if kind == "bounce" and report.get("type") == "blocked":
             kind = "blocked"  # refused for now, by a filter or a full mailbox: the address itself is good
-        message_id = _message_id(report, signer)
-        yield RawEvent(
-            kind=kind,
-            message_id=message_id,
-            at=_time(report.get("timestamp"), received_at),
-            source=SOURCE,
-            external_id=_natural_key(report, word),
-            link=_text(report.get("url")),
-            user_agent=_text(report.get("useragent")),
-            ip=_text(report.get("ip")),
-            payload=json.dumps(_storable(report), ensure_ascii=False),
+        token = report.get(MESSAGE_ARGUMENT)
+        message_id = message_of(token, signer)
+        if token is not None and message_id is None:
+            log.warning("sendgrid_bad_message_argument")
+        events.append(
+            RawEvent(
+                kind=kind,
+                message_id=message_id,
+                at=time_of(report.get("timestamp"), received_at),
+                source=SOURCE,
+                external_id=_natural_key(report, word),
+                link=text_of(report.get("url")),
+                user_agent=text_of(report.get("useragent")),
+                ip=text_of(report.get("ip")),
+                payload=written(report),
+            )
         )
+    return events
+
+
+_encode_key = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 def _natural_key(report: Mapping[str, Any], word: str) -> str:
@@ -121,41 +116,4 @@ def _natural_key(report: Mapping[str, Any], word: str) -> str:
     all of these in common too, so this one key serves for both.
     """
     parts = [report.get(name) for name in ("sg_message_id", MESSAGE_ARGUMENT, "email", "timestamp", "url", "attempt")]
-    return sha256(json.dumps([word, *parts], sort_keys=True, default=str).encode()).hexdigest()[:40]
-
-
-def _message_id(report: Mapping[str, Any], signer: Signer) -> int | None:
-    token = report.get(MESSAGE_ARGUMENT)
-    if not isinstance(token, str):
-        return None
-    try:
-        return signer.read(token, Kind.REPLY).message_id
-    except BadToken:
-        log.warning("sendgrid_bad_message_argument")
-        return None
-
-
-def _time(value: Any, otherwise: datetime) -> datetime:
-    """Seconds (or milliseconds) since 1970, as number or text."""
-    try:
-        seconds = float(value)
-        return datetime.fromtimestamp(seconds / 1000 if seconds > _MAX_SECONDS else seconds, UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        return otherwise
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _storable(value: Any) -> Any:
-    """JSON that PostgreSQL takes: no NUL, no lone surrogates, no infinities."""
-    if isinstance(value, str):
-        return value.replace("\0", "").encode("utf-8", "replace").decode()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, list):
-        return [_storable(item) for item in value]
-    if isinstance(value, dict):
-        return {_storable(name): _storable(item) for name, item in value.items()}
-    return value
+    return sha256(_encode_key([word, *parts]).encode()).hexdigest()[:40]

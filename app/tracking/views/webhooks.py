@@ -1,4 +1,4 @@
-"""What SendGrid calls. An answer of 2xx means: committed. 503 makes the vendor try again later."""
+"""What SendGrid and other systems call. An answer of 2xx means: committed. 503 makes the caller try again later."""
 
 import hmac
 
@@ -11,11 +11,11 @@ from app.core.extensions import csrf, settings, signer
 from app.core.permissions import public
 from app.core.unit_of_work import unit_of_work
 from app.core.web import for_clients
-from app.tracking import inbound, sendgrid_events
+from app.tracking import inbound, receipts, sendgrid_events
 from app.tracking.intake import Unrecorded
+from app.tracking.reported import MAX_BODY, NotReports
 from app.tracking.service import intake, receive_reply
 
-MAX_EVENTS_BODY = 8 << 20
 MAX_MAIL_BODY = 40 << 20  # Inbound Parse takes messages of up to 30 MB
 
 bp = Blueprint("webhooks", __name__, url_prefix="/webhooks")
@@ -35,7 +35,7 @@ def sendgrid_event() -> Response:
     key = settings().sendgrid_webhook_key
     if not key:
         return _say(503, "The SendGrid event webhook is not set up here: SENDGRID_WEBHOOK_KEY is not set.")
-    request.max_content_length = MAX_EVENTS_BODY
+    request.max_content_length = MAX_BODY
     body = request.get_data(cache=False)
     try:
         sendgrid_events.check_signature(
@@ -50,10 +50,41 @@ def sendgrid_event() -> Response:
     except sendgrid_events.BadSignature:
         log.warning("sendgrid_bad_signature")
         return _say(403, "The signature does not match, or it is too old.")
-    except sendgrid_events.NotEvents:
+    except NotReports:
         return _say(400, "The body must be a JSON list of events.")
     except Unrecorded:
         return _say(503, "The events could not be recorded. Please send them again.")
+    return _say(200, "Recorded.")
+
+
+@bp.post("/receipts")
+@public
+@for_clients
+def signed_receipts() -> Response:
+    """Receipts of any system that has the key: see `receipts.py`."""
+    key = settings().receipts_key
+    if not key:
+        return _say(503, "Receipts are not set up here: RECEIPTS_KEY is not set.")
+    request.max_content_length = MAX_BODY
+    body = request.get_data(cache=False)
+    try:
+        receipts.check_signature(
+            key=key,
+            signature=request.headers.get(receipts.SIGNATURE_HEADER, ""),
+            timestamp=request.headers.get(receipts.TIMESTAMP_HEADER, ""),
+            body=body,
+            now=now(),
+        )
+        intake().record(*receipts.raw_events(body, signer=signer(), received_at=now()))
+    except receipts.BadSignature:
+        log.warning("receipts_bad_signature")
+        return _say(403, "The signature does not match, or it is too old.")
+    except NotReports:
+        return _say(400, "The body must be a JSON list of receipts.")
+    except receipts.TooMany:
+        return _say(413, f"At most {receipts.MAX_EVENTS} receipts are taken at once.")
+    except Unrecorded:
+        return _say(503, "The receipts could not be recorded. Please send them again.")
     return _say(200, "Recorded.")
 
 
