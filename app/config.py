@@ -22,10 +22,13 @@ from sqlalchemy.exc import ArgumentError
 
 EmailChannel = Literal["mailbox", "smtp", "sendgrid"]
 MarketProfile = Literal["mainland_china", "other"]
+AfterReading = Literal["keep", "mark", "delete"]
 Network = IPv4Network | IPv6Network
 
 _BROKERS = ("redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps", "pyamqp")
 _RELAYS = ("smtp", "smtps", "smtp+starttls")
+_MAILBOXES = ("imaps", "imap+starttls", "imap")
+_THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 _DOMAIN = r"(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
 _ADDRESS = rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_DOMAIN}"
 _LINE = r"[^\x00-\x1f\x7f]*"
@@ -67,6 +70,9 @@ class Config:
     log_level: str
     log_format: Literal["json", "console"]
     webhook_networks: tuple[Network, ...]
+    imap_url: str
+    imap_ca_file: str
+    imap_after: AfterReading
 
     @property
     def secure_cookies(self) -> bool:
@@ -116,6 +122,9 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
         receipts_key=_matching(env, "RECEIPTS_KEY", "", r"([!-~]{16,})?", "at least 16 letters, digits or signs"),
         log_level=_choice(env, "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
         webhook_networks=_networks(env, "WEBHOOK_NETWORKS"),
+        imap_url=_imap_url(env),
+        imap_ca_file=env.get("IMAP_CA_FILE", ""),
+        imap_after=cast(AfterReading, _choice(env, "IMAP_AFTER", "keep", ("keep", "mark", "delete"))),
         log_format=cast(Literal["json", "console"], _choice(env, "LOG_FORMAT", "json", ("json", "console"))),
     )
     if email_channel == "smtp" and not config.smtp_url:
@@ -158,6 +167,19 @@ def _smtp_url(env: Mapping[str, str]) -> str:
     parts = urlsplit(value)
     if value and (parts.scheme not in _RELAYS or not parts.hostname or not has_readable_port(value)):
         raise ConfigError(f"SMTP_URL must be an address of {', '.join(_RELAYS)}, such as smtp://127.0.0.1:25.")
+    return value
+
+
+def _imap_url(env: Mapping[str, str]) -> str:
+    """IMAP_URL: the mailbox that replies and bounces come to; none where it is empty."""
+    value = env.get("IMAP_URL", "")
+    if not value:
+        return ""
+    parts = urlsplit(value)
+    if parts.scheme not in _MAILBOXES or not parts.hostname or not parts.username or not has_readable_port(value):
+        raise ConfigError("IMAP_URL must be an address such as imaps://user:password@mail.example.com/INBOX.")
+    if parts.scheme == "imap" and parts.hostname not in _THIS_MACHINE:
+        raise ConfigError("IMAP_URL would send the password unencrypted: use imaps:// or imap+starttls://.")
     return value
 
 

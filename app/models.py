@@ -31,8 +31,10 @@ import app.core.files
 import app.core.jobs
 import app.delivery.deliverability.models
 import app.delivery.models
-import app.tracking.machines.models
 import app.tracking.lead_forms.models
+import app.tracking.machines.models
+import app.tracking.mail.models
 import app.tracking.models
 import app.tracking.openings.models
+import app.tracking.replies.models
 import app.users.models  # noqa: F401

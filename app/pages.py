@@ -38,6 +38,7 @@ from app.clients.metrics.cli import metrics_command
 from app.clients.metrics.views import metrics
 from app.clients.notes.queries import note_timeline
 from app.clients.ownership import leaver_views as leaver_views  # joins the pages of ownership
+from app.clients.ownership.handing_over import register_belongings
 from app.clients.ownership.views import ownership
 from app.clients.queries import consent_timeline
 from app.clients.reachability.views import unreachable
@@ -62,6 +63,7 @@ from app.tracking.lead_forms.service import join_submissions
 from app.tracking.openings.attribution import join_openings
 from app.tracking.openings.queries import opening_timeline
 from app.tracking.queries import message_timeline, reply_timeline
+from app.tracking.replies.handing_over import REPLIES
 from app.tracking.service import join_replies
 from app.users.cli import users_cli
 from app.users.sessions import init_sessions
@@ -88,6 +90,7 @@ def register_pages(app: Flask) -> None:
     on_merge("account_opening", join_openings)
     on_merge("lead_submission", join_submissions)
     on_merge("reply", join_replies)
+    register_belongings(REPLIES)
     on_merge("adviser_task", join_tasks)
     on_merge("contact_result", join_results)
     app.register_blueprint(api_v1)

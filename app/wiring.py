@@ -51,7 +51,13 @@ TASK_MODULES = {
     SEND_EMAIL: ("app.delivery.tasks",),
     SEND_SMS: ("app.delivery.tasks",),
     DEFAULT: ("app.core.jobs", "app.campaigns.tasks", "app.delivery.tasks"),
-    TRACK: ("app.core.jobs", "app.tracking.tasks", "app.tracking.openings.tasks"),
+    TRACK: (
+        "app.core.jobs",
+        "app.tracking.tasks",
+        "app.tracking.mail.tasks",
+        "app.tracking.openings.tasks",
+        "app.tracking.replies.tasks",
+    ),
     AUDIENCE: (
         "app.core.jobs",
         "app.clients.tasks",

@@ -51,7 +51,8 @@ class OutgoingEmail:
     """One message: to whom, the texts of its slots, and the addresses that lead back to it.
 
     `token` is the same whichever account the message leaves through, and so is the Message-ID that is made of it.
-    `return_path` is where a bounce goes; without one it goes to the sender.
+    `return_path` is where a bounce goes; without one it goes to the sender. `in_reply_to` is the Message-ID, in its
+    brackets, of what this answers.
     """
 
     message_id: int
@@ -62,6 +63,7 @@ class OutgoingEmail:
     unsubscribe_url: str
     unsubscribe_address: str
     return_path: str = ""
+    in_reply_to: str = ""
 
     def fill(self, segments: Segments) -> str:
         """A part of the template with this message's slots filled in."""

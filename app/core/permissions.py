@@ -70,6 +70,7 @@ class Permission(StrEnum):
     ALLOW_EXPORTS = "allow exports"
     IMPORT_OPENINGS = "import account openings"
     MANAGE_REPLIES = "read replies"
+    CLOSE_COMPLAINTS = "close complaints"
     OPEN_MAILBOX = "open the local mailbox"
     VIEW_AUDIT = "view the audit trail"
     ADMINISTER = "administer users, branches and settings"
@@ -109,6 +110,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.ALLOW_EXPORTS,
         Permission.REVEAL_CONTACT,
         Permission.MANAGE_REPLIES,
+        Permission.CLOSE_COMPLAINTS,
         Permission.VIEW_AUDIT,
     },
     Role.ADVISER: _EVERY_ROLE_READS
@@ -118,10 +120,12 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_POOL,
         Permission.CLAIM_CLIENTS,
         Permission.CONTACT_CLIENTS,
+        Permission.MANAGE_REPLIES,
         Permission.VIEW_CONTACTS,
     },
     Role.BRANCH_MANAGER: _EVERY_ROLE_READS
     | {
+        Permission.MANAGE_REPLIES,
         Permission.OVERRIDE_CLASSES,
         Permission.MANAGE_OWNERSHIP,
         Permission.VIEW_LOADS,
@@ -140,6 +144,7 @@ GRANTS: dict[Role, set[Permission]] = {
     },
     Role.HEAD_OFFICE: _EVERY_ROLE_READS
     | {
+        Permission.MANAGE_REPLIES,
         Permission.VIEW_DELIVERABILITY,
         Permission.MANAGE_FEEDS,
         Permission.STOP_MARKETING,

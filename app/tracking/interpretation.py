@@ -20,6 +20,7 @@ from app.delivery.deliverability.counting import mark_due_by_message
 from app.delivery.service import settle_unconfirmed
 from app.tracking.machines.judging import Judged, judge, restate
 from app.tracking.machines.rules import rules_in_force
+from app.tracking.mail.suppression import note_bounces
 
 ROUND = 5_000
 MAX_ROUNDS = 20
@@ -101,7 +102,7 @@ _WITHDRAWALS = {
     "unsubscribe": "Unsubscribed through the mail provider",
     "complaint": "Marked a message as spam",
 }
-_SUPPRESSIONS = {"bounce": "hard bounce", "complaint": "complaint"}
+_SUPPRESSIONS = {"complaint": "complaint"}  # of bounces, see mail/suppression.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ def interpret_round() -> Interpreted:
         _settle(sorted(unconfirmed), sorted(unconfirmed.values()))
     note(_happenings(rows, judged.turned))
     mark_due_by_message({row.message_id for row in rows if row.kind in _ARRIVALS and row.client_id is not None})
+    note_bounces(rows)
     _act_on([row for row in rows if row.acted_at is None and row.kind in _WITHDRAWALS.keys() | _SUPPRESSIONS.keys()])
     return Interpreted(events=events, messages_settled=len(unconfirmed))
 

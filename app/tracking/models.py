@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
+    Computed,
     ForeignKey,
     Index,
     LargeBinary,
@@ -15,14 +16,14 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.extensions import Model, Timestamp
 
 EVENT_KINDS = (
     "open", "click", "unsubscribe", "accepted", "delivered", "bounce", "blocked", "deferred", "dropped",
-    "complaint", "reply", "other",
+    "complaint", "reply", "refused", "other",
 )  # fmt: skip
 
 
@@ -61,15 +62,30 @@ class Event(Model):
     acted_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
+TOPICS = ("question", "interested", "complaint", "fault", "suggestion", "opt_out")
+
+
 class Reply(Model):
-    """Something a client wrote back. `text` is the new part, without quote and signature."""
+    """Something a client wrote back. `text` is the new part, without quote and signature.
+
+    `kind` is what it is, `topic` what it is about: guessed by words until somebody sets it (`topic_by_id`).
+    `matched_by` tells how the message it answers was found: its own address, a reference to it, a person, or only the
+    address of the sender (guessed). `flagged`: as a complaint it keeps the client out of marketing while it is open.
+    `search` holds its words for the full-text search, Chinese as pairs of characters.
+    """
 
     __tablename__ = "reply"
     __table_args__ = (
         UniqueConstraint("message_id_header"),
         Index("ix_reply_received_at", "received_at"),
         Index("ix_reply_message_id", "message_id"),
+        Index("ix_reply_client_id", "client_id"),
+        Index("ix_reply_open", "due_at", postgresql_where=text("state = 'open'")),
+        Index("ix_reply_search", "search", postgresql_using="gin"),
         CheckConstraint("kind IN ('reply', 'auto_reply', 'opt_out')", name="kind"),
+        CheckConstraint(f"topic IN ({', '.join(repr(topic) for topic in TOPICS)})", name="topic"),
+        CheckConstraint("state IN ('open', 'closed')", name="state"),
+        CheckConstraint("matched_by IN ('address', 'reference', 'sender', 'person')", name="matched_by"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -77,11 +93,29 @@ class Reply(Model):
     client_id: Mapped[int] = mapped_column(ForeignKey("client.id"))
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"))
     message_id_header: Mapped[str]
+    channel: Mapped[str] = mapped_column(default="email", server_default="email")
     kind: Mapped[str] = mapped_column(default="reply")
+    topic: Mapped[str | None]
+    topic_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    matched_by: Mapped[str] = mapped_column(default="address", server_default="address")
+    sender: Mapped[str] = mapped_column(default="", server_default="")
     subject: Mapped[str]
     text: Mapped[str]
-    raw: Mapped[bytes] = mapped_column(LargeBinary)
+    language: Mapped[str | None]
+    charset: Mapped[str | None]
+    raw: Mapped[bytes | None] = mapped_column(LargeBinary)
+    mail_id: Mapped[int | None] = mapped_column(ForeignKey("inbound_mail.id"))
     received_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    state: Mapped[str] = mapped_column(default="open", server_default="open")
+    due_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    assigned_to_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    answered_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    closed_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    closed_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
+    flagged: Mapped[bool] = mapped_column(Boolean, default=False, server_default="false")
+    search: Mapped[Any] = mapped_column(
+        TSVECTOR, Computed("array_to_tsvector(search_tokens(subject || ' ' || text))", persisted=True), nullable=True
+    )
 
 
 class ParkedSms(Model):

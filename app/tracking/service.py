@@ -1,9 +1,7 @@
 """Verbs on what came back: hits, unsubscribes, replies."""
 
-import structlog
 from flask import current_app
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import aliased
 
 from app.campaigns.models import Campaign
@@ -11,17 +9,11 @@ from app.clients.models import Client
 from app.clients.service import withdraw_consent
 from app.core.clock import now
 from app.core.errors import NotFound
-from app.core.extensions import db, links
-from app.core.tokens import Kind
+from app.core.extensions import db
 from app.delivery.models import Message
 from app.tracking import interpretation
-from app.tracking.inbound import read_mail
 from app.tracking.intake import Intake
 from app.tracking.models import Event, Reply
-
-MAX_RAW = 1 << 20  # bytes of a reply that are kept as they came
-
-log = structlog.get_logger(__name__)
 
 
 def intake() -> Intake:
@@ -95,63 +87,6 @@ def unsubscribe(
 
 
 # ---- Replies --------------------------------------------------------------------------------------------------------
-
-
-def receive_reply(*, raw: bytes, recipient: str) -> Reply | None:
-    """Take in a message written to a reply or unsubscribe address of ours.
-
-    Returns the new reply, or None where nothing was kept: the address is not ours (or of a message that does not
-    exist), the same message came before, or it is a mail to the unsubscribe address, which is acted upon instead.
-    """
-    meant = links().read_mail_address(recipient)
-    if meant is None:
-        log.info("inbound_unknown_address")
-        return None
-    kind, message_id = meant
-    if kind is Kind.BOUNCE:
-        log.info("inbound_bounce", message=message_id)
-        return None
-    message = db.session.execute(
-        select(func.coalesce(Client.merged_into_id, Client.id).label("client_id"), Message.campaign_id)
-        .join(Client, Client.id == Message.client_id)
-        .where(Message.id == message_id)
-    ).one_or_none()
-    if message is None:
-        log.info("inbound_unknown_message", message=message_id)
-        return None
-    mail = read_mail(raw, recipient=recipient)
-    if kind is Kind.UNSUBSCRIBE and mail.kind != "auto_reply":
-        unsubscribe(message_id=message_id, source="mail")
-        return None
-    received_at = now()
-    reply: Reply | None = db.session.scalar(
-        upsert(Reply)
-        .values(
-            message_id=message_id,
-            client_id=message.client_id,
-            campaign_id=message.campaign_id,
-            message_id_header=mail.identity,
-            kind=mail.kind,
-            subject=mail.subject,
-            text=mail.text,
-            raw=raw[:MAX_RAW],
-            received_at=received_at,
-        )
-        .on_conflict_do_nothing()
-        .returning(Reply)
-    )
-    if reply is None:
-        return None
-    if mail.kind == "opt_out":
-        unsubscribe(message_id=message_id, source="mail", external_id=f"reply:{reply.id}")
-        return reply
-    meaning = "reply" if mail.kind == "reply" else "bounce" if mail.bounced else "other"
-    db.session.execute(
-        insert(Event).values(
-            kind=meaning, message_id=message_id, at=received_at, source="inbound", external_id=f"reply:{reply.id}"
-        )
-    )
-    return reply
 
 
 def join_replies(loser_id: int, survivor_id: int) -> int:

@@ -23,7 +23,10 @@ from app.core.extensions import db, settings
 from app.core.tokens import BadToken, Kind, Signer
 from app.delivery.models import Message
 from app.tracking.intake import RawEvent
-from app.tracking.models import EVENT_KINDS, Event, ParkedSms, Reply
+from app.tracking.mail.opt_out import opt_out_wish
+from app.tracking.mail.reply_text import language_of
+from app.tracking.models import EVENT_KINDS, Event, ParkedSms
+from app.tracking.replies.keeping import Written, keep_reply
 
 MAX_TEXT = 5_000
 MAX_CLIENTS = 50  # who share a number
@@ -64,7 +67,7 @@ def receive_sms(inbound: InboundSms) -> Received:
     who has it, with the words as evidence; from a number we do not know, the number is suppressed and the SMS parked.
     """
     number, said = _number(inbound.sender), _plain(inbound.text)[:MAX_TEXT]
-    meaning = meaning_of(said, market=settings().market_profile)
+    meaning = _meaning_of(said)
     clients = list(
         db.session.scalars(
             select(Client.id)
@@ -82,6 +85,12 @@ def receive_sms(inbound: InboundSms) -> Received:
     return Received(meaning, message is None, new=True)
 
 
+def _meaning_of(said: str) -> str:
+    """The market's words first, then a wish in plain words ("please stop sending me SMS", "请退订")."""
+    meaning = meaning_of(said, market=settings().market_profile)
+    return "opt_out" if meaning == "reply" and opt_out_wish(said) else meaning
+
+
 def _last_message(number: str) -> Any:
     """The newest SMS sent to a client with this number (or merged into one): id, client, campaign."""
     owner = func.coalesce(Client.merged_into_id, Client.id).label("client_id")
@@ -96,23 +105,23 @@ def _last_message(number: str) -> Any:
 
 def _keep_reply(inbound: InboundSms, message: Any, said: str, meaning: str) -> bool:
     at = now()
-    reply_id = db.session.scalar(
-        upsert(Reply)
-        .values(
-            message_id=message.id,
-            client_id=message.client_id,
-            campaign_id=message.campaign_id,
-            message_id_header=f"sms:{inbound.source}:{inbound.external_id}",
+    reply = keep_reply(
+        Written(
+            channel="sms",
+            identity=f"sms:{inbound.source}:{inbound.external_id}",
             kind="opt_out" if meaning == "opt_out" else "reply",
+            sender=_number(inbound.sender),
             subject="",
             text=said,
+            language=language_of(said),
             raw=said.encode(),
-            received_at=at,
-        )
-        .on_conflict_do_nothing()
-        .returning(Reply.id)
+        ),
+        message_id=message.id,
+        client_id=message.client_id,
+        campaign_id=message.campaign_id,
+        matched_by="sender",
     )
-    if reply_id is None:
+    if reply is None:
         return False
     kind = "unsubscribe" if meaning == "opt_out" else "reply"
     db.session.execute(
@@ -121,7 +130,7 @@ def _keep_reply(inbound: InboundSms, message: Any, said: str, meaning: str) -> b
             message_id=message.id,
             at=at,
             source="sms",
-            external_id=f"reply:{reply_id}",
+            external_id=f"reply:{reply.id}",
             acted_at=at if meaning == "opt_out" else None,
         )
     )

@@ -19,9 +19,12 @@ from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
 from app.delivery.models import Message
 from app.tracking.interpretation import interpret_pending
+from app.tracking.mail import tasks as mail_tasks  # noqa: F401 - the jobs that read mail
 from app.tracking.models import Event
+from app.tracking.replies import tasks as reply_tasks  # noqa: F401 - the jobs that answer
 from app.users.service import create_api_key
 from tests.factories.clients import make_clients
+from tests.factories.delivery import do_due_jobs
 from tests.factories.ledger import make_launched_campaign, make_run
 
 INBOUND_TOKEN = "inbound-token-of-the-tests"
@@ -82,6 +85,14 @@ def post_inbound(client: FlaskClient, *, path_token: str = INBOUND_TOKEN, **fiel
         data=body + f"--{boundary}--\r\n".encode(),
         content_type=f"multipart/form-data; boundary={boundary}",
     )
+
+
+def take_in(client: FlaskClient, **fields: str | bytes) -> TestResponse:
+    """Post a message as Inbound Parse does, and let a worker read it."""
+    answer = post_inbound(client, **fields)
+    do_due_jobs()
+    db.session.expire_all()
+    return answer
 
 
 def make_key() -> str:

@@ -15,9 +15,9 @@ from app.core.clock import now
 from app.core.extensions import db, links
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
+from app.tracking.mail.receiving import receive_reply
 from app.tracking.models import AccountOpening, Attribution, OpeningImport, Reply
 from app.tracking.openings.files import find_columns
-from app.tracking.service import receive_reply
 from tests.factories.clients import make_client
 from tests.factories.tracking import interpret, make_events, make_mail, make_sent_messages
 from tests.factories.users import make_branch, make_user, sign_in

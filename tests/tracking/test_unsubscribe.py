@@ -9,8 +9,8 @@ from app.clients.models import Client, Consent
 from app.core.extensions import db, links
 from app.core.unit_of_work import unit_of_work
 from app.delivery.models import Message
+from app.tracking.mail.receiving import receive_reply
 from app.tracking.models import Event, Reply
-from app.tracking.service import receive_reply
 from tests.factories.tracking import interpret, make_mail, make_sent_messages, reload
 
 

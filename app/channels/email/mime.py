@@ -84,6 +84,9 @@ class MimeBuilder:
 
     def build(self, email: OutgoingEmail, date: datetime) -> bytes:
         """The whole message, CRLF line ends, without dot-stuffing."""
+        answers = (
+            f"In-Reply-To: {email.in_reply_to}\r\nReferences: {email.in_reply_to}\r\n" if email.in_reply_to else ""
+        )
         subject = self._subject if self._subject is not None else encode_header(email.fill(self._template.subject))
         head = (
             f"From: {self._from}\r\n"
@@ -92,6 +95,7 @@ class MimeBuilder:
             f"Subject: {subject}\r\n"
             f"Date: {self._date_header(date)}\r\n"
             f"Message-ID: {self.message_id_header(email)}\r\n"
+            f"{answers}"
             f"List-Unsubscribe: <{email.unsubscribe_url}>, <mailto:{email.unsubscribe_address}>\r\n"
             f"{self._shared_head}"
         )

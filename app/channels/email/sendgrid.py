@@ -212,6 +212,7 @@ def _personalization(email: OutgoingEmail) -> dict[str, Any]:
         "headers": {
             "List-Unsubscribe": f"<{email.unsubscribe_url}>, <mailto:{email.unsubscribe_address}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+            **({"In-Reply-To": email.in_reply_to, "References": email.in_reply_to} if email.in_reply_to else {}),
         },
         "substitutions": {
             "-reply-": email.reply_to.partition("@")[0],

@@ -17,7 +17,7 @@ from app.core.extensions import db
 from app.users.models import User
 
 WRONG_ADDRESS = "wrong address"
-UNUSABLE = {"hard bounce": "bounced", WRONG_ADDRESS: "wrong"}
+UNUSABLE = {"hard bounce": "bounced", "soft bounces": "bounced", WRONG_ADDRESS: "wrong"}
 
 # Which columns and lists belong to a channel of repair: e-mail, and the mobile number for SMS and calls.
 _CHANNELS = {
@@ -84,7 +84,7 @@ def _refresh_problem(channel: str, client_id: int | None) -> int:
         text(
             f"""
             WITH listed AS (
-                SELECT address, min(CASE reason WHEN 'hard bounce' THEN 'bounced' ELSE 'wrong' END) AS problem
+                SELECT address, min(CASE WHEN reason IN ('hard bounce', 'soft bounces') THEN 'bounced' ELSE 'wrong' END) AS problem
                 FROM suppression WHERE channel = ANY(:listed) AND reason = ANY(:reasons) GROUP BY address
             ), wanted AS (
                 SELECT client.id, listed.problem FROM listed JOIN client ON lower(client.{address}) = listed.address

@@ -13,8 +13,8 @@ from app.core.unit_of_work import unit_of_work
 from app.core.web import sandboxed
 from app.tracking import queries
 from app.tracking.forms import AnswerForm
+from app.tracking.mail.receiving import receive_reply
 from app.tracking.mailbox import for_frame, open_message, write_answer
-from app.tracking.service import receive_reply
 from app.tracking.views.public import let_links_out
 from app.users.sessions import signed_in_user
 

@@ -13,10 +13,12 @@ from app.core.unit_of_work import unit_of_work
 from app.core.web import for_clients
 from app.tracking import inbound, receipts, sendgrid_events
 from app.tracking.intake import Unrecorded
+from app.tracking.mail.receiving import MAX_SIZE, keep_mail
 from app.tracking.reported import MAX_BODY, NotReports
-from app.tracking.service import intake, receive_reply
+from app.tracking.service import intake
 
-MAX_MAIL_BODY = 40 << 20  # Inbound Parse takes messages of up to 30 MB
+MAX_MAIL_BODY = 60 << 20  # Inbound Parse takes messages of up to 30 MB, and may post them in base64
+MAX_HEAD = 256 << 10  # bytes that are kept of a message too large to be taken
 
 bp = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 csrf.exempt(bp)
@@ -92,7 +94,7 @@ def signed_receipts() -> Response:
 @public
 @for_clients
 def sendgrid_inbound(token: str) -> Response:
-    """Inbound Parse: a reply, an opt-out, or an automatic answer. Mail for nobody is accepted and not kept."""
+    """Inbound Parse: kept as it came, and read by a worker."""
     expected = settings().inbound_token
     if not expected:
         return _say(503, "Inbound mail is not set up here: INBOUND_TOKEN is not set.")
@@ -107,8 +109,12 @@ def sendgrid_inbound(token: str) -> Response:
         raw = inbound.raw_mail(fields)
     except inbound.NotInboundMail:
         return _say(400, "This is not a message as Inbound Parse sends it.")
+    recipients = inbound.recipients(fields)
     with unit_of_work():
-        kept = [receive_reply(raw=raw, recipient=address) for address in inbound.recipients(fields)]
-    if not any(kept):
-        log.info("inbound_nothing_new", recipients=len(kept))
+        if len(raw) <= MAX_SIZE:
+            kept = keep_mail(raw=raw, recipients=recipients, source="webhook")
+        else:
+            kept = keep_mail(raw=raw[:MAX_HEAD], recipients=recipients, source="webhook", size=len(raw))
+    if kept is None:
+        log.info("inbound_known_already")
     return _say(200, "Received.")
