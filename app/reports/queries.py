@@ -23,7 +23,8 @@ from app.core.extensions import Timestamp, db
 from app.core.paging import newest_first
 from app.core.permissions import Permission, allows
 from app.delivery.models import Batch, Message, MessageState, Run
-from app.reports.response import Outcome, Row, campaign_runs, headlines, message_scope
+from app.reports.response import Outcome, Row, campaign_runs, headlines
+from app.reports.scope import message_scope
 from app.tracking.models import AccountOpening, Attribution, Reply
 from app.users.models import Branch, User
 

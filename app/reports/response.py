@@ -1,9 +1,8 @@
 """What a campaign brought, for the whole audience and for each segment it reports by.
 
-The ledger is read once: PostgreSQL groups its rows by state and outcome and hands over the client ids of each
-group, which become Roaring bitmaps. A segment's figures are then intersections with the set of clients that was
-frozen at launch, a fraction of a millisecond each, so neither the number of segments nor of messages matters
-much. Figures count clients, not events: who opened five times is one.
+Which clients had which outcome is kept as Roaring bitmaps (`outcomes`). A segment's figures are intersections with the
+set of clients that was frozen at launch, a fraction of a millisecond each, so neither the number of segments nor of
+messages matters much. Figures count clients, not events: who opened five times, or on two channels, is one.
 
 The sets are nested by construction - opened, clicked, replied, unsubscribed and complained lie within delivered,
 delivered and bounced within sent, all of them, the contact results and the account openings within targeted - so no
@@ -12,27 +11,29 @@ wrote.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from flask_babel import gettext as _
 from pyroaring import BitMap64
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Integer, cast, func, literal, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import joinedload
 
 from app.advising.models import AdviserTask
 from app.audiences.models import Snapshot
-from app.campaigns.models import Campaign
-from app.clients.models import Client
-from app.clients.queries import clients_in_scope, sees_whole_book
+from app.audiences.snapshots import packed, unpacked
+from app.campaigns.models import Campaign, Step
+from app.clients.queries import sees_whole_book
 from app.core.extensions import db
-from app.core.permissions import Role
-from app.delivery.models import Message, MessageState, Run, RunSegment
+from app.delivery.models import Message, Run, RunSegment
+from app.reports.outcomes.models import Fact
+from app.reports.outcomes.queries import Sets, outcome_sets
+from app.reports.scope import message_scope, run_scopes
 from app.statistics.intervals import Interval, wilson
 from app.tracking.models import Attribution
 from app.users.models import User
-from app.users.queries import subtree_ids
 
 
 class Outcome(StrEnum):
@@ -48,6 +49,8 @@ class Outcome(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
     BOUNCED = "bounced"
     COMPLAINED = "complained"
+    MACHINE_OPENED = "machine_opened"
+    MACHINE_CLICKED = "machine_clicked"
     ACCOUNTS_OPENED = "accounts_opened"
     WAITING = "waiting"
     SKIPPED = "skipped"
@@ -69,6 +72,8 @@ COLUMNS = (
     Outcome.ACCOUNTS_OPENED,
 )
 FURTHER = (
+    Outcome.MACHINE_OPENED,
+    Outcome.MACHINE_CLICKED,
     Outcome.BOUNCED,
     Outcome.COMPLAINED,
     Outcome.FAILED,
@@ -88,6 +93,8 @@ DENOMINATORS: dict[Outcome, Outcome] = {
     Outcome.CONTACT_RESULTS: Outcome.TARGETED,
     Outcome.UNSUBSCRIBED: Outcome.DELIVERED,
     Outcome.COMPLAINED: Outcome.DELIVERED,
+    Outcome.MACHINE_OPENED: Outcome.DELIVERED,
+    Outcome.MACHINE_CLICKED: Outcome.DELIVERED,
     Outcome.BOUNCED: Outcome.SENT,
     Outcome.ACCOUNTS_OPENED: Outcome.TARGETED,
     Outcome.WAITING: Outcome.TARGETED,
@@ -127,6 +134,8 @@ class Row:
     unsubscribed: int = 0
     bounced: int = 0
     complained: int = 0
+    machine_opened: int = 0
+    machine_clicked: int = 0
     accounts_opened: int = 0
     waiting: int = 0
     skipped: int = 0
@@ -150,8 +159,9 @@ class Response:
     """A campaign's response: the whole audience apart, then its segments in the order of the campaign.
 
     `receipts` says how delivery is known: True where a vendor reported it, False where a message that was
-    accepted and did not bounce counts as delivered. `exclusions`, {reason: clients}, were counted at launch over
-    the whole firm and are empty for those who see only a part of it.
+    accepted and did not bounce counts as delivered. `channels` are named by their channel; who got two messages is in
+    both. `pending` clients changed after `as_of` and are being counted. `exclusions`, {reason: clients}, were counted
+    at launch over the whole firm and are empty for those who see only a part of it.
     """
 
     total: Row
@@ -161,6 +171,9 @@ class Response:
     exclusions: dict[str, int]
     skipped: dict[str, int]
     failed: dict[str, int]
+    channels: list[Row] = field(default_factory=list)
+    pending: int = 0
+    as_of: datetime | None = None
 
     @property
     def rows(self) -> list[Row]:
@@ -180,7 +193,8 @@ class Ledger:
 def campaign_response(campaign: Campaign, viewer: User | None = None) -> Response:
     """The response of a campaign over all its runs, as far as the viewer sees the clients (None: all of them)."""
     runs = campaign_runs(campaign)
-    ledger = ledgers(runs, viewer=viewer).get(campaign.id, Ledger())
+    counted = ledgers(runs, viewer=viewer)
+    ledger = counted.campaigns.get(campaign.id, Ledger())
     whole_firm = viewer is None or sees_whole_book(viewer)
     exclusions: Counter[str] = Counter()
     for run in runs if whole_firm else ():
@@ -193,13 +207,18 @@ def campaign_response(campaign: Campaign, viewer: User | None = None) -> Respons
         exclusions=dict(exclusions.most_common()),
         skipped=_by_size(ledger.skipped),
         failed=_by_size(ledger.failed),
+        channels=[
+            _row(channel, None, counted.channels[campaign_id, channel]) for campaign_id, channel in counted.channels
+        ],
+        pending=counted.pending,
+        as_of=counted.as_of,
     )
 
 
 def headlines(campaigns: Sequence[Campaign], viewer: User | None = None) -> dict[int, Row]:
     """The whole-audience row of several campaigns, by campaign id, in one pass over their ledger rows."""
     runs = _runs(Run.campaign_id.in_([campaign.id for campaign in campaigns]))
-    found = ledgers(runs, viewer=viewer)
+    found = ledgers(runs, viewer=viewer).campaigns
     return {campaign.id: _row(campaign.name, None, found.get(campaign.id, Ledger())) for campaign in campaigns}
 
 
@@ -208,7 +227,7 @@ def outcome_clients(
 ) -> BitMap64:
     """The ids of the clients that one figure of the report counts: the same sets, so the same number."""
     runs = campaign_runs(campaign)
-    ledger = ledgers(runs, viewer=viewer).get(campaign.id, Ledger())
+    ledger = ledgers(runs, viewer=viewer).campaigns.get(campaign.id, Ledger())
     found = ledger.clients[outcome]
     if segment_id is None:
         return found
@@ -223,7 +242,7 @@ def campaign_runs(campaign: Campaign) -> Sequence[Run]:
 
 def _runs(condition: ColumnElement[bool]) -> Sequence[Run]:
     """Runs with their frozen audiences, which the figures begin from."""
-    query = select(Run).options(joinedload(Run.audience)).where(condition).order_by(Run.number)
+    query = select(Run).options(joinedload(Run.audience), joinedload(Run.control)).where(condition).order_by(Run.number)
     return db.session.scalars(query).all()
 
 
@@ -256,125 +275,131 @@ def segment_name(campaign: Campaign, segment_id: int) -> str | None:
     )
 
 
-def message_scope(viewer: User | None) -> list[ColumnElement[bool]]:
-    """Conditions on Message for what the viewer may count: sent to clients they may see.
+@dataclass(frozen=True, slots=True)
+class Ledgers:
+    """The ledger of each campaign and of each channel of a campaign, as far as they are counted."""
 
-    Who works for a branch counts what was sent for it, also where clients have joined it since. The clients of an
-    adviser or a team belong to any branch.
-    """
-    if viewer is None or sees_whole_book(viewer):
-        return []
-    scope: list[ColumnElement[bool]] = [Message.client_id.in_(select(Client.id).where(clients_in_scope(viewer)))]
-    if Role.ADVISER not in viewer.roles and not viewer.leads_team:
-        scope.append(Message.branch_id.in_(subtree_ids(viewer.branch)))
-    return scope
+    campaigns: dict[int, Ledger]
+    channels: dict[tuple[int, str], Ledger]
+    pending: int = 0
+    as_of: datetime | None = None
 
 
-_MARKS = (
-    Message.delivered_at,
-    Message.opened_at,
-    Message.clicked_at,
-    Message.replied_at,
-    Message.unsubscribed_at,
-    Message.bounced_at,
-    Message.complained_at,
-)
-_DELIVERED, _OPENED, _CLICKED, _REPLIED, _UNSUBSCRIBED, _BOUNCED, _COMPLAINED = (1 << n for n in range(len(_MARKS)))
-_ANSWERED = _OPENED | _CLICKED | _REPLIED | _UNSUBSCRIBED | _COMPLAINED
-_MARKED: dict[Outcome, int] = {
-    Outcome.OPENED: _OPENED | _CLICKED,  # a click proves an open, also where pictures are blocked
-    Outcome.CLICKED: _CLICKED,
-    Outcome.REPLIED: _REPLIED,
-    Outcome.UNSUBSCRIBED: _UNSUBSCRIBED,
-    Outcome.BOUNCED: _BOUNCED,
-    Outcome.COMPLAINED: _COMPLAINED,
-}
-_STATES: dict[MessageState, Outcome] = {
-    MessageState.PLANNED: Outcome.WAITING,
-    MessageState.HANDING: Outcome.WAITING,
-    MessageState.SKIPPED: Outcome.SKIPPED,
-    MessageState.FAILED: Outcome.FAILED,
-    MessageState.UNCONFIRMED: Outcome.UNCONFIRMED,
-    MessageState.CANCELLED: Outcome.CANCELLED,
-}
-
-
-def ledgers(runs: Sequence[Run], *, viewer: User | None) -> dict[int, Ledger]:
-    """The ledger of each campaign that the runs belong to, by campaign id. One query for messages, one for openings."""
+def ledgers(runs: Sequence[Run], *, viewer: User | None) -> Ledgers:
+    """The ledgers of the campaigns that the runs belong to, from the outcome sets, as far as the viewer sees."""
     found: dict[int, Ledger] = {run.campaign_id: Ledger() for run in runs}
-    run_ids = [run.id for run in runs]
-    if not run_ids:
-        return found
-    marks: ColumnElement[int] = literal(0, Integer)
-    for position, column in enumerate(_MARKS):
-        marks = marks + cast(column.is_not(None), Integer) * (1 << position)
-    groups = db.session.execute(
-        select(
-            Message.campaign_id,
-            Message.state,
-            Message.reason,
-            marks.label("marks"),
-            func.array_agg(Message.client_id, type_=ARRAY(BigInteger)).label("clients"),
-        )
-        .where(Message.run_id.in_(run_ids), *message_scope(viewer))
-        .group_by(Message.campaign_id, Message.state, Message.reason, "marks")
-    ).all()
-    for group in groups:
-        if group.marks & _DELIVERED:
-            found[group.campaign_id].receipts = True
-    for group in groups:
-        _add(found[group.campaign_id], group.state, group.reason, group.marks, BitMap64(group.clients))
-    if viewer is None or sees_whole_book(viewer):
+    if not runs:
+        return Ledgers(found, {})
+    counted = outcome_sets([run.id for run in runs])
+    scopes = run_scopes(runs, viewer)
+    by_id = {run.id: run for run in runs}
+    with_receipts = {step_id for (_run, step_id), sets in counted.sets.items() if sets.get((Fact.RECEIPT, ""))}
+    channels = _channels({step_id for _run, step_id in counted.sets})
+    by_channel: dict[tuple[int, str], Ledger] = {}
+    for (run_id, step_id), sets in counted.sets.items():
+        campaign_id = by_id[run_id].campaign_id
+        scope = None if scopes is None else scopes[run_id]
+        for ledger in (found[campaign_id], by_channel.setdefault((campaign_id, channels[step_id]), Ledger())):
+            add_sets(ledger, sets, receipts=step_id in with_receipts, scope=scope)
+    if scopes is None:
         for run in runs:
             _add_unplanned(found[run.campaign_id], run)
-    openings = db.session.execute(
-        select(Attribution.campaign_id, func.array_agg(Message.client_id, type_=ARRAY(BigInteger)).label("clients"))
+    _add_clients(found, Outcome.ACCOUNTS_OPENED, _openings(found, viewer))
+    _add_clients(found, Outcome.CONTACT_RESULTS, _contacts(found, viewer))
+    return Ledgers(found, by_channel, counted.pending, counted.as_of)
+
+
+def _channels(step_ids: Collection[int]) -> dict[int, str]:
+    rows = db.session.execute(select(Step.id, Step.channel).where(Step.id.in_(step_ids)))
+    return {row.id: row.channel for row in rows}
+
+
+def _openings(campaign_ids: Collection[int], viewer: User | None) -> Select[int, bytes]:
+    return (
+        select(Attribution.campaign_id, packed(Message.client_id.expression).label("ids"))
         .join(Message, Message.id == Attribution.message_id)
-        .where(Attribution.campaign_id.in_(found), *message_scope(viewer))
+        .where(Attribution.campaign_id.in_(campaign_ids), *message_scope(viewer))
         .group_by(Attribution.campaign_id)
-    ).all()
-    for row in openings:
-        ledger = found[row.campaign_id]
-        ledger.clients[Outcome.ACCOUNTS_OPENED] = BitMap64(row.clients) & ledger.clients[Outcome.TARGETED]
-    contacts = db.session.execute(
-        select(AdviserTask.campaign_id, func.array_agg(Message.client_id, type_=ARRAY(BigInteger)).label("clients"))
+    )
+
+
+def _contacts(campaign_ids: Collection[int], viewer: User | None) -> Select[int, bytes]:
+    return (
+        select(AdviserTask.campaign_id, packed(Message.client_id.expression).label("ids"))
         .join(Message, Message.id == AdviserTask.message_id)
-        .where(AdviserTask.campaign_id.in_(found), AdviserTask.result.is_not(None), *message_scope(viewer))
+        .where(AdviserTask.campaign_id.in_(campaign_ids), AdviserTask.result.is_not(None), *message_scope(viewer))
         .group_by(AdviserTask.campaign_id)
-    ).all()
-    for row in contacts:
-        ledger = found[row.campaign_id]
-        ledger.clients[Outcome.CONTACT_RESULTS] = BitMap64(row.clients) & ledger.clients[Outcome.TARGETED]
-    return found
+    )
 
 
-def _add(ledger: Ledger, state: MessageState, reason: str | None, marks: int, ids: BitMap64) -> None:
-    """Add the clients of one group of messages to every set that its state and marks put them in."""
-    sets = ledger.clients
-    sets[Outcome.TARGETED] |= ids
-    # What came back proves that it left and, unless it is a bounce alone, that it arrived - whatever the state says.
-    sent = state == MessageState.SENT or marks != 0
-    accepted = not ledger.receipts and not marks & _BOUNCED
-    if sent:
-        sets[Outcome.SENT] |= ids
-        if marks & (_DELIVERED | _ANSWERED) or accepted:
-            sets[Outcome.DELIVERED] |= ids
-    elif state in _STATES:
-        sets[_STATES[state]] |= ids
-        reasons = {Outcome.SKIPPED: ledger.skipped, Outcome.FAILED: ledger.failed}.get(_STATES[state])
-        if reasons is not None:
-            reasons[reason or ""] = reasons.get(reason or "", BitMap64()) | ids
-    for outcome, proof in _MARKED.items():
-        if marks & proof:
-            sets[outcome] |= ids
+def _add_clients(found: dict[int, Ledger], outcome: Outcome, query: Select[int, bytes]) -> None:
+    for campaign_id, ids in db.session.execute(query):
+        sets = found[campaign_id].clients
+        sets[outcome] = unpacked(ids) & sets[Outcome.TARGETED]
+
+
+_STATES = {
+    Fact.WAITING: Outcome.WAITING,
+    Fact.SKIPPED: Outcome.SKIPPED,
+    Fact.FAILED: Outcome.FAILED,
+    Fact.UNCONFIRMED: Outcome.UNCONFIRMED,
+    Fact.CANCELLED: Outcome.CANCELLED,
+}
+_ANSWERS = {
+    Fact.OPENED: Outcome.OPENED,
+    Fact.CLICKED: Outcome.CLICKED,
+    Fact.REPLIED: Outcome.REPLIED,
+    Fact.UNSUBSCRIBED: Outcome.UNSUBSCRIBED,
+    Fact.COMPLAINED: Outcome.COMPLAINED,
+    Fact.MACHINE_OPENED: Outcome.MACHINE_OPENED,
+    Fact.MACHINE_CLICKED: Outcome.MACHINE_CLICKED,
+}
+
+
+def add_sets(ledger: Ledger, sets: Sets, *, receipts: bool, scope: BitMap64 | None = None) -> None:
+    """Add the clients of one run and step. What came back proves that it arrived, unless it is a bounce alone.
+
+    `receipts`: the step's vendor reports what was delivered; else what was accepted and did not bounce was.
+    """
+    ledger.receipts |= receipts
+    into = ledger.clients
+    bounced: BitMap64 = sets.get((Fact.BOUNCED, ""), BitMap64())
+    for (fact, reason), stored in sets.items():
+        clients = stored if scope is None else stored & scope
+        if not clients:
+            continue
+        if fact in _STATES:
+            into[Outcome.TARGETED] |= clients
+            into[_STATES[fact]] |= clients
+            reasons = {Fact.SKIPPED: ledger.skipped, Fact.FAILED: ledger.failed}.get(fact)
+            if reasons is not None:
+                reasons[reason] = reasons.get(reason, BitMap64()) | clients
+        elif fact is Fact.SENT:
+            into[Outcome.TARGETED] |= clients
+            into[Outcome.SENT] |= clients
+            if not receipts:
+                into[Outcome.DELIVERED] |= clients - bounced
+        elif fact is Fact.RECEIPT:
+            into[Outcome.DELIVERED] |= clients
+        elif fact is Fact.BOUNCED:
+            into[Outcome.BOUNCED] |= clients
+        else:
+            into[Outcome.DELIVERED] |= clients
+            into[_ANSWERS[fact]] |= clients
+            if fact is Fact.CLICKED:  # proves an open, also where pictures are blocked
+                into[Outcome.OPENED] |= clients
 
 
 def _add_unplanned(ledger: Ledger, run: Run) -> None:
-    """Add the clients of the frozen audience who have no message yet: while a launch is being planned, or ever after
-    where it was cancelled before that was done. They have no branch as at sending: only the whole firm counts them.
+    """Add the clients of the frozen audience who have no message yet and are not in the control group.
+
+    So it is while a launch is being planned or a winner is awaited, and for ever after where it was cancelled before.
+    They have no branch as at sending: only the whole firm counts them.
     """
     if run.audience is not None:
         unplanned = run.audience.client_ids - ledger.clients[Outcome.TARGETED]
+        if run.control is not None:
+            unplanned -= run.control.client_ids
         ledger.clients[Outcome.TARGETED] |= unplanned
         ledger.clients[Outcome.CANCELLED if run.state == "cancelled" else Outcome.WAITING] |= unplanned
 

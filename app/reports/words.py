@@ -17,6 +17,8 @@ OUTCOME_LABELS = {
     Outcome.UNSUBSCRIBED: _l("Unsubscribed"),
     Outcome.BOUNCED: _l("Bounced"),
     Outcome.COMPLAINED: _l("Spam reports"),
+    Outcome.MACHINE_OPENED: _l("Opened by machines"),
+    Outcome.MACHINE_CLICKED: _l("Clicked by machines"),
     Outcome.ACCOUNTS_OPENED: _l("Accounts opened"),
     Outcome.WAITING: _l("Still to be sent"),
     Outcome.SKIPPED: _l("Skipped"),
@@ -34,6 +36,8 @@ _DEFINITIONS = {
     Outcome.UNSUBSCRIBED: _l("Unsubscribed through this message."),
     Outcome.BOUNCED: _l("Returned as undeliverable after it was sent."),
     Outcome.COMPLAINED: _l("Reported the message as spam."),
+    Outcome.MACHINE_OPENED: _l("Mail scanners and privacy services fetched the pictures; never counted as opened."),
+    Outcome.MACHINE_CLICKED: _l("Mail scanners followed links; never counted as clicked."),
     Outcome.ACCOUNTS_OPENED: _l(
         "Clients with at least one account opening credited to this campaign: it was their last message within the "
         "attribution window."
