@@ -40,6 +40,7 @@ from app.clients.notes.queries import note_timeline
 from app.clients.ownership import leaver_views as leaver_views  # joins the pages of ownership
 from app.clients.ownership.handing_over import register_belongings
 from app.clients.ownership.views import ownership
+from app.clients.preferences.views import topics
 from app.clients.queries import consent_timeline
 from app.clients.reachability.views import unreachable
 from app.clients.switching.cli import switch_command as switch_command  # joins the group of client commands
@@ -59,6 +60,7 @@ from app.delivery.views import bp as delivery
 from app.reports.cli import reports_cli
 from app.reports.views import bp as reports
 from app.tracking import views as tracking_views
+from app.tracking.machines.views import bp as machine_rules
 from app.tracking.lead_forms.service import join_submissions
 from app.tracking.openings.attribution import join_openings
 from app.tracking.openings.queries import opening_timeline
@@ -119,6 +121,8 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(contact_tasks)
     app.register_blueprint(marketing)
     app.register_blueprint(sending_rules)
+    app.register_blueprint(topics)
+    app.register_blueprint(machine_rules)
     app.register_blueprint(accounts)
     app.register_blueprint(outcomes)
     app.register_blueprint(deliverability)
@@ -177,7 +181,13 @@ NAVIGATION = (
     NavigationEntry(_l("Replies"), "replies.index", "message", Permission.MANAGE_REPLIES, ("parked_sms",)),
     NavigationEntry(_l("Account openings"), "openings.index", "building-bank", Permission.VIEW_REPORTS),
     NavigationEntry(_l("Local mailbox"), "mailbox.index", "inbox", Permission.OPEN_MAILBOX, ("sms_mailbox",)),
-    NavigationEntry(_l("Rules of sending"), "sending_rules.index", "clock-pause", Permission.ADMINISTER),
+    NavigationEntry(
+        _l("Rules of sending"),
+        "sending_rules.index",
+        "clock-pause",
+        Permission.ADMINISTER,
+        ("topics", "machine_rules"),
+    ),
     NavigationEntry(_l("Staff"), "staff.index", "user-cog", Permission.ADMINISTER),
     NavigationEntry(_l("Audit trail"), "audit.index", "history", Permission.VIEW_AUDIT),
 )

@@ -25,6 +25,8 @@ SUBJECTS: Mapping[str, object] = {
     "campaign": _l("Campaign"),
     "marketing": _l("Marketing"),
     "sending_rules": _l("Rules of sending"),
+    "machine_rules": _l("Machine hits"),
+    "topic": _l("Topic"),
     "run": _l("Run"),
     "message": _l("Message"),
     "channel_account": _l("Channel account"),

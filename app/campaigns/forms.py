@@ -6,10 +6,12 @@ from typing import Any
 from flask_babel import get_timezone, to_utc
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import DateTimeLocalField, IntegerField, SelectField, StringField, TextAreaField
+from wtforms import DateTimeLocalField, IntegerField, SelectChoice, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, NumberRange
 
 from app.campaigns.models import PURPOSE_LABELS, Campaign
+from app.clients.preferences.models import Topic
+from app.clients.preferences.queries import topic_name, topics
 
 
 class SetupForm(FlaskForm):  # type: ignore[misc]
@@ -22,6 +24,11 @@ class SetupForm(FlaskForm):  # type: ignore[misc]
         ),
     )
     tags = StringField(_l("Tags"), [Length(max=400)], description=_l("Separated by commas, such as: fund, spring."))
+    topic_id = SelectField(
+        _l("Topic"),
+        coerce=lambda value: int(value) if value else None,
+        description=_l("Who refused the topic on the preference page does not get the campaign."),
+    )
     window_days = IntegerField(
         _l("Attribution window (days)"),
         [InputRequired(_l("Enter a number of days.")), NumberRange(1, 365, _l("Enter 1 to 365 days."))],
@@ -29,8 +36,19 @@ class SetupForm(FlaskForm):  # type: ignore[misc]
         description=_l("An account opened within these days after the message counts as a result of it."),
     )
 
+    def __init__(self, *args: Any, topic: Topic | None = None, **kwargs: Any) -> None:
+        """`topic` is the one that the campaign has now: it may be archived, and stays on offer."""
+        super().__init__(*args, **kwargs)
+        offered = list(topics())
+        if topic is not None and topic not in offered:
+            offered.append(topic)
+        self.topic_id.choices = [SelectChoice("", _l("None"))] + [
+            SelectChoice(str(one.id), topic_name(one)) for one in offered
+        ]
+
     def fill(self, campaign: Campaign) -> None:
         self.name.data, self.purpose.data = campaign.name, campaign.purpose
+        self.topic_id.data = campaign.topic_id
         self.tags.data, self.window_days.data = ", ".join(campaign.tags), campaign.window_days
 
     def facts(self) -> dict[str, Any]:

@@ -209,6 +209,7 @@ def duplicate(*, campaign: Campaign, actor: Actor | None) -> Campaign:
         window_days=campaign.window_days,
         actor=actor,
     )
+    copy.topic_id = campaign.topic_id
     copy.segments = [
         CampaignSegment(segment_id=link.segment_id, role=link.role, position=link.position)
         for link in campaign.segments

@@ -21,6 +21,7 @@ from app.campaigns.preflight import preflight
 from app.campaigns.sending_forms import SendingForm, sending_facts
 from app.campaigns.sending_rules import rules_in_force
 from app.campaigns.step_kinds import step_kind, step_kinds, step_of
+from app.campaigns.topics import set_topic
 from app.clients.queries import find_client, sees_whole_book
 from app.content import starters
 from app.content.forms import MessageForm, field_menu, start_from
@@ -137,6 +138,7 @@ def create() -> Page:
     try:
         with unit_of_work():
             campaign = service.create_campaign(**form.facts(), code=form.code.data or None, actor=signed_in_user())
+            set_topic(campaign=campaign, topic_id=form.topic_id.data, actor=signed_in_user())
     except AppError as error:
         flash(str(error), "error")
         return render_template("campaigns/create.html", form=form), 422
@@ -164,7 +166,7 @@ def show(code: str) -> str:
 @requires(Permission.VIEW_CAMPAIGNS)
 def setup(code: str) -> Page:
     campaign = _campaign(code)
-    form = SetupForm()
+    form = SetupForm(topic=campaign.topic)
     if request.method == "GET":
         form.fill(campaign)
         return page_of("setup", campaign, form=form)
@@ -177,6 +179,7 @@ def _save_setup(campaign: Campaign, form: SetupForm) -> Page:
         return page_of("setup", campaign, form=form), 422
     with unit_of_work():
         service.update_campaign(campaign=campaign, **form.facts(), actor=signed_in_user())
+        set_topic(campaign=campaign, topic_id=form.topic_id.data, actor=signed_in_user())
     flash(_("The setup is saved."), "success")
     return redirect(url_for("campaigns.setup", code=campaign.code))
 

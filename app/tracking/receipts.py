@@ -7,7 +7,7 @@
     [{"message": "<token>", "event": "delivered", "at": "2026-12-31T08:00:00Z", "id": "yours-1"}, ...]
 
 `message` is the token that went out with the message ("message" of a webhook post, for one). `event` is one of EVENTS.
-`at` (ISO 8601, or seconds since 1970) and `id` may be left out; with an `at`, a report that comes again is the same one.
+`at` (ISO 8601, or seconds since 1970) and `id` may be left out; with `at`, a report that comes again is the same.
 `link`, `user_agent` and `ip` say more of an opening or click.
 
 The same signature as that of our own posts (`channels/webhook.py`), so one routine serves a receiver for both.
