@@ -6,7 +6,7 @@ TEXTS := .venv/.texts
 DATA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench bench-audiences bench-delivery chaos lock screenshots translations clean
+.PHONY: help run demo test lint format bench bench-audiences bench-delivery bench-statistics chaos lock screenshots translations clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ bench-audiences: ready ## Measure a large client book (1M clients, 10M transacti
 
 bench-delivery: ready ## Measure sending to a million clients, against references of the same run: one JSON line a measure
 	@$(BIN)/python -m bench.delivery
+
+bench-statistics: ready ## Simulate 100,000 campaigns a setting: how often the intervals of reports are right
+	@$(BIN)/python -m bench.statistics
 
 chaos: ready ## Deliver a campaign while workers are killed and servers restarted: nothing lost, nothing twice
 	@$(BIN)/python -m bench.chaos
