@@ -18,6 +18,7 @@ from app.audiences.usage import register_usage
 from app.audiences.views import audiences
 from app.audit.views import audit
 from app.campaigns import call_step_views as call_step_views  # joins the pages of campaigns
+from app.campaigns import counting_views as counting_views  # joins the pages of campaigns
 from app.campaigns import sms_step_views as sms_step_views  # joins the pages of campaigns
 from app.campaigns import step_views as step_views  # joins the pages of campaigns
 from app.campaigns import webhook_step_views as webhook_step_views  # joins the pages of campaigns
@@ -61,6 +62,7 @@ from app.reports.cli import reports_cli
 from app.reports.views import bp as reports
 from app.tracking import views as tracking_views
 from app.tracking.machines.views import bp as machine_rules
+from app.tracking.lead_forms.queries import lead_timeline
 from app.tracking.lead_forms.service import join_submissions
 from app.tracking.openings.attribution import join_openings
 from app.tracking.openings.queries import opening_timeline
@@ -81,6 +83,7 @@ def register_pages(app: Flask) -> None:
         message_timeline,
         reply_timeline,
         opening_timeline,
+        lead_timeline,
         change_timeline,
         arrival_timeline,
         note_timeline,

@@ -33,6 +33,8 @@ SUBJECTS: Mapping[str, object] = {
     "reply": _l("Reply"),
     "account_opening": _l("Account opening"),
     "opening_import": _l("Import of account openings"),
+    "parked_opening": _l("Report of an opening that could not be taken"),
+    "lead_submission": _l("Lead form sent in"),
     "result_import": _l("Import of contact results"),
     "report": _l("Report"),
     "export": _l("Export"),
@@ -42,6 +44,12 @@ SUBJECTS: Mapping[str, object] = {
 
 VERBS: Mapping[str, object] = {
     "activate": _l("Put in force"),
+    "counting_changed": _l("How results are counted changed"),
+    "lead_form_changed": _l("Lead form changed"),
+    "match": _l("Matched to a client"),
+    "set_aside": _l("Set aside"),
+    "settle": _l("Dealt with"),
+    "take_up": _l("Taken up again"),
     "add": _l("Added"),
     "allow": _l("Allowed"),
     "allot": _l("Ordered the pool to be allotted"),

@@ -215,6 +215,8 @@ def duplicate(*, campaign: Campaign, actor: Actor | None) -> Campaign:
         for link in campaign.segments
         if link.segment.archived_at is None
     ]
+    copy.attribution_model, copy.effective_rule = campaign.attribution_model, campaign.effective_rule
+    copy.fixed_cost = campaign.fixed_cost
     copy.seeds = [Seed(email=seed.email) for seed in campaign.seeds]
     copy.steps.clear()
     db.session.flush()

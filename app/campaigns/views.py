@@ -60,6 +60,8 @@ ACTION_LABELS = {
     "campaign.cancelled": _l("Cancelled"),
     "campaign.completed": _l("Completed"),
     "campaign.sending_changed": _l("When and how changed"),
+    "campaign.counting_changed": _l("How results are counted changed"),
+    "campaign.lead_form_changed": _l("Lead form changed"),
     "campaign.held": _l("Held: the audience differs from the approved one"),
     "campaign.audience_accepted": _l("The audience of the launch approved"),
     "campaign.revising": _l("Revision begun"),

@@ -19,7 +19,8 @@ from app.clients.models import Client, CustomField
 from app.core.extensions import db
 from app.users.models import Branch, User
 
-URL_VARIABLES = ("unsubscribe_url", "preferences_url", "view_url")
+# Signed for each message: addresses of ours, and the code by which an account opening is traced back to it.
+URL_VARIABLES = ("unsubscribe_url", "preferences_url", "view_url", "form_url", "tracking_code")
 
 
 @dataclass(frozen=True, slots=True)

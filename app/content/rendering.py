@@ -83,6 +83,8 @@ class MessageLinks:
             "unsubscribe_url": self._links.unsubscribe,
             "preferences_url": self._links.preferences,
             "view_url": self._links.view_in_browser,
+            "form_url": self._links.lead_form,
+            "tracking_code": self._links.tracking_code,
         }
         return {name: makers[name](self._message_id) for name in names}
 

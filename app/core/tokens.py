@@ -120,6 +120,14 @@ class Links:
     def view_in_browser(self, message_id: int) -> str:
         return f"{self._public_url}/v/{self._sign(Kind.VIEW, message_id)}"
 
+    def tracking_code(self, message_id: int) -> str:
+        """What the page for opening an account hands on, so that the opening is known to come from this message."""
+        return self._sign(Kind.CODE, message_id)
+
+    def lead_form(self, message_id: int) -> str:
+        """The lead form of the message's campaign."""
+        return f"{self._public_url}/f/{self.tracking_code(message_id)}"
+
     def reply_address(self, message_id: int) -> str:
         """The address that replies go to. Case is kept out of it: mail systems may fold the local part."""
         last_id, address = self._last

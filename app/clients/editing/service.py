@@ -98,6 +98,31 @@ def create_client(*, number: str | None, values: Mapping[str, Any], actor: User)
     return client
 
 
+def create_lead(
+    *, name: str | None, email: str | None, mobile: str | None, source: str, branch_id: int, adviser_id: int | None
+) -> Client:
+    """Add somebody who said themselves how to reach them, in a form; nobody of the staff acts. `source` says which."""
+    client = Client(
+        number=_lead_number(),
+        status="lead",
+        branch_id=branch_id,
+        adviser_id=adviser_id,
+        name=name,
+        email=email,
+        mobile=mobile,
+        source=source,
+        flags=[],
+        tags=[],
+    )
+    db.session.add(client)
+    _flush()
+    if adviser_id is not None:
+        db.session.add(Ownership(client_id=client.id, adviser_id=adviser_id, role="owner", by_id=None))
+    changes = {"source": [None, source]}
+    record(actor=None, action="client.create", subject="client", subject_id=client.id, changes=changes)
+    return client
+
+
 def edit_client(*, client: Client, values: Mapping[str, Any], seen: str, actor: User) -> Edited:
     """Change facts of a client. `values` maps keys of `facts_now` to parsed values (None empties a field).
 

@@ -142,7 +142,7 @@ def claimed_by_any(campaign_ids: Collection[int]) -> BitMap64:
         .where(Attribution.campaign_id.in_(list(campaign_ids)), AccountOpening.client_id.is_not(None))
         .distinct()
     )
-    return BitMap64(rows)
+    return BitMap64([client_id for client_id in rows if client_id is not None])
 
 
 def openings_claimed_by_any(campaign_ids: Collection[int]) -> int:
@@ -169,6 +169,6 @@ def openings_between(since: datetime, until: datetime, *, clients: BitMap64) -> 
         dict.fromkeys(
             (row.client_id, row.id, row.opened_at)
             for row in rows
-            if row.client_id in clients or row.merged_id in clients
+            if row.client_id in clients or (row.merged_id or 0) in clients
         )
     )

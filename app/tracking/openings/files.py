@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from hashlib import sha256
 from typing import BinaryIO, TypeVar
 
@@ -12,9 +13,10 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from app.clients.importing.reading import RowProblem, column_names, data_rows, detect
-from app.clients.importing.values import BadValue, parse_date, parse_money
+from app.clients.importing.values import BadValue, parse_date, parse_email, parse_money
 from app.core.errors import AppError
 from app.core.spreadsheets import neutralise
+from app.tracking.openings.reading import IDENTIFIERS, mobile_number
 from app.tracking.openings.taking import Opening
 
 MAX_TEXT = 200
@@ -29,14 +31,24 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "opened_at": ("openedat", "openedon", "opened", "openingdate", "opendate", "date", "开户日期", "开户时间", "日期"),
     "external_id": ("externalid", "openingid", "openingnumber", "id", "reference", "流水号", "编号", "开户编号"),
     "account_number": ("accountnumber", "accountno", "account", "capitalaccount", "资金账号", "账号", "账户"),
-    "product": ("product", "accounttype", "kind", "产品", "账户类型", "业务类型"),
+    "product": ("product", "accounttype", "产品", "账户类型"),
     "amount": ("amount", "firstdeposit", "deposit", "金额", "首次入金"),
+    "kind": ("kind", "openingkind", "业务类型", "开户方式"),
+    "email": ("email", "mail", "emailaddress", "邮箱", "电子邮箱"),
+    "mobile": ("mobile", "mobilephone", "phone", "手机", "手机号", "手机号码"),
+    "tracking_code": ("trackingcode", "code", "追踪码", "跟踪码"),
 }
+# What a cell of the column "kind" may say, folded; another word is the product, as files wrote it before.
+KINDS: Mapping[str, str] = {
+    "": "opening", "opening": "opening", "accountopening": "opening", "开户": "opening", "新开户": "opening",
+    "transferin": "transfer_in", "transfer": "transfer_in", "转入": "transfer_in", "转托管转入": "transfer_in",
+}  # fmt: skip
 
 
 class ColumnsMissing(AppError):
     message = _l(
-        "The file needs a column with the client number (client_number) and one with the date of opening (opened_at)."
+        "The file needs a column with the date of opening (opened_at), and one that says whose it is: the client "
+        "number (client_number), or tracking_code, email or mobile."
     )
 
 
@@ -54,19 +66,23 @@ def read_openings(stream: BinaryIO, *, received_at: datetime) -> Iterator[Openin
     dialect = detect(stream)
     names = column_names(stream, dialect)
     places = find_columns(names)
-    if not {"client_number", "opened_at"} <= places.keys():
+    if "opened_at" not in places or not places.keys() & set(IDENTIFIERS):
         raise ColumnsMissing
     return _rows(data_rows(stream, dialect, width=len(names)), places, received_at)
 
 
 def find_columns(names: list[str]) -> dict[str, int]:
     """Which column (from 0) holds what, by its name; the first of several."""
-    folded = ["".join(name.lower().translate(str.maketrans("", "", " ._-")).split()) for name in names]
+    folded = [_fold(name) for name in names]
     return {
         field: next(place for place, name in enumerate(folded) if name in known)
         for field, known in COLUMNS.items()
         if any(name in known for name in folded)
     }
+
+
+def _fold(name: str) -> str:
+    return "".join(name.lower().translate(str.maketrans("", "", " ._-")).split())
 
 
 def _rows(
@@ -83,26 +99,43 @@ def _rows(
 
 
 def _opening(cells: Mapping[str, str], received_at: datetime) -> Opening:
-    number = cells["client_number"]
-    if not number or len(number) > MAX_TEXT:
-        raise BadValue(_l("The client number is missing or too long."))
+    given = {name: cells.get(name, "") for name in IDENTIFIERS}
+    if not any(given.values()):
+        raise BadValue(
+            _l("Nothing says whose it is: no client number, tracking code, e-mail address or mobile number.")
+        )
+    if len(given["client_number"]) > MAX_TEXT or len(given["tracking_code"]) > MAX_TEXT:
+        raise BadValue(_l("The client number or the tracking code is too long."))
     opened_at = _moment(cells["opened_at"], received_at)
-    amount = cells.get("amount", "")
     account_number = cells.get("account_number", "")[:MAX_TEXT] or None
+    kind, product = KINDS.get(_fold(cells.get("kind", ""))), cells.get("product", "")
     return Opening(
-        external_id=cells.get("external_id", "")[:MAX_TEXT] or _identity(number, account_number, cells),
-        client_number=number,
+        external_id=cells.get("external_id", "")[:MAX_TEXT] or _identity(given, account_number, cells),
+        client_number=given["client_number"] or None,
         opened_at=opened_at,
         account_number=account_number,
-        product=cells.get("product", "")[:MAX_TEXT] or None,
-        amount=_read(parse_money, amount) if amount else None,
+        product=(product or (cells["kind"] if kind is None else ""))[:MAX_TEXT] or None,
+        amount=_amount(cells.get("amount", "")),
+        kind=kind or "opening",
+        email=_read(parse_email, given["email"]) if given["email"] else None,
+        mobile=_read(mobile_number, given["mobile"]) if given["mobile"] else None,
+        tracking_code=given["tracking_code"] or None,
     )
 
 
-def _identity(number: str, account_number: str | None, cells: Mapping[str, str]) -> str:
+def _amount(text: str) -> Decimal | None:
+    amount = _read(parse_money, text) if text else None
+    if amount is not None and amount < 0:
+        raise _named(BadValue(_l("“%(value)s” is below zero.")), text)
+    return amount
+
+
+def _identity(given: Mapping[str, str], account_number: str | None, cells: Mapping[str, str]) -> str:
     """Where the file gives the openings no id: what makes the same opening the same row of the next file."""
-    parts = "\0".join((number, account_number or "", cells.get("product", ""), cells["opened_at"]))
-    return "row:" + sha256(parts.encode()).hexdigest()[:32]
+    parts = [given["client_number"], account_number or "", cells.get("product", ""), cells["opened_at"]]
+    if not given["client_number"]:
+        parts += [given["tracking_code"], given["email"], given["mobile"]]
+    return "row:" + sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def _moment(text: str, received_at: datetime) -> datetime:

@@ -3,6 +3,8 @@
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField, FileRequired
+from wtforms import TextAreaField
+from wtforms.validators import DataRequired, Length
 
 
 class OpeningsFileForm(FlaskForm):  # type: ignore[misc]
@@ -12,7 +14,16 @@ class OpeningsFileForm(FlaskForm):  # type: ignore[misc]
         _l("File"),
         validators=[FileRequired(_l("Please choose a file."))],
         description=_l(
-            "CSV or Excel with a row of column names: client_number and opened_at are needed; external_id, "
-            "account_number, product and amount are used where they are there."
+            "CSV or Excel with a row of column names: opened_at is needed, and one of client_number, tracking_code, "
+            "email and mobile; external_id, account_number, kind, product and amount are used where they are there."
         ),
+    )
+
+
+class SetAsideForm(FlaskForm):  # type: ignore[misc]
+    """Why an opening is nobody's."""
+
+    reason = TextAreaField(
+        _l("Reason"),
+        validators=[DataRequired(_l("Please give a reason; it is kept in the audit trail.")), Length(max=500)],
     )

@@ -52,7 +52,7 @@ def count_openings(campaign: Campaign) -> int:
     for run in db.session.scalars(select(Run).where(Run.campaign_id == campaign.id, Run.audience_id.is_not(None))):
         audience = run.audience.client_ids if run.audience else BitMap64()
         rows = db.session.execute(_IN_WINDOW, {"launched": run.created_at, "days": campaign.window_days})
-        openings.update(row.id for row in rows if row.client_id in audience or row.merged_id in audience)
+        openings.update([row.id for row in rows if row.client_id in audience or (row.merged_id or 0) in audience])
     db.session.execute(_COUNT, {"campaign": campaign.id, "openings": list(openings)})
     return len(openings)
 

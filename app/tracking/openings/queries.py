@@ -248,8 +248,10 @@ def clients_found(typed: str, *, user: User) -> Sequence[Client]:
 # ---- What could not be taken, and files ----------------------------------------------------------------------------
 
 
-def parked_page(*, settled: bool, newer_than: int | None, older_than: int | None) -> Page:
-    """Reports that could not be taken, newest first."""
+def parked_page(*, user: User, settled: bool, newer_than: int | None, older_than: int | None) -> Page:
+    """Reports that could not be taken, newest first, for who sees the whole book: nobody knows whose they are."""
+    if not sees_whole_book(user):
+        return Page([], None, None)
     query = select(
         ParkedOpening.id, ParkedOpening.source, ParkedOpening.row, ParkedOpening.reason, ParkedOpening.received_at,
         ParkedOpening.settled_at,
@@ -285,8 +287,7 @@ def opening_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntr
 
 
 def _opening_words(row: Any) -> str:
+    words = {"product": row.product or ""}
     if row.kind == "transfer_in":
-        return (
-            _("Transferred assets in: %(product)s", product=row.product) if row.product else _("Transferred assets in")
-        )
-    return _("Opened an account: %(product)s", product=row.product) if row.product else _("Opened an account")
+        return str(_("Transferred assets in: %(product)s", **words) if row.product else _("Transferred assets in"))
+    return str(_("Opened an account: %(product)s", **words) if row.product else _("Opened an account"))

@@ -49,7 +49,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def read_opening(row: Any, path: str, received_at: datetime, problems: list[Problem]) -> Opening | None:
-    """The opening of a JSON value; None where it is not one, with a (JSON pointer, sentence) per thing that is wrong."""
+    """The opening of a JSON value; None where it is none, with a (JSON pointer, sentence) for each thing wrong."""
     if not isinstance(row, dict):
         problems.append((path, "Must be an object."))
         return None

@@ -7,7 +7,10 @@ from app.core.web import health_notes
 from app.tracking.cli import tracking_cli
 from app.tracking.hits import install_hit_front
 from app.tracking.intake import Intake
+from app.tracking.lead_forms import public_views as lead_form
+from app.tracking.lead_forms import views as lead_forms
 from app.tracking.openings import views as openings
+from app.tracking.openings import webhook_views as opening_webhook
 from app.tracking.views import mailbox, preferences, public, replies, sms, sms_mailbox, webhooks
 
 
@@ -26,6 +29,9 @@ def register(app: Flask) -> None:
         sms_mailbox.bp,
         replies.bp,
         openings.bp,
+        opening_webhook.bp,
+        lead_form.bp,
+        lead_forms.bp,
     ):
         app.register_blueprint(blueprint)
     if config.email_channel == "mailbox":
