@@ -31,7 +31,9 @@ import app.core.files
 import app.core.jobs
 import app.delivery.deliverability.models
 import app.delivery.models
+import app.reports.digest.models
 import app.reports.outcomes.models
+import app.reports.targets.models
 import app.tracking.lead_forms.models
 import app.tracking.machines.models
 import app.tracking.mail.models

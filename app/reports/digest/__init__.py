@@ -1,0 +1,1 @@
+"""The figures of campaigns by e-mail to members of staff, daily or weekly."""

@@ -1,0 +1,1 @@
+"""Where in a message, and at which hours of the week, clients responded."""
