@@ -23,6 +23,7 @@ from app.campaigns import sms_step_views as sms_step_views  # joins the pages of
 from app.campaigns import step_views as step_views  # joins the pages of campaigns
 from app.campaigns import webhook_step_views as webhook_step_views  # joins the pages of campaigns
 from app.campaigns.cli import campaigns_cli
+from app.campaigns.experiments.views import global_control
 from app.campaigns.sending_views import rules as sending_rules
 from app.campaigns.views import bp as campaigns
 from app.campaigns.views import segment_uses
@@ -55,6 +56,8 @@ from app.core.web import can
 from app.delivery.accounts.views import accounts
 from app.delivery.cli import delivery_cli
 from app.delivery.deliverability.views import deliverability
+from app.delivery.experiments.comparing import register_metric
+from app.delivery.experiments.views import experiment as experiment  # joins the pages of delivery
 from app.delivery.outcomes.views import outcomes
 from app.delivery.stop_views import marketing
 from app.delivery.views import bp as delivery
@@ -62,9 +65,10 @@ from app.reports.cli import reports_cli
 from app.reports.views import bp as reports
 from app.reports.why.views import why
 from app.tracking import views as tracking_views
-from app.tracking.machines.views import bp as machine_rules
 from app.tracking.lead_forms.queries import lead_timeline
 from app.tracking.lead_forms.service import join_submissions
+from app.tracking.machines.views import bp as machine_rules
+from app.tracking.opened_accounts import opened_accounts
 from app.tracking.openings.attribution import join_openings
 from app.tracking.openings.queries import opening_timeline
 from app.tracking.queries import message_timeline, reply_timeline
@@ -120,11 +124,13 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(sms)
     app.register_blueprint(campaigns)
     register_usage(segment_uses)
+    register_metric("accounts", opened_accounts)
     app.register_blueprint(delivery)
     app.register_blueprint(contacts)
     app.register_blueprint(contact_tasks)
     app.register_blueprint(marketing)
     app.register_blueprint(sending_rules)
+    app.register_blueprint(global_control)
     app.register_blueprint(topics)
     app.register_blueprint(machine_rules)
     app.register_blueprint(accounts)
@@ -193,6 +199,7 @@ NAVIGATION = (
         Permission.ADMINISTER,
         ("topics", "machine_rules"),
     ),
+    NavigationEntry(_l("Control group"), "global_control.index", "arrows-split", Permission.ADMINISTER),
     NavigationEntry(_l("Staff"), "staff.index", "user-cog", Permission.ADMINISTER),
     NavigationEntry(_l("Audit trail"), "audit.index", "history", Permission.VIEW_AUDIT),
 )

@@ -15,14 +15,15 @@ from sqlalchemy import ARRAY, BigInteger, ColumnElement, Row, bindparam, select,
 
 from app.advising.models import AdviserTask
 from app.advising.trading_days import after, rules_in_force
-from app.campaigns.models import Campaign, Step
+from app.campaigns.models import Campaign
+from app.campaigns.step_kinds import Worded
 from app.channels.base import Channel, Outcome, Result, Vendor
 from app.clients.models import Client
 from app.config import Config
 from app.core.clock import today
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
-from app.delivery.models import Message, MessageState, RunSegment
+from app.delivery.models import Batch, Message, MessageState, RunSegment
 from app.delivery.service import settle_unconfirmed
 
 CALL = "call"
@@ -44,10 +45,10 @@ class CallMaterial:
     contact = CALL
     address: ColumnElement[Any] = Client.mobile.expression
 
-    def __init__(self, step: Step, campaign: Campaign) -> None:
-        if step.call_script_id is None:
+    def __init__(self, words: Worded, campaign: Campaign) -> None:
+        if words.call_script_id is None:
             raise LookupError("a launched step has no script")
-        self.script_id = step.call_script_id
+        self.script_id = words.call_script_id
         self.columns: Sequence[ColumnElement[Any]] = (
             Message.run_id.expression.label("task_run_id"),
             Message.client_id.expression.label("task_client_id"),
@@ -137,17 +138,17 @@ def write_tasks(script_id: int, tasks: Sequence[OutgoingTask]) -> None:
 def settle_after_crash() -> int:
     """Messages whose writing nobody saw end: write what is missing, and they are sent. Returns how many."""
     waiting = db.session.execute(
-        select(Message.id, Message.run_id, Message.client_id, Step.call_script_id)
-        .join(Step, Step.id == Message.step_id)
+        select(Message.id, Message.run_id, Message.client_id, Batch.content_id.label("script_id"))
+        .join(Batch, Batch.id == Message.batch_id)
         .where(Message.channel == CALL, Message.state == MessageState.UNCONFIRMED)
         .order_by(Message.id)
         .limit(SETTLED_AT_ONCE)
     ).all()
     by_script: dict[int, list[OutgoingTask]] = {}
     for row in waiting:
-        if row.call_script_id is not None:
+        if row.script_id is not None:
             task = OutgoingTask(row.id, first_segment(row.run_id, row.client_id))
-            by_script.setdefault(row.call_script_id, []).append(task)
+            by_script.setdefault(row.script_id, []).append(task)
     for script_id, tasks in by_script.items():
         write_tasks(script_id, tasks)
     written = select(AdviserTask.message_id).where(AdviserTask.message_id.in_([row.id for row in waiting]))

@@ -9,21 +9,25 @@ Different salts give places that have nothing to do with each other, so that who
 not drawn for a variant more often than others.
 """
 
+from __future__ import annotations
+
 import secrets
 from array import array
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from pyroaring import BitMap64
 from sqlalchemy import BigInteger, ColumnElement, Double, Integer, cast, func, literal
+
+from app.statistics.libraries import np  # loaded with the first draw: most workers never need it
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _BITS = 53  # as many as the fraction of a double holds, so that both ways give the very same number
 _BEGIN = 0x9E3779B9 + 4 + 3923095
 _MIX = ((4, 0, 2, 1), (6, 1, 0, 2), (8, 2, 1, 0), (16, 0, 2, 1), (19, 1, 0, 2), (4, 2, 1, 0))
 _FINAL = ((14, 2, 1), (11, 0, 2), (25, 1, 0), (16, 2, 1), (4, 0, 2), (14, 1, 0), (24, 2, 1))
-
-Words = NDArray[np.uint32]
 
 
 def new_salt() -> int:
@@ -80,18 +84,18 @@ def _hashed(numbers: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
     return words[1].astype(np.uint64) << np.uint64(32) | words[2].astype(np.uint64)
 
 
-def _mix(words: list[Words]) -> None:
+def _mix(words: list[NDArray[np.uint32]]) -> None:
     for bits, changed, by, raised in _MIX:
         words[changed] -= words[by]
         words[changed] ^= _rotated(words[by], bits)
         words[by] += words[raised]
 
 
-def _finish(words: list[Words]) -> None:
+def _finish(words: list[NDArray[np.uint32]]) -> None:
     for bits, changed, by in _FINAL:
         words[changed] ^= words[by]
         words[changed] -= _rotated(words[by], bits)
 
 
-def _rotated(word: Words, bits: int) -> Words:
+def _rotated(word: NDArray[np.uint32], bits: int) -> NDArray[np.uint32]:
     return word << np.uint32(bits) | word >> np.uint32(32 - bits)

@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from flask_babel import lazy_gettext as _l
 
 from app.campaigns.market_profiles import MARKET_PROFILES
-from app.campaigns.models import Campaign, Step
+from app.campaigns.models import Campaign, Step, Variant
 from app.campaigns.preflight import phrases_in
 from app.campaigns.service import set_step_content
-from app.campaigns.step_kinds import Finding, StepKind
+from app.campaigns.step_kinds import Finding, StepKind, Worded
 from app.content.calls.models import CallScript
 from app.content.calls.service import all_words, new_script, same_script
 from app.core.extensions import settings
@@ -28,6 +28,7 @@ def set_script(
     objections: Sequence[tuple[str, str]],
     actor: Actor | None,
     seen_script_id: int | None = None,
+    variant: Variant | None = None,
 ) -> CallScript:
     """Write the script of a step: a new version, unless nothing changed. Raises what `new_script` refuses, Conflict."""
     script = new_script(
@@ -39,10 +40,12 @@ def set_script(
         segment_ids=script_segments(campaign),
         actor=actor,
     )
-    before = step.call_script
+    before = (variant or step).call_script
     if before is not None and same_script(before, script):
         return before
-    set_step_content(campaign=campaign, step=step, content=script, actor=actor, seen_content_id=seen_script_id)
+    set_step_content(
+        campaign=campaign, step=step, content=script, actor=actor, seen_content_id=seen_script_id, variant=variant
+    )
     return script
 
 
@@ -52,27 +55,27 @@ def script_segments(campaign: Campaign) -> Collection[int]:
                               if link.role == role))  # fmt: skip
 
 
-def _findings(step: Step, campaign: Campaign) -> Iterable[Finding]:
-    if step.call_script is None:
+def _findings(words: Worded, campaign: Campaign) -> Iterable[Finding]:
+    if words.call_script is None:
         return
-    profile, words = MARKET_PROFILES[settings().market_profile], all_words(step.call_script)
-    for phrase, negated in phrases_in(words, profile.forbidden):
+    profile, said = MARKET_PROFILES[settings().market_profile], all_words(words.call_script)
+    for phrase, negated in phrases_in(said, profile.forbidden):
         if negated:
             yield Finding(
                 "warning", "message", _l("“%(phrase)s” is only allowed when denied. Check it.", phrase=phrase)
             )
         else:
             yield Finding("error", "message", _l("“%(phrase)s” is a forbidden phrase in this market.", phrase=phrase))
-    for phrase, _negated in phrases_in(words, profile.doubtful):
+    for phrase, _negated in phrases_in(said, profile.doubtful):
         yield Finding("warning", "message", _l("“%(phrase)s” may be read as pressure or boasting.", phrase=phrase))
     if campaign.purpose != "marketing":
-        for phrase, _negated in phrases_in(words, profile.promotional):
+        for phrase, _negated in phrases_in(said, profile.promotional):
             yield Finding(
                 "error",
                 "message",
                 _l("“%(phrase)s” is promotion: it belongs into a campaign whose purpose is marketing.", phrase=phrase),
             )
-    if not step.call_script.objections:
+    if not words.call_script.objections:
         yield Finding("note", "message", _l("The script has no answers to objections."))
     if campaign.product_risk is not None:
         yield Finding(
@@ -82,8 +85,8 @@ def _findings(step: Step, campaign: Campaign) -> Iterable[Finding]:
         )
 
 
-def _summary(step: Step) -> str:
-    return step.call_script.goal if step.call_script else ""
+def _summary(words: Worded) -> str:
+    return words.call_script.goal if words.call_script else ""
 
 
 CALL_STEP = StepKind(
@@ -96,4 +99,5 @@ CALL_STEP = StepKind(
     preview="campaigns/_stored_script.html",
     findings=_findings,
     summary=_summary,
+    metrics=("accounts",),
 )

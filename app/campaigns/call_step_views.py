@@ -10,7 +10,7 @@ from app.campaigns.call_step import CALL, script_segments, set_script
 from app.campaigns.models import Campaign, Step
 from app.campaigns.queries import campaign_by_code
 from app.campaigns.step_kinds import step_of
-from app.campaigns.views import Page, bp, page_of
+from app.campaigns.views import Page, asked_variant, bp, page_of
 from app.content.calls.models import CallScript
 from app.content.calls.service import MAX_OBJECTIONS
 from app.core.errors import AppError
@@ -29,7 +29,10 @@ def script(code: str) -> Page:
     step = step_of(campaign, request.values.get("step_id", 0, type=int), CALL)
     if request.method == "POST":
         return _save(campaign, step)
-    return _script_page(campaign, step, _typed_before(step.call_script))
+    stored = (asked_variant(step) or step).call_script
+    typed = _typed_before(stored or step.call_script)
+    typed["seen"] = str(stored.id if stored else 0)
+    return _script_page(campaign, step, typed)
 
 
 @requires(Permission.EDIT_CAMPAIGNS)
@@ -40,6 +43,7 @@ def _save(campaign: Campaign, step: Step) -> Page:
             set_script(
                 campaign=campaign,
                 step=step,
+                variant=asked_variant(step),
                 kind=typed.get("kind", ""),
                 goal=typed.get("goal", ""),
                 words=typed.get("words", ""),
@@ -53,7 +57,8 @@ def _save(campaign: Campaign, step: Step) -> Page:
         campaign = campaign_by_code(campaign.code, viewer=signed_in_user())
         return _script_page(campaign, step_of(campaign, step_id, CALL), typed), error.status
     flash(_("The script is saved."), "success")
-    return redirect(url_for("campaigns.script", code=campaign.code, step_id=step_id))
+    letter = request.values.get("variant")
+    return redirect(url_for("campaigns.script", code=campaign.code, step_id=step_id, variant=letter))
 
 
 def _objections(typed: MultiDict[str, str]) -> Iterator[tuple[str, str]]:
@@ -85,6 +90,7 @@ def _script_page(campaign: Campaign, step: Step, typed: MultiDict[str, str]) -> 
         campaign,
         current_step=step,
         step=step,
+        words=asked_variant(step) or step,
         typed=typed,
         pairs=pairs,
         segments=[(segment_id, names[segment_id]) for segment_id in script_segments(campaign)],

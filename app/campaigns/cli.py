@@ -11,6 +11,8 @@ from sqlalchemy import select
 from app.audiences.models import Segment
 from app.audiences.queries import segment_named
 from app.campaigns import queries, service
+from app.campaigns.experiments.control import expected_split
+from app.campaigns.experiments.service import set_control
 from app.campaigns.models import PURPOSES, Campaign, State
 from app.core.commands import sentences
 from app.core.extensions import db
@@ -55,6 +57,7 @@ def list_campaigns(state: str | None) -> None:
 @click.option("--purpose", type=click.Choice(PURPOSES))
 @click.option("--tag", "tags", multiple=True)
 @click.option("--window-days", type=int, help="Openings within these days count as a result (default 30).")
+@click.option("--control", type=float, metavar="PERCENT", help="So many percent are drawn and not contacted.")
 @click.option("--include", multiple=True, metavar="SEGMENT", help="Send to this segment; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="SEGMENT", help="But not to this one.")
 @click.option("--report", multiple=True, metavar="SEGMENT", help="Show the response of this one as well.")
@@ -86,6 +89,8 @@ def create(plan: Path | None, submit: bool, email: str, **options: Any) -> None:
             report=_segments(facts, "report"),
             actor=actor,
         )
+        if facts.get("control"):
+            set_control(campaign=campaign, percent=float(facts["control"]), segments={}, actor=actor)
         if facts.get("content"):
             body = Path(facts["content"])
             service.set_content(
@@ -180,5 +185,7 @@ def status(code: str) -> None:
         facts: dict[str, Any] = {"code": campaign.code, "name": campaign.name, "state": campaign.state, **times}
         if campaign.launched_at is None:
             counts = queries.audience_preview(campaign)
+            split = expected_split(campaign, counts.eligible)
             facts |= {"matched": counts.matched, "excluded": counts.exclusions, "eligible": counts.eligible}
+            facts |= {"treated": split.treated, "control": split.control}
     click.echo(json.dumps(facts, ensure_ascii=False))

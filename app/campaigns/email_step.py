@@ -5,19 +5,19 @@ from collections.abc import Iterable
 from flask_babel import lazy_gettext as _l
 
 from app.campaigns.market_profiles import MARKET_PROFILES
-from app.campaigns.models import Campaign, Step
+from app.campaigns.models import Campaign
 from app.campaigns.preflight import message_findings
-from app.campaigns.step_kinds import Finding, StepKind
+from app.campaigns.step_kinds import Finding, StepKind, Worded
 from app.core.extensions import settings
 
 
-def _findings(step: Step, campaign: Campaign) -> Iterable[Finding]:
+def _findings(words: Worded, campaign: Campaign) -> Iterable[Finding]:
     profile = MARKET_PROFILES[settings().market_profile]
-    return message_findings(step.content, purpose=campaign.purpose, profile=profile) if step.content else ()
+    return message_findings(words.content, purpose=campaign.purpose, profile=profile) if words.content else ()
 
 
-def _summary(step: Step) -> str:
-    return step.content.subject if step.content else ""
+def _summary(words: Worded) -> str:
+    return words.content.subject if words.content else ""
 
 
 EMAIL_STEP = StepKind(
@@ -30,4 +30,5 @@ EMAIL_STEP = StepKind(
     preview="campaigns/_stored_preview.html",
     findings=_findings,
     summary=_summary,
+    metrics=("clicked", "opened", "accounts"),
 )

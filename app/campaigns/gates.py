@@ -17,7 +17,7 @@ from sqlalchemy.sql.elements import False_
 
 from app.audiences.fields import Catalogue, load_catalogue
 from app.campaigns.models import Campaign, SecondCheck
-from app.campaigns.step_kinds import step_kind
+from app.campaigns.step_kinds import all_words, step_kind
 from app.clients.classes.suitability import may_be_offered, needs_second_check
 from app.clients.models import Client
 from app.clients.preferences.queries import refuses_topic
@@ -113,10 +113,11 @@ def _names_personal_facts(texts: tuple[str, ...]) -> bool:
 
 def _texts(campaign: Campaign) -> Iterable[str]:
     for step in campaign.steps:
-        content = step_kind(step.channel).content_of(step)
-        if content is not None:
-            values = (getattr(content, column.key) for column in inspect(content).mapper.column_attrs)
-            yield from (value for value in values if isinstance(value, str))
+        for _letter, words in all_words(step):
+            content = step_kind(step.channel).content_of(words)
+            if content is not None:
+                values = (getattr(content, column.key) for column in inspect(content).mapper.column_attrs)
+                yield from (value for value in values if isinstance(value, str))
 
 
 def _chosen_by_personal_facts(campaign: Campaign) -> bool:

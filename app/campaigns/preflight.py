@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from flask_babel import lazy_gettext as _l
 
+from app.campaigns.experiments.control import control_findings
 from app.campaigns.market_profiles import MarketProfile
-from app.campaigns.models import Campaign
+from app.campaigns.models import Campaign, Step
 from app.campaigns.sending_rules import CHANNEL_LABELS, rules_in_force, shut_channels
-from app.campaigns.step_kinds import Finding, step_kind
+from app.campaigns.step_kinds import Finding, all_words, step_kind
 from app.content.compiling import compile_source
 from app.content.models import EmailContent
 
@@ -33,14 +34,8 @@ def preflight(campaign: Campaign) -> list[Finding]:
     if not any(link.role == "include" for link in campaign.segments):
         found.append(Finding("error", "audience", _l("Choose at least one segment to send to.")))
     for step in campaign.steps:
-        kind = step_kind(step.channel)
-        if kind.is_written(step):
-            found += (replace(finding, step_id=step.id) for finding in kind.findings(step, campaign))
-        elif len(campaign.steps) == 1:
-            found.append(Finding("error", "message", _l("Write the message first."), step.id))
-        else:
-            unwritten = _l("Step %(number)s (%(kind)s) says nothing yet.", number=step.position + 1, kind=kind.label)
-            found.append(Finding("error", "message", unwritten, step.id))
+        found += _step_findings(step, campaign)
+    found += control_findings(campaign)
     for channel in shut_channels(campaign, rules_in_force()):
         shut = _l(
             "The send window and the quiet hours leave no time for %(channel)s: it would wait for ever.",
@@ -54,6 +49,23 @@ def preflight(campaign: Campaign) -> list[Finding]:
             Finding("note", "message", _l("The seed list is empty: no colleague will see the real send arrive."))
         )
     return sorted(found, key=lambda finding: ("error", "warning", "note").index(finding.severity))
+
+
+def _step_findings(step: Step, campaign: Campaign) -> Iterator[Finding]:
+    """What is found about each variant of a step."""
+    kind = step_kind(step.channel)
+    for letter, words in all_words(step):
+        if kind.is_written(words):
+            for finding in kind.findings(words, campaign):
+                yield replace(finding, step_id=step.id, variant=letter)
+        elif letter not in (None, "A"):
+            unwritten = _l("Variant %(letter)s says nothing yet.", letter=letter)
+            yield Finding("error", "message", unwritten, step.id, letter)
+        elif len(campaign.steps) == 1:
+            yield Finding("error", "message", _l("Write the message first."), step.id, letter)
+        else:
+            unwritten = _l("Step %(number)s (%(kind)s) says nothing yet.", number=step.position + 1, kind=kind.label)
+            yield Finding("error", "message", unwritten, step.id, letter)
 
 
 def message_findings(content: EmailContent, *, purpose: str, profile: MarketProfile) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from app.campaigns.models import (
     Seed,
     State,
     Step,
+    Variant,
 )
 from app.campaigns.preflight import preflight
 from app.campaigns.queries import audience_preview
@@ -161,6 +162,7 @@ def set_content(
     actor: Actor | None,
     seen_content_id: int | None = None,
     step: Step | None = None,
+    variant: Variant | None = None,
 ) -> EmailContent:
     """Write an e-mail of the campaign (`step` None: its first): a new immutable version, unless nothing changed.
 
@@ -170,7 +172,7 @@ def set_content(
     step = step or step_on(campaign, "email")
     if step is None:
         raise AppError(_l("This campaign has no e-mail. Add one first."))
-    before = step.content
+    before = (variant or step).content
     if before is not None and same_words(before, content):
         return before
     changes = (
@@ -179,7 +181,13 @@ def set_content(
         else {"subject": [before and before.subject, content.subject]}
     )
     set_step_content(
-        campaign=campaign, step=step, content=content, actor=actor, seen_content_id=seen_content_id, changes=changes
+        campaign=campaign,
+        step=step,
+        content=content,
+        actor=actor,
+        seen_content_id=seen_content_id,
+        changes=changes,
+        variant=variant,
     )
     return content
 
@@ -211,23 +219,43 @@ def duplicate(*, campaign: Campaign, actor: Actor | None) -> Campaign:
     )
     copy.topic_id = campaign.topic_id
     copy.segments = [
-        CampaignSegment(segment_id=link.segment_id, role=link.role, position=link.position)
+        CampaignSegment(
+            segment_id=link.segment_id,
+            role=link.role,
+            position=link.position,
+            control_percent=link.control_percent,
+        )
         for link in campaign.segments
         if link.segment.archived_at is None
     ]
+    copy.control_percent = campaign.control_percent
     copy.attribution_model, copy.effective_rule = campaign.attribution_model, campaign.effective_rule
     copy.fixed_cost = campaign.fixed_cost
     copy.seeds = [Seed(email=seed.email) for seed in campaign.seeds]
     copy.steps.clear()
     db.session.flush()
-    copy.steps = [
-        Step(position=step.position, channel=step.channel, **{column: getattr(step, column)})
-        for step in campaign.steps
-        for column in (step_kind(step.channel).column,)
-    ]
+    copy.steps = [_copy_of(step) for step in campaign.steps]
     db.session.flush()
     note_act(copy, "copied", actor, changes={"copied_from": [None, campaign.id]})
     return copy
+
+
+def _copy_of(step: Step) -> Step:
+    """A step that says the same, in the same variants, tested in the same way."""
+    column = step_kind(step.channel).column
+    return Step(
+        position=step.position,
+        channel=step.channel,
+        unit_cost=step.unit_cost,
+        test_percent=step.test_percent,
+        test_metric=step.test_metric,
+        test_hours=step.test_hours,
+        variants=[
+            Variant(letter=variant.letter, share=variant.share, **{column: getattr(variant, column)})
+            for variant in step.variants
+        ],
+        **{column: getattr(step, column)},
+    )
 
 
 # ---- Steps ----------------------------------------------------------------------------------------------------------
@@ -239,7 +267,7 @@ def add_step(*, campaign: Campaign, channel: str, actor: Actor | None) -> Step:
     open_for_editing(campaign, actor)
     if len(campaign.steps) >= MAX_STEPS:
         raise AppError(_l("A campaign has at most %(limit)s steps.", limit=MAX_STEPS))
-    step = Step(position=len(campaign.steps), channel=kind.channel)
+    step = Step(position=len(campaign.steps), channel=kind.channel, test_metric=(*kind.metrics, "clicked")[0])
     campaign.steps.append(step)
     db.session.flush()
     note_act(campaign, "step_added", actor, changes={"step": [None, step.id], "channel": [None, step.channel]})
@@ -286,8 +314,9 @@ def set_step_content(
     actor: Actor | None,
     seen_content_id: int | None = None,
     changes: dict[str, Any] | None = None,
+    variant: Variant | None = None,
 ) -> None:
-    """Give a step a new version of what it says: a row of its kind's table that is not stored yet.
+    """Give a step (or one of its variants) a new version of what it says: a row of its kind's table, not stored yet.
 
     `seen_content_id` is the version the editor began from (0: none); Conflict where there is a newer one. `changes`
     are further facts for the audit trail.
@@ -297,15 +326,20 @@ def set_step_content(
     if step not in campaign.steps:
         raise Conflict
     db.session.refresh(step)
-    before = getattr(step, column)
+    if variant is not None and variant not in step.variants:
+        raise Conflict
+    words = variant or step
+    db.session.refresh(words)
+    before = getattr(words, column)
     if seen_content_id is not None and seen_content_id != (before or 0):
         raise Conflict
     db.session.add(content)
     db.session.flush()
-    setattr(step, column, content.id)
+    setattr(words, column, content.id)
     db.session.flush()
-    db.session.refresh(step)
-    note_act(campaign, "content_changed", actor, changes={"content": [before, content.id], **(changes or {})})
+    db.session.refresh(words)
+    changed = {"content": [before, content.id]} | ({"variant": [None, variant.letter]} if variant else {})
+    note_act(campaign, "content_changed", actor, changes={**changed, **(changes or {})})
 
 
 def _put_in_order(campaign: Campaign, steps: Sequence[Step]) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from flask_babel import lazy_gettext as _l
 
 from app.campaigns.market_profiles import MARKET_PROFILES
-from app.campaigns.models import Campaign, Step
+from app.campaigns.models import Campaign, Step, Variant
 from app.campaigns.preflight import phrases_in
 from app.campaigns.service import set_step_content
 from app.campaigns.sms_rules import SMS_RULES
-from app.campaigns.step_kinds import Finding, StepKind
+from app.campaigns.step_kinds import Finding, StepKind, Worded
 from app.channels.sms.length import sms_length
 from app.content.personalisation import example_values
 from app.content.sms.measuring import strange_characters
@@ -31,13 +31,16 @@ def set_sms(
     template_id: int | None,
     actor: Actor | None,
     seen_content_id: int | None = None,
+    variant: Variant | None = None,
 ) -> SmsContent:
     """Write the SMS of a step: a new version, unless nothing changed. Raises what `new_sms` refuses, and Conflict."""
     content = new_sms(text=text, signature_id=signature_id, template_id=template_id, actor=actor)
-    before = step.sms_content
+    before = (variant or step).sms_content
     if before is not None and same_sms(before, content):
         return before
-    set_step_content(campaign=campaign, step=step, content=content, actor=actor, seen_content_id=seen_content_id)
+    set_step_content(
+        campaign=campaign, step=step, content=content, actor=actor, seen_content_id=seen_content_id, variant=variant
+    )
     return content
 
 
@@ -47,8 +50,8 @@ def example_text(content: SmsContent) -> str:
     return sms.whole(sms.body(example_values()))
 
 
-def _findings(step: Step, campaign: Campaign) -> Iterator[Finding]:
-    content = step.sms_content
+def _findings(words: Worded, campaign: Campaign) -> Iterator[Finding]:
+    content = words.sms_content
     if content is None:
         return
     yield from _registration_findings(content)
@@ -117,8 +120,8 @@ def _good(state: str, archived_at: object) -> bool:
     return state == Registration.REGISTERED and archived_at is None
 
 
-def _summary(step: Step) -> str:
-    return step.sms_content.text if step.sms_content else ""
+def _summary(words: Worded) -> str:
+    return words.sms_content.text if words.sms_content else ""
 
 
 SMS_STEP = StepKind(
@@ -131,4 +134,5 @@ SMS_STEP = StepKind(
     preview="campaigns/_sms_preview.html",
     findings=_findings,
     summary=_summary,
+    metrics=("accounts",),
 )

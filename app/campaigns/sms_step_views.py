@@ -8,7 +8,7 @@ from app.campaigns.models import Campaign, Step
 from app.campaigns.queries import campaign_by_code
 from app.campaigns.sms_step import set_sms
 from app.campaigns.step_kinds import step_of
-from app.campaigns.views import Page, bp, page_of
+from app.campaigns.views import Page, asked_variant, bp, page_of
 from app.clients.queries import find_client
 from app.content.forms import field_menu
 from app.content.sms.forms import SmsForm
@@ -32,10 +32,12 @@ def sms(code: str) -> Page:
     """The SMS of the step in the address (`step_id`)."""
     campaign, step = _step(code)
     form = SmsForm()
-    form.offer(step.sms_content)
+    content = (asked_variant(step) or step).sms_content
+    form.offer(content or step.sms_content)
     if request.method == "POST":
         return _save_sms(campaign, step, form)
-    form.fill(step.sms_content)
+    form.fill(content or step.sms_content)
+    form.seen.data = str(content.id if content else 0)
     return _sms_page(campaign, step, form)
 
 
@@ -49,6 +51,7 @@ def _save_sms(campaign: Campaign, step: Step, form: SmsForm) -> Page:
             set_sms(
                 campaign=campaign,
                 step=step,
+                variant=asked_variant(step),
                 **form.words(),
                 actor=signed_in_user(),
                 seen_content_id=int(form.seen.data) if form.seen.data.isdecimal() else None,
@@ -58,11 +61,13 @@ def _save_sms(campaign: Campaign, step: Step, form: SmsForm) -> Page:
         campaign = campaign_by_code(campaign.code, viewer=signed_in_user())
         return _sms_page(campaign, step_of(campaign, step_id, "sms"), form), error.status
     flash(_("The SMS is saved."), "success")
-    return redirect(url_for("campaigns.sms", code=campaign.code, step_id=step_id))
+    letter = request.values.get("variant")
+    return redirect(url_for("campaigns.sms", code=campaign.code, step_id=step_id, variant=letter))
 
 
 def _sms_page(campaign: Campaign, step: Step, form: SmsForm) -> str:
-    return page_of("sms", campaign, current_step=step, content=step.sms_content, form=form, fields=field_menu())
+    content = (asked_variant(step) or step).sms_content
+    return page_of("sms", campaign, current_step=step, content=content, form=form, fields=field_menu())
 
 
 @bp.route("/<code>/sms/measure", methods=["GET", "POST"])
@@ -72,10 +77,10 @@ def measure_sms(code: str) -> str:
     _campaign, step = _step(code)
     number = request.values.get("client_number", "").strip()
     try:
-        content: SmsContent | None = step.sms_content
+        content: SmsContent | None = (asked_variant(step) or step).sms_content
         if request.method == "POST":
             form = SmsForm()
-            form.offer(step.sms_content)
+            form.offer(content or step.sms_content)
             content = new_sms(**form.words(), actor=None)
         client = find_client(number, user=signed_in_user()) if number else None
         measured = measure(content, client=client) if content else None

@@ -7,18 +7,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from app.campaigns.models import Campaign, Step
+from app.campaigns.models import Campaign, Step, Variant
 from app.core.errors import NotFound
+
+Worded = Step | Variant  # what has words: a step itself, which is variant A where it has several, or another variant
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`severity` is error, warning or note; `step` is the page where it is mended, `step_id` the step it is about."""
+    """`severity` is error, warning or note; `step` is the page where it is mended, `step_id` the step it is about, and
+    `variant` the letter where it is about one of several."""
 
     severity: str
     step: str
     message: object
     step_id: int | None = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,11 @@ class StepKind:
 
     `channel` is what stands in `Step.channel`; `contact` is the channel whose consent, suppressions and flags count
     (email, sms or call), unless each step chooses it (`chosen_contact`). `content` names the relationship of `Step` to
-    its content, whose id is in the column `<content>_id`. `endpoint` is the page that edits a step; it takes `code` and
-    `step_id`. `preview` is the template that shows a written step to those who check it; it is given `campaign` and
-    `step`. `findings` says what is wrong or doubtful about a step that has a content; `summary` is that content in one
-    line.
+    its content, whose id is in the column `<content>_id`; where `Variant` has it too, steps may have variants, which
+    are compared by one of `metrics`, the first by default. `endpoint` is the page that edits a step; it takes `code`,
+    `step_id` and `variant`. `preview` is the template that shows a written step to those who check it; it is given
+    `campaign`, `step`, `words` (what has the content) and `variant` (its letter). `findings` says what is wrong or
+    doubtful about a content; `summary` is that content in one line.
     """
 
     channel: str
@@ -40,9 +45,10 @@ class StepKind:
     content: str
     endpoint: str
     preview: str
-    findings: Callable[[Step, Campaign], Iterable[Finding]]
-    summary: Callable[[Step], str]
+    findings: Callable[[Any, Campaign], Iterable[Finding]]
+    summary: Callable[[Any], str]
     chosen_contact: Callable[[Step], str] | None = None
+    metrics: tuple[str, ...] = ()
 
     def contact_of(self, step: Step) -> str:
         """The channel whose consent, suppressions and flags count for this step."""
@@ -53,12 +59,17 @@ class StepKind:
         """The column of `Step` that holds the id of the content."""
         return f"{self.content}_id"
 
-    def is_written(self, step: Step) -> bool:
-        return getattr(step, self.column) is not None
+    @property
+    def may_vary(self) -> bool:
+        """Whether its steps may have variants."""
+        return hasattr(Variant, self.column)
 
-    def content_of(self, step: Step) -> Any:
-        """The step's content, or None."""
-        return getattr(step, self.content)
+    def is_written(self, words: Worded) -> bool:
+        return getattr(words, self.column) is not None
+
+    def content_of(self, words: Worded) -> Any:
+        """The content, or None."""
+        return getattr(words, self.content)
 
 
 _kinds: dict[str, StepKind] = {}
@@ -93,9 +104,26 @@ def step_of(campaign: Campaign, step_id: int, channel: str | None = None) -> Ste
     raise NotFound
 
 
+def words_of(step: Step, letter: str | None) -> Worded:
+    """What a variant of the step says, None or A being the step itself. Raises NotFound."""
+    if letter in (None, "A"):
+        return step
+    for variant in step.variants:
+        if variant.letter == letter:
+            return variant
+    raise NotFound
+
+
+def all_words(step: Step) -> list[tuple[str | None, Worded]]:
+    """Each variant with its letter; a step without variants has one, without a letter."""
+    return [("A" if step.variants else None, step), *((variant.letter, variant) for variant in step.variants)]
+
+
 def is_written(campaign: Campaign) -> bool:
-    """Whether every step says something."""
-    return all(step_kind(step.channel).is_written(step) for step in campaign.steps)
+    """Whether every step says something, in every variant."""
+    return all(
+        step_kind(step.channel).is_written(words) for step in campaign.steps for _letter, words in all_words(step)
+    )
 
 
 def contacts_of(campaign: Campaign) -> list[str]:

@@ -16,11 +16,20 @@ from app.audiences.usage import Use
 from app.campaigns import queries, service
 from app.campaigns.forms import NewCampaignForm, ScheduleForm, SendBackForm, SetupForm, zone_name
 from app.campaigns.guide import next_action, steps
-from app.campaigns.models import PURPOSE_LABELS, SEGMENT_ROLES, STATE_LABELS, STATE_TONES, Campaign, State, Step
+from app.campaigns.models import (
+    PURPOSE_LABELS,
+    SEGMENT_ROLES,
+    STATE_LABELS,
+    STATE_TONES,
+    Campaign,
+    State,
+    Step,
+    Variant,
+)
 from app.campaigns.preflight import preflight
 from app.campaigns.sending_forms import SendingForm, sending_facts
 from app.campaigns.sending_rules import rules_in_force
-from app.campaigns.step_kinds import step_kind, step_kinds, step_of
+from app.campaigns.step_kinds import all_words, step_kind, step_kinds, step_of, words_of
 from app.campaigns.topics import set_topic
 from app.clients.queries import find_client, sees_whole_book
 from app.content import starters
@@ -35,7 +44,7 @@ from app.core.web import can, sandboxed
 from app.users.sessions import signed_in_user
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
-SETTLED_BY_LAUNCH = {"setup", "audience", "show"}
+SETTLED_BY_LAUNCH = {"setup", "audience", "show", "control", "comparison"}
 Page = str | AnyResponse | tuple[str, int]
 
 ACTION_LABELS = {
@@ -60,6 +69,11 @@ ACTION_LABELS = {
     "campaign.cancelled": _l("Cancelled"),
     "campaign.completed": _l("Completed"),
     "campaign.sending_changed": _l("When and how changed"),
+    "campaign.control_changed": _l("Control group changed"),
+    "campaign.variant_added": _l("Variant added"),
+    "campaign.variant_removed": _l("Variant removed"),
+    "campaign.test_changed": _l("Comparison of the variants changed"),
+    "campaign.rest_sent": _l("A variant sent to the rest"),
     "campaign.counting_changed": _l("How results are counted changed"),
     "campaign.lead_form_changed": _l("Lead form changed"),
     "campaign.held": _l("Held: the audience differs from the approved one"),
@@ -80,6 +94,8 @@ def words() -> dict[str, Any]:
         "has_endpoint": current_app.view_functions.__contains__,
         "step_kind": step_kind,
         "step_kinds": step_kinds,
+        "all_words": all_words,
+        "asked_variant": asked_variant,
     }
 
 
@@ -249,12 +265,18 @@ def message(code: str) -> Page:
     if step is None:
         first = campaign.steps[0]
         return redirect(url_for(step_kind(first.channel).endpoint, code=campaign.code, step_id=first.id))
-    content = step.content
-    start = start_from(request.args.get("start")) or content
+    content = (asked_variant(step) or step).content
+    start = start_from(request.args.get("start")) or content or step.content
     if start is not None:
         form.fill(start)
     form.seen.data = str(content.id if content else 0)
     return _message_page(campaign, step, form, started=start is not content)
+
+
+def asked_variant(step: Step) -> Variant | None:
+    """The variant that the address names; None where it is the step itself, which is variant A."""
+    words = words_of(step, request.values.get("variant"))
+    return words if isinstance(words, Variant) else None
 
 
 def _email_step(campaign: Campaign) -> Step | None:
@@ -271,13 +293,17 @@ def _save_message(campaign: Campaign, step: Step | None, form: MessageForm) -> P
         raise NotFound
     if not form.validate_on_submit():
         return _message_page(campaign, step, form), 422
-    step_id = step.id
+    step_id, variant, words = step.id, asked_variant(step), form.words()
     try:
         with unit_of_work():
             service.set_content(
                 campaign=campaign,
                 step=step,
-                **form.words(),
+                variant=variant,
+                format=words["format"],
+                subject=words["subject"],
+                preheader=words["preheader"],
+                source=words["source"],
                 actor=signed_in_user(),
                 seen_content_id=int(form.seen.data) if form.seen.data.isdecimal() else None,
             )
@@ -286,7 +312,8 @@ def _save_message(campaign: Campaign, step: Step | None, form: MessageForm) -> P
         campaign = _campaign(campaign.code)
         return _message_page(campaign, step_of(campaign, step_id, "email"), form), error.status
     flash(_("The message is saved."), "success")
-    return redirect(url_for("campaigns.message", code=campaign.code, step_id=step_id))
+    letter = request.values.get("variant")
+    return redirect(url_for("campaigns.message", code=campaign.code, step_id=step_id, variant=letter))
 
 
 def _message_page(campaign: Campaign, step: Step, form: MessageForm, *, started: bool = False) -> str:
@@ -296,7 +323,7 @@ def _message_page(campaign: Campaign, step: Step, form: MessageForm, *, started:
         current_step=step,
         form=form,
         fields=field_menu(),
-        content=step.content,
+        content=(asked_variant(step) or step).content,
         started=started,
         starters=starters.STARTERS,
         templates=template_library(),
@@ -312,8 +339,8 @@ def preview(code: str) -> Response:
     try:
         if request.method == "POST":
             content = new_content(**MessageForm().words(), actor=None)
-        elif (step := _email_step(campaign)) is not None and step.content is not None:
-            content = step.content
+        elif (step := _email_step(campaign)) is not None and (stored := (asked_variant(step) or step).content):
+            content = stored
         else:
             return sandboxed(refusal_page(NotFound(_("There is no message yet."))))
         client = find_client(number, user=signed_in_user()) if number else None

@@ -8,7 +8,8 @@ from flask_babel import gettext as _
 from liquid.exceptions import LiquidError
 from sqlalchemy import ColumnElement, Row
 
-from app.campaigns.models import Campaign, Step
+from app.campaigns.models import Campaign
+from app.campaigns.step_kinds import Worded
 from app.channels.base import Channel, EmailBatch, Envelope, Outcome, OutgoingEmail, Result
 from app.clients.models import Client
 from app.content.personalisation import columns_for, nest
@@ -25,10 +26,10 @@ class EmailMaterial:
     contact = "email"
     address: ColumnElement[Any] = Client.email.expression
 
-    def __init__(self, step: Step, campaign: Campaign) -> None:
-        if step.content is None:
+    def __init__(self, words: Worded, campaign: Campaign) -> None:
+        if words.content is None:
             raise LookupError("a launched step has no content")
-        self.email = compile_email(step.content, footer())
+        self.email = compile_email(words.content, footer())
         self.batch = EmailBatch(self.email.template, envelope(campaign))
         self.columns: Sequence[ColumnElement[Any]] = columns_for(self.email.keys)
         self._keys = [column.name for column in self.columns]

@@ -77,17 +77,18 @@ def queue_for_domain(message_ids: Sequence[int], *, domain: str, rate: float, ba
 
 
 def _origin(batch_id: int) -> dict[str, Any]:
-    columns = (Batch.run_id, Batch.step_id, Batch.channel)
+    columns = (Batch.run_id, Batch.step_id, Batch.channel, Batch.variant)
     return dict(db.session.execute(select(*columns).where(Batch.id == batch_id)).one()._mapping)
 
 
 def _rooms(origin: Mapping[str, Any], batch_id: int, *conditions: ColumnElement[bool]) -> Iterable[Any]:
-    """Waiting batches of the same run and step with free places, in which nothing was sent yet; locked."""
+    """Waiting batches of the same run, step and variant with free places, in which nothing was sent yet; locked."""
     return db.session.execute(
         select(Batch.id, Batch.size, Batch.due_at)
         .where(
             Batch.run_id == origin["run_id"],
             Batch.step_id == origin["step_id"],
+            Batch.variant.is_not_distinct_from(origin["variant"]),
             Batch.state == "open",
             Batch.token.is_(None),
             Batch.content_id.is_(None),

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from app.campaigns.models import Campaign, Step
+from app.campaigns.step_kinds import Worded, words_of
 from app.channels.base import EmailBatch, Outcome, OutgoingEmail
 from app.channels.registry import channel_of
 from app.clients.models import Client
@@ -27,21 +28,24 @@ def render_message_html(message_id: int) -> str:
     message = db.session.get(Message, message_id)
     if message is None:
         raise NotFound
-    sent_with = db.session.get_one(Batch, message.batch_id).content_id
-    version = db.session.get(EmailContent, sent_with) if sent_with is not None else None
-    content = version or _content(db.session.get_one(Step, message.step_id))
+    batch = db.session.get_one(Batch, message.batch_id)
+    version = db.session.get(EmailContent, batch.content_id) if batch.content_id is not None else None
+    content = version or _content(words_of(db.session.get_one(Step, message.step_id), batch.variant))
     values = client_values(db.session.get_one(Client, message.client_id))
     compiled = compile_email(content, footer())
     slots = compiled.fill(values, MessageLinks(links(), message.id, pixel=False))
     return "".join(piece if isinstance(piece, str) else slots[piece] for piece in compiled.template.html)
 
 
-def send_copies(*, campaign: Campaign, step: Step, addresses: Sequence[str], client: Client | None, mark: str) -> None:
-    """Send the step's message to members of staff, uncounted and with plain links; `mark` leads the subject.
+def send_copies(
+    *, campaign: Campaign, words: Worded, addresses: Sequence[str], client: Client | None, mark: str
+) -> None:
+    """Send the message of a step or variant to members of staff, uncounted and with plain links; `mark` leads the
+    subject.
 
     Filled with the client's values, or with examples. Raises Retryable where the channel took none.
     """
-    compiled = compile_email(_content(step), footer())
+    compiled = compile_email(_content(words), footer())
     if mark:
         compiled = compiled.with_subject_mark(mark)
     values = client_values(client) if client else example_values()
@@ -55,10 +59,10 @@ def send_copies(*, campaign: Campaign, step: Step, addresses: Sequence[str], cli
         raise Retryable
 
 
-def _content(step: Step) -> EmailContent:
-    if step.content is None:
+def _content(words: Worded) -> EmailContent:
+    if words.content is None:
         raise NotFound
-    return step.content
+    return words.content
 
 
 def _copy(compiled: CompiledEmail, values: dict[str, Any], address: str) -> OutgoingEmail:

@@ -37,8 +37,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.types import BigInteger, Text
 
-from app.campaigns.models import Campaign, Step
-from app.campaigns.step_kinds import step_kind
+from app.campaigns.models import Campaign, Step, Variant
+from app.campaigns.step_kinds import step_kind, words_of
 from app.channels.base import Channel, Outcome, Result
 from app.channels.limits import give_back, give_back_for_domain, lease, lease_for_domain, throttled_domains
 from app.channels.models import ChannelAccount
@@ -84,6 +84,7 @@ class Work:
 
     batch_id: int
     token: UUID
+    variant: str | None
     attempts: int
     rules: Rules
     account_id: int
@@ -137,7 +138,15 @@ def claim_batch(batch_id: int) -> Work | None:
             update(Batch)
             .where(Batch.id == batch_id, Batch.state == "open", Batch.token.is_(None), may_send())
             .values(token=token, lease_until=now() + LEASE)
-            .returning(Batch.run_id, Batch.step_id, Batch.attempts, Batch.channel, Batch.content_id, Batch.domain)
+            .returning(
+                Batch.run_id,
+                Batch.step_id,
+                Batch.attempts,
+                Batch.channel,
+                Batch.content_id,
+                Batch.variant,
+                Batch.domain,
+            )
         ).one_or_none()
         if batch is None:
             return None
@@ -153,18 +162,19 @@ def claim_batch(batch_id: int) -> Work | None:
                 .execution_options(synchronize_session=False)
             )
             return None
-        version = content_version(step)
+        version = content_version(step, batch.variant)
         if batch.content_id is not None and batch.content_id != version:
             _start_anew(batch_id, token)
             return None
         session.execute(update(Batch).where(Batch.id == batch_id).values(account_id=account.id, content_id=version))
-        material = load_material(step, campaign)
+        material = load_material(step, campaign, batch.variant)
         rules = rules_of(campaign, channel=batch.channel, run=session.get_one(Run, batch.run_id))
         throttled = throttled_domains() if batch.channel == "email" else {}
         domain = batch.domain if batch.domain in throttled else None
         return Work(
             batch_id=batch_id,
             token=token,
+            variant=batch.variant,
             attempts=batch.attempts,
             rules=rules,
             account_id=account.id,
@@ -176,17 +186,21 @@ def claim_batch(batch_id: int) -> Work | None:
         )
 
 
-def content_version(step: Step) -> int | None:
-    """The id of what the step says now, in the table of its channel's words."""
-    version: int | None = getattr(step, step_kind(step.channel).column)
+def content_version(step: Step, variant: str | None) -> int | None:
+    """The id of what the step (in this variant) says now, in the table of its channel's words."""
+    version: int | None = getattr(words_of(step, variant), step_kind(step.channel).column)
     return version
 
 
 def _says_the_same(work: Work) -> ColumnElement[bool]:
     """For WHERE on batch: nobody gave the step other words since the batch was claimed."""
-    column = getattr(Step, step_kind(work.rules.channel).column)
-    words = select(column).where(Step.id == Batch.step_id).correlate(Batch).scalar_subquery()
-    return Batch.content_id.is_not_distinct_from(words)
+    column = step_kind(work.rules.channel).column
+    if work.variant in (None, "A"):
+        words = select(getattr(Step, column)).where(Step.id == Batch.step_id)
+    else:
+        own = Variant.step_id == Batch.step_id, Variant.letter == Batch.variant
+        words = select(getattr(Variant, column)).where(*own)
+    return Batch.content_id.is_not_distinct_from(words.correlate(Batch).scalar_subquery())
 
 
 def _start_anew(batch_id: int, token: UUID) -> None:

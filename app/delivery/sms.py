@@ -7,7 +7,8 @@ import structlog
 from liquid.exceptions import LiquidError
 from sqlalchemy import ColumnElement, Row
 
-from app.campaigns.models import Campaign, Step
+from app.campaigns.models import Campaign
+from app.campaigns.step_kinds import Worded
 from app.channels.base import Channel, Outcome, Result
 from app.channels.sms.message import OutgoingSms
 from app.clients.models import Client
@@ -29,8 +30,8 @@ class SmsMaterial:
     contact = "sms"
     address: ColumnElement[Any] = Client.mobile.expression
 
-    def __init__(self, step: Step, campaign: Campaign) -> None:
-        content = step.sms_content
+    def __init__(self, words: Worded, campaign: Campaign) -> None:
+        content = words.sms_content
         if content is None:
             raise LookupError("a launched step has no content")
         self.refusal = registration_refusal(content)

@@ -14,7 +14,7 @@ from app.core.extensions import db
 from app.core.queues import send_task
 from app.core.unit_of_work import after_commit
 from app.delivery.material import queue_of
-from app.delivery.models import Batch, Message, MessageState, Run
+from app.delivery.models import Batch, Message, MessageState, Run, RunTest
 from app.delivery.planning import RESEND_AFTER, SEND_BATCH
 from app.delivery.rules import may_send
 from app.delivery.sending import refresh_tally
@@ -99,13 +99,18 @@ def dispatch_due_batches() -> int:
 
 
 def finish_runs(run_id: int | None = None) -> None:
-    """End the runs none of whose batches is open, and their campaigns. Derived from the rows, never counted."""
+    """End the runs none of whose batches is open, and their campaigns. Derived from the rows, never counted.
+
+    A run with clients who wait for the end of a test goes on: somebody has to choose what they get.
+    """
+    rest = RunTest.run_id == Run.id, RunTest.rest > 0, RunTest.planned_at.is_(None)
     open_batch = exists(select(literal(1)).where(Batch.run_id == Run.id, Batch.state == "open"))
     ended = db.session.scalars(
         update(Run)
         .where(
             Run.state == "sending",
             ~open_batch,
+            ~exists(select(literal(1)).where(*rest)),
             or_(Run.id == run_id, literal(run_id is None)),
             exists(select(literal(1)).where(Campaign.id == Run.campaign_id, Campaign.state == State.RUNNING)),
         )

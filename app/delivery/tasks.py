@@ -3,6 +3,7 @@
 from sqlalchemy import select, update
 
 from app.campaigns.models import Campaign
+from app.campaigns.step_kinds import all_words
 from app.channels.models import ChannelAccount
 from app.clients.models import Client
 from app.core import jobs, queues
@@ -12,6 +13,7 @@ from app.core.unit_of_work import unit_of_work
 from app.delivery.accounts.service import note_test
 from app.delivery.accounts.testing import send_test_through
 from app.delivery.deliverability.service import CHECK_JOB, check_sender_domains, count_arrivals, order_check
+from app.delivery.experiments.service import PLAN_REST, plan_rest
 from app.delivery.models import Batch, MessageState, Run, SeedMessage
 from app.delivery.outcomes.queries import Filter
 from app.delivery.outcomes.service import decide_chunk
@@ -32,6 +34,14 @@ def plan(lease: jobs.Lease, *, campaign_id: int) -> None:
     with unit_of_work():
         finish_runs()
     send_seeds(campaign_id)
+
+
+@jobs.job(PLAN_REST)
+def plan_the_rest(lease: jobs.Lease, *, run_id: int, step_id: int) -> None:
+    """Somebody chose what the rest of a test gets: plan it."""
+    plan_rest(run_id, step_id, lease.renew)
+    with unit_of_work():
+        finish_runs(run_id)
 
 
 @jobs.job("delivery.cancel_run")
@@ -71,11 +81,13 @@ def send_test(lease: jobs.Lease, *, campaign_id: int, address: str, client_numbe
     campaign = db.session.get_one(Campaign, campaign_id)
     client = db.session.scalar(select(Client).where(Client.number == client_number)) if client_number else None
     for step in campaign.steps[:1]:
-        send_copies(campaign=campaign, step=step, addresses=[address], client=client, mark=TEST_MARK)
+        for letter, words in all_words(step):
+            mark = f"{TEST_MARK} {letter}:" if letter else TEST_MARK
+            send_copies(campaign=campaign, words=words, addresses=[address], client=client, mark=mark)
 
 
 def send_seeds(campaign_id: int) -> None:
-    """Each seed once: the row moves before the copy leaves, so a repeated job sends nothing twice."""
+    """Each seed once, every variant: the row moves before the copies leave, so a repeated job sends nothing twice."""
     with unit_of_work() as session:
         rows = session.execute(
             update(SeedMessage)
@@ -90,8 +102,9 @@ def send_seeds(campaign_id: int) -> None:
     campaign = db.session.get_one(Campaign, campaign_id)
     for step in campaign.steps:
         addresses = [row.email for row in rows if row.step_id == step.id]
-        if addresses:
-            send_copies(campaign=campaign, step=step, addresses=addresses, client=None, mark="")
+        for letter, words in all_words(step) if addresses else ():
+            mark = f"[{letter}]" if letter else ""
+            send_copies(campaign=campaign, words=words, addresses=addresses, client=None, mark=mark)
 
 
 @queues.task(SEND_BATCH)

@@ -8,6 +8,7 @@ from liquid.exceptions import LiquidError
 from sqlalchemy import ColumnElement, Row
 
 from app.campaigns.models import Campaign, Step
+from app.campaigns.step_kinds import Worded
 from app.channels.base import Channel, Outcome, Result
 from app.channels.webhook import OutgoingPost, WebhookBatch
 from app.clients.models import Client
@@ -22,12 +23,13 @@ log = structlog.get_logger(__name__)
 class WebhookMaterial:
     """The compiled data of a step. Raises LookupError where it has none."""
 
-    def __init__(self, step: Step, campaign: Campaign) -> None:
-        if step.webhook_content is None:
+    def __init__(self, words: Worded, campaign: Campaign) -> None:
+        content = words.webhook_content if isinstance(words, Step) else None  # these steps have no variants
+        if content is None:
             raise LookupError("a launched step has no content")
-        self.contact: str = step.webhook_content.contact
+        self.contact: str = content.contact
         self.address: ColumnElement[Any] = (Client.email if self.contact == "email" else Client.mobile).expression
-        self._data = CompiledData(step.webhook_content.data)
+        self._data = CompiledData(content.data)
         self._batch = WebhookBatch(campaign.code)
         self.columns: Sequence[ColumnElement[Any]] = columns_for(self._data.keys)
         self._keys = [column.name for column in self.columns]

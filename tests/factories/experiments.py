@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyroaring import BitMap64
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.audiences.drawing import new_salt
 from app.campaigns.models import Campaign, GlobalControl, Step, Variant
+from app.core.clock import now
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
-from app.delivery.models import Message, Run, RunGroup, RunSplit
+from app.delivery.models import Message, Run, RunGroup, RunSplit, RunTest
 from tests.factories.campaigns import make_content
 
 
@@ -59,3 +60,10 @@ def splits_of(run: Run) -> Mapping[float, BitMap64]:
 def contacted(campaign: Campaign) -> BitMap64:
     """Whom the campaign has a message for, in any state."""
     return BitMap64(db.session.scalars(select(Message.client_id).where(Message.campaign_id == campaign.id)))
+
+
+def end_tests() -> None:
+    """The time of every test is over."""
+    with unit_of_work() as session:
+        session.execute(update(RunTest).values(ends_at=now()))
+    db.session.expire_all()

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.audiences.drawing import drawn, new_salt, salt_of
 from app.audiences.snapshots import freeze, packed, unpacked
+from app.campaigns.experiments.control import combined_share
 from app.campaigns.experiments.global_control import global_control
 from app.campaigns.models import Campaign, GlobalControl, Step
 from app.clients.classes.models import ClientClass
@@ -80,11 +81,6 @@ def _draw_control(run: Run, campaign: Campaign, eligible: BitMap64, segments: Ma
     if control:
         run.control_id = freeze(name=f"{campaign.code}: control group", ids=control).id
     db.session.flush()
-
-
-def combined_share(campaign: float, firm: float) -> float:
-    """The chance to be in the control group where the campaign draws one share and the firm, apart from it, another."""
-    return 1 - (1 - campaign) * (1 - firm)
 
 
 def _spared(firm: GlobalControl | None, eligible: BitMap64) -> BitMap64:

@@ -78,13 +78,15 @@ def retry(*, chosen: Filter, reason: str, actor: User, limit: int = CHUNK) -> in
     if not reason.strip():
         raise AppError(NEEDS_REASON)
     query = failed(actor, chosen).where(may_be_retried()).order_by(Message.run_id, Message.step_id, Message.id)
-    query = query.add_columns(Message.run_id, Message.step_id, Message.channel, Message.batch_id, Message.campaign_id)
+    query = query.add_columns(
+        Message.run_id, Message.step_id, Message.channel, Batch.variant, Message.batch_id, Message.campaign_id
+    )
     rows = db.session.execute(query.limit(limit).with_for_update(of=Message)).all()
-    together: dict[tuple[int, int, str], list[int]] = defaultdict(list)
+    together: dict[tuple[int, int, str, str | None], list[int]] = defaultdict(list)
     for row in rows:
-        together[row.run_id, row.step_id, row.channel].append(row.id)
-    for (run_id, step_id, channel), ids in together.items():
-        _plan_anew(run_id, step_id, channel, ids)
+        together[row.run_id, row.step_id, row.channel, row.variant].append(row.id)
+    for (run_id, step_id, channel, variant), ids in together.items():
+        _plan_anew(run_id, step_id, channel, variant, ids)
     refresh_tallies([row.batch_id for row in rows])
     reopen_runs({row.run_id for row in rows}, actor=actor)
     _tell(rows, action="messages_retried", actor=actor, reason=reason)
@@ -100,9 +102,15 @@ _MOVE = text(
 ).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("batch_ids", type_=ARRAY(BigInteger)))
 
 
-def _plan_anew(run_id: int, step_id: int, channel: str, ids: Sequence[int]) -> None:
+def _plan_anew(run_id: int, step_id: int, channel: str, variant: str | None, ids: Sequence[int]) -> None:
     """New batches for these rows, sent out after the commit."""
-    facts = {"run_id": run_id, "step_id": step_id, "channel": channel, "due_at": now() + RESEND_AFTER}
+    facts = {
+        "run_id": run_id,
+        "step_id": step_id,
+        "channel": channel,
+        "variant": variant,
+        "due_at": now() + RESEND_AFTER,
+    }
     sizes = [len(ids[start : start + BATCH_SIZE]) for start in range(0, len(ids), BATCH_SIZE)]
     batch_ids = db.session.scalars(
         insert(Batch).returning(Batch.id, sort_by_parameter_order=True), [facts | {"size": size} for size in sizes]
