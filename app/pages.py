@@ -62,6 +62,7 @@ from app.delivery.outcomes.views import outcomes
 from app.delivery.stop_views import marketing
 from app.delivery.views import bp as delivery
 from app.reports.cli import reports_cli
+from app.reports.targets.views import targets
 from app.reports.views import bp as reports
 from app.reports.why.views import why
 from app.tracking import views as tracking_views
@@ -139,6 +140,7 @@ def register_pages(app: Flask) -> None:
     app.cli.add_command(delivery_cli)
     app.register_blueprint(reports)
     app.register_blueprint(why)
+    app.register_blueprint(targets)
     app.cli.add_command(reports_cli)
     app.cli.add_command(audiences_cli)
     app.cli.add_command(campaigns_cli)
@@ -173,7 +175,7 @@ OVERVIEW = "reports.home"
 NAVIGATION = (
     NavigationEntry(_l("Overview"), OVERVIEW, "home"),
     NavigationEntry(_l("Campaigns"), "campaigns.index", "send", Permission.VIEW_CAMPAIGNS, ("marketing",)),
-    NavigationEntry(_l("Reports"), "reports.index", "report-analytics", Permission.VIEW_REPORTS, ("why",)),
+    NavigationEntry(_l("Reports"), "reports.index", "report-analytics", Permission.VIEW_REPORTS, ("why", "targets")),
     NavigationEntry(
         _l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS, ("snapshots", "number_lists")
     ),

@@ -46,6 +46,7 @@ VERBS: Mapping[str, object] = {
     "activate": _l("Put in force"),
     "counting_changed": _l("How results are counted changed"),
     "lead_form_changed": _l("Lead form changed"),
+    "targets_changed": _l("Targets changed"),
     "match": _l("Matched to a client"),
     "set_aside": _l("Set aside"),
     "settle": _l("Dealt with"),

@@ -76,6 +76,7 @@ ACTION_LABELS = {
     "campaign.rest_sent": _l("A variant sent to the rest"),
     "campaign.counting_changed": _l("How results are counted changed"),
     "campaign.lead_form_changed": _l("Lead form changed"),
+    "campaign.targets_changed": _l("Targets changed"),
     "campaign.held": _l("Held: the audience differs from the approved one"),
     "campaign.audience_accepted": _l("The audience of the launch approved"),
     "campaign.revising": _l("Revision begun"),

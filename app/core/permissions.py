@@ -66,6 +66,7 @@ class Permission(StrEnum):
     SETTLE_MESSAGES = "settle messages awaiting receipt and retry failed ones"
     VIEW_DELIVERABILITY = "see how messages arrive"
     VIEW_REPORTS = "view reports"
+    SET_TARGETS = "set targets"
     EXPORT = "export"
     ALLOW_EXPORTS = "allow exports"
     IMPORT_OPENINGS = "import account openings"
@@ -93,6 +94,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.SETTLE_MESSAGES,
         Permission.VIEW_DELIVERABILITY,
         Permission.VIEW_REPORTS,
+        Permission.SET_TARGETS,
         Permission.EXPORT,
         Permission.IMPORT_OPENINGS,
         Permission.MANAGE_REPLIES,
@@ -136,6 +138,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_SEGMENTS,
         Permission.VIEW_CAMPAIGNS,
         Permission.VIEW_REPORTS,
+        Permission.SET_TARGETS,
         Permission.EXPORT,
         Permission.REVEAL_CONTACT,
         Permission.CONTACT_CLIENTS,
@@ -159,6 +162,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_SEGMENTS,
         Permission.VIEW_CAMPAIGNS,
         Permission.VIEW_REPORTS,
+        Permission.SET_TARGETS,
         Permission.EXPORT,
         Permission.REVEAL_CONTACT,
         Permission.VIEW_CONTACTS,
