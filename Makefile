@@ -6,7 +6,7 @@ TEXTS := .venv/.texts
 DATA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench bench-audiences bench-delivery bench-statistics chaos lock screenshots translations clean
+.PHONY: help run demo test lint format bench bench-audiences bench-delivery bench-tracking bench-statistics chaos lock screenshots translations clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ bench-delivery: ready ## Measure sending to a million clients, against reference
 
 bench-statistics: ready ## Simulate 100,000 campaigns a setting: how often the intervals of reports are right
 	@$(BIN)/python -m bench.statistics
+
+bench-tracking: ready ## Measure pixel, click and webhooks, durable, and kill the web process: one JSON line a measure
+	@$(BIN)/python -m bench.tracking
 
 chaos: ready ## Deliver a campaign while workers are killed and servers restarted: nothing lost, nothing twice
 	@$(BIN)/python -m bench.chaos

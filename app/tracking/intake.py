@@ -10,8 +10,8 @@ import queue
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import psycopg
 import structlog
@@ -39,8 +39,7 @@ class Unrecorded(Exception):
     """The event could not be made durable in time. The caller answers without it, or asks for a retry."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawEvent:
+class RawEvent(NamedTuple):
     """One hit or report, as it came. `payload` is JSON text; texts hold no NUL."""
 
     kind: str

@@ -22,7 +22,7 @@ import structlog
 
 from app.core.tokens import Signer
 from app.tracking.intake import RawEvent
-from app.tracking.reported import message_of, read_reports, text_of, time_of
+from app.tracking.reported import Named, read_reports, text_of, time_of
 
 SOURCE = "receipts"
 SIGNATURE_HEADER = "Bellwether-Signature"
@@ -70,11 +70,11 @@ def check_signature(*, key: str, signature: str, timestamp: str, body: bytes, no
 
 def raw_events(body: bytes, *, signer: Signer, received_at: datetime) -> list[RawEvent]:
     """The events of one request. Raises NotReports or TooMany; an unknown word becomes an event of kind "other"."""
-    reports, written = read_reports(body)
+    reports = read_reports(body)
     if len(reports) > MAX_EVENTS:
         raise TooMany
-    events = []
-    for report in reports:
+    named, events = Named(signer), []
+    for report, written in reports:
         word = str(report.get("event", "")).strip().lower()[:60]
         if word not in EVENTS:
             log.warning("receipt_unknown_event", word=word[:40])
@@ -82,14 +82,14 @@ def raw_events(body: bytes, *, signer: Signer, received_at: datetime) -> list[Ra
         events.append(
             RawEvent(
                 kind=EVENTS.get(word, "other"),
-                message_id=message_of(report.get("message"), signer),
+                message_id=named.message_id(report.get("message")),
                 at=at,
                 source=SOURCE,
                 external_id=_natural_key(report, word),
                 link=text_of(report.get("link")),
                 user_agent=text_of(report.get("user_agent")),
                 ip=text_of(report.get("ip")),
-                payload=written(report),
+                payload=written,
             )
         )
     return events

@@ -1,54 +1,95 @@
 """Reading what a vendor's webhook reports: a JSON list of objects, whatever is in them.
 
-The usual body is clean; only one that may hold what PostgreSQL does not take (NUL, a lone surrogate, a number without
-end) is looked through value by value.
+A report is kept as it was written, cut out of the body. Where it may hold what PostgreSQL does not take (NUL, a lone
+surrogate, a number without end) it is taken apart, cleaned and written anew.
 """
 
 import json
 import math
-import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from app.core.tokens import BadToken, Kind, Signer
 
 MAX_BODY = 8 << 20  # bytes
 _MAX_SECONDS = 32_503_680_000  # the year 3000; some vendors count milliseconds
-# Escapes of NUL and of surrogates, and the bytes that a surrogate would begin with.
-_SUSPECT = re.compile(rb"\\u0000|\\u[dD]|\xed")
-# Made once: `json.dumps` with options builds an encoder for each call, which takes as long as its work.
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_LONGEST_FLOAT = 40
+
+Report = tuple[dict[str, Any], str]  # what it says, and the same as JSON for PostgreSQL
 
 
 class NotReports(ValueError):
     """The body is not a JSON list of objects."""
 
 
-def read_reports(body: bytes) -> tuple[list[dict[str, Any]], Callable[[dict[str, Any]], str]]:
-    """The reports of a request (a single object counts as one) and what writes one of them as JSON for PostgreSQL.
+class _Strange(Exception):
+    """The body is to be read the careful way."""
 
-    Raises NotReports.
-    """
+
+def read_reports(body: bytes) -> list[Report]:
+    """The reports of a request; a single object counts as one. Raises NotReports."""
     try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        try:
+            return [
+                (report, _clean(report) if "\\u" in written else written)
+                for report, written in _cut(body.decode("utf-8"))
+            ]
+        except (_Strange, UnicodeDecodeError):
+            parsed = json.loads(body)
+    except (ValueError, IndexError, RecursionError) as error:
         raise NotReports from error
     reports = [parsed] if isinstance(parsed, dict) else parsed
     if not isinstance(reports, list) or not all(isinstance(report, dict) for report in reports):
         raise NotReports
-    return reports, _cleaned if _SUSPECT.search(body) else _written
+    return [(report, _clean(report)) for report in reports]
 
 
-def _written(report: dict[str, Any]) -> str:
-    try:
-        return _encode(report)
-    except ValueError:  # a number without end
-        return _cleaned(report)
+def _float(written: str) -> float:
+    if len(written) > _LONGEST_FLOAT or "e" in written or "E" in written:
+        raise _Strange
+    return float(written)
 
 
-def _cleaned(report: dict[str, Any]) -> str:
-    return _encode(storable(report))
+def _constant(_word: str) -> NoReturn:
+    raise _Strange
+
+
+_decode = json.JSONDecoder(parse_float=_float, parse_constant=_constant).raw_decode
+
+
+def _cut(text: str) -> Iterator[Report]:
+    """Each object of the list with the text that it was read from. Raises ValueError, IndexError or _Strange."""
+    place = _after_blanks(text, 0)
+    many = text[place] == "["
+    if many:
+        place = _after_blanks(text, place + 1)
+    if not many or text[place] != "]":
+        while True:
+            if text[place] != "{":
+                raise NotReports
+            report, end = _decode(text, place)
+            yield report, text[place:end]
+            place = _after_blanks(text, end)
+            if not many or text[place] != ",":
+                break
+            place = _after_blanks(text, place + 1)
+    if many:
+        if text[place] != "]":
+            raise NotReports
+        place = _after_blanks(text, place + 1)
+    if place != len(text):
+        raise NotReports
+
+
+def _after_blanks(text: str, place: int) -> int:
+    while text[place : place + 1] in (" ", "\t", "\n", "\r"):
+        place += 1
+    return place
+
+
+def _clean(report: dict[str, Any]) -> str:
+    return json.dumps(storable(report), ensure_ascii=False)
 
 
 def storable(value: Any) -> Any:
@@ -64,14 +105,23 @@ def storable(value: Any) -> Any:
     return value
 
 
-def message_of(token: Any, signer: Signer) -> int | None:
-    """The message of ours that a report names by the token we gave with it; None for any other word."""
-    if not isinstance(token, str):
-        return None
-    try:
-        return signer.read(token, Kind.REPLY).message_id
-    except BadToken:
-        return None
+class Named:
+    """Which message of ours a report names, by the token that went out with it; the reports of a request share many."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+        self._known: dict[str, int | None] = {}
+
+    def message_id(self, token: Any) -> int | None:
+        """None for any other word."""
+        if not isinstance(token, str):
+            return None
+        if token not in self._known:
+            try:
+                self._known[token] = self._signer.read(token, Kind.REPLY).message_id
+            except BadToken:
+                self._known[token] = None
+        return self._known[token]
 
 
 def time_of(value: Any, otherwise: datetime) -> datetime:

@@ -3,7 +3,6 @@
 Source: "Event Webhook Reference" and "Event Webhook Security Features", Twilio SendGrid documentation.
 """
 
-import json
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from app.core.tokens import Signer
 from app.tracking.intake import RawEvent
-from app.tracking.reported import message_of, read_reports, text_of, time_of
+from app.tracking.reported import Named, read_reports, text_of, time_of
 
 SOURCE = "sendgrid"
 MESSAGE_ARGUMENT = "bw"  # the custom argument that carries our signed message id
@@ -75,9 +74,8 @@ def check_signature(*, key: str, signature: str, timestamp: str, body: bytes, no
 
 def raw_events(body: bytes, *, signer: Signer, received_at: datetime) -> list[RawEvent]:
     """The events of one request. Raises NotReports; an unknown word becomes an event of kind "other"."""
-    reports, written = read_reports(body)
-    events = []
-    for report in reports:
+    named, events = Named(signer), []
+    for report, written in read_reports(body):
         word = str(report.get("event", ""))
         kind = EVENTS.get(word.lower())
         if kind is None:
@@ -86,7 +84,7 @@ def raw_events(body: bytes, *, signer: Signer, received_at: datetime) -> list[Ra
         if kind == "bounce" and report.get("type") == "blocked":
             kind = "blocked"  # refused for now, by a filter or a full mailbox: the address itself is good
         token = report.get(MESSAGE_ARGUMENT)
-        message_id = message_of(token, signer)
+        message_id = named.message_id(token)
         if token is not None and message_id is None:
             log.warning("sendgrid_bad_message_argument")
         events.append(
@@ -99,13 +97,10 @@ def raw_events(body: bytes, *, signer: Signer, received_at: datetime) -> list[Ra
                 link=text_of(report.get("url")),
                 user_agent=text_of(report.get("useragent")),
                 ip=text_of(report.get("ip")),
-                payload=written(report),
+                payload=written,
             )
         )
     return events
-
-
-_encode_key = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 def _natural_key(report: Mapping[str, Any], word: str) -> str:
@@ -116,4 +111,4 @@ def _natural_key(report: Mapping[str, Any], word: str) -> str:
     all of these in common too, so this one key serves for both.
     """
     parts = [report.get(name) for name in ("sg_message_id", MESSAGE_ARGUMENT, "email", "timestamp", "url", "attempt")]
-    return sha256(_encode_key([word, *parts]).encode()).hexdigest()[:40]
+    return sha256(repr([word, *parts]).encode("utf-8", "replace")).hexdigest()[:40]
