@@ -1,0 +1,1 @@
+"""Reports over several campaigns: everything of a period, and a few side by side."""

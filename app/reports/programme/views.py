@@ -1,0 +1,147 @@
+"""The programme over a period, and a few campaigns side by side."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import Any
+
+from flask import Blueprint, Response, render_template, request, send_file, stream_with_context
+from flask_babel import get_timezone
+
+from app.campaigns.models import STATE_LABELS, STATE_TONES
+from app.core.clock import now
+from app.core.permissions import Permission, requires
+from app.core.spreadsheet_files import MIME, Line, csv_bytes, watermark, workbook
+from app.core.unit_of_work import unit_of_work
+from app.reports.effect.words import headline
+from app.reports.programme import charts, exporting
+from app.reports.programme.queries import (
+    COUNTED,
+    FEWEST_COMPARED,
+    MOST_CAMPAIGNS,
+    MOST_COMPARED,
+    Grouping,
+    Period,
+    comparable,
+    compared,
+    programme,
+)
+from app.reports.programme.service import note_export
+from app.reports.programme.words import GROUPING_LABELS, part_name
+from app.reports.response import DENOMINATORS, Outcome
+from app.reports.words import OUTCOME_LABELS, denominator
+from app.users.sessions import signed_in_user
+
+bp = Blueprint("programme", __name__)
+USUAL_DAYS = 365
+
+
+@bp.context_processor
+def words() -> dict[str, Any]:
+    return {
+        "Outcome": Outcome,
+        "labels": OUTCOME_LABELS,
+        "denominators": DENOMINATORS,
+        "denominator": denominator,
+        "state_labels": STATE_LABELS,
+        "tones": STATE_TONES,
+    }
+
+
+@bp.get("/programme")
+@requires(Permission.VIEW_REPORTS)
+def index() -> str:
+    period, grouping = _period(), _grouping()
+    found = programme(period, grouping, viewer=signed_in_user())
+    return render_template(
+        "reports/programme/index.html",
+        period=period,
+        grouping=grouping,
+        groupings=GROUPING_LABELS,
+        found=found,
+        most=MOST_CAMPAIGNS,
+        columns=COUNTED,
+        option=charts.parts(found, grouping),
+        part_name=part_name,
+    )
+
+
+@bp.get("/programme/export.<any(csv, xlsx):format>")
+@requires(Permission.EXPORT)
+def export(format: str) -> Response:
+    period, grouping = _period(), _grouping()
+    found = programme(period, grouping, viewer=signed_in_user())
+    with unit_of_work():
+        note_export(what="programme", format=format, campaigns=len(found.lines), actor=signed_in_user())
+    title = f"{period.first} – {period.last}"
+    head, lines = exporting.programme_head(grouping), exporting.programme_lines(found, grouping)
+    return _file("programme", title, format, head, lines, exporting.programme_notes())
+
+
+@bp.get("/programme/compare")
+@requires(Permission.VIEW_REPORTS)
+def compare() -> str:
+    """Choose campaigns, and see them side by side once there are two."""
+    search = request.args.get("q", "").strip()
+    found = compared(_codes(), viewer=signed_in_user())
+    chosen = [one.campaign for one in found]
+    return render_template(
+        "reports/programme/compare.html",
+        search=search,
+        found=found,
+        enough=len(found) >= FEWEST_COMPARED,
+        choices=[*chosen, *(one for one in comparable(search, viewer=signed_in_user()) if one not in chosen)],
+        chosen={campaign.code for campaign in chosen},
+        too_many=len(set(_codes())) > MOST_COMPARED,
+        most=MOST_COMPARED,
+        columns=exporting.COMPARED,
+        option=charts.lifts(found),
+        headline=headline,
+    )
+
+
+@bp.get("/programme/compare/export.<any(csv, xlsx):format>")
+@requires(Permission.EXPORT)
+def export_comparison(format: str) -> Response:
+    found = compared(_codes(), viewer=signed_in_user())
+    with unit_of_work():
+        note_export(what="comparison", format=format, campaigns=len(found), actor=signed_in_user())
+    title = ", ".join(one.campaign.code for one in found)
+    lines = exporting.comparison_lines(found)
+    return _file("comparison", title, format, exporting.comparison_head(), lines, exporting.comparison_notes())
+
+
+def _codes() -> list[str]:
+    return [code for code in request.args.getlist("code") if code and "\0" not in code]
+
+
+def _grouping() -> Grouping:
+    named = request.args.get("by", "")
+    return Grouping(named) if named in set(Grouping) else Grouping.MONTH
+
+
+def _period() -> Period:
+    """The days of the address, in the reader's zone; the last year where they are none, the earlier one first."""
+    today = now().astimezone(get_timezone()).date()
+    last = _day("until") or today
+    first = _day("since") or last - timedelta(days=USUAL_DAYS)
+    return Period(min(first, last), max(first, last), get_timezone())
+
+
+def _day(name: str) -> date | None:
+    try:
+        day = date.fromisoformat(request.args.get(name, ""))
+    except ValueError:
+        return None
+    return day if 1990 <= day.year <= 2200 else None
+
+
+def _file(
+    kind: str, title: str, format: str, head: list[str], lines: Iterable[Line], notes: Iterable[Line]
+) -> Response:
+    name, mark = f"{kind}.{format}", watermark(signed_in_user().name)
+    if format == "xlsx":
+        file = workbook(title, head, lines, mark, notes=notes)
+        return send_file(file, mimetype=MIME[format], as_attachment=True, download_name=name)
+    body = Response(stream_with_context(csv_bytes(head, lines, mark)), mimetype=MIME[format])
+    body.headers.set("Content-Disposition", "attachment", filename=name)
+    return body

@@ -1,0 +1,28 @@
+"""What the parts of a programme are called, in the reader's language."""
+
+from datetime import date
+
+from flask_babel import format_date, get_locale
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from app.campaigns.models import PURPOSE_LABELS
+from app.reports.programme.queries import Grouping
+
+GROUPING_LABELS = {
+    Grouping.MONTH: _l("Month of launch"),
+    Grouping.PURPOSE: _l("Purpose"),
+    Grouping.CHANNEL: _l("Channel"),
+    Grouping.TAG: _l("Tag"),
+}
+_CHANNELS = {"email": _l("E-mail"), "sms": _l("SMS"), "call": _l("Call or visit"), "webhook": _l("Webhook")}
+
+
+def part_name(grouping: Grouping, key: str) -> str:
+    """A month as "March 2026"; a campaign without tags says so."""
+    if grouping is Grouping.MONTH:
+        first = date.fromisoformat(f"{key}-01")
+        return str(format_date(first, "yyyy年M月" if str(get_locale()).startswith("zh") else "MMMM yyyy"))
+    if grouping is Grouping.TAG:
+        return key or str(_("Without a tag"))
+    return str((PURPOSE_LABELS if grouping is Grouping.PURPOSE else _CHANNELS).get(key, key))
