@@ -76,7 +76,8 @@ def partner_report(campaign: Campaign) -> PartnerReport:
     open_until = ends if ends is not None and ends > now() else None
     categories = _categories(_clients(strata))
     tables = [_table(campaign, runs, dimension, categories) for dimension in Dimension] if categories else []
-    return PartnerReport(tuple(categories), tables, open_until)
+    telling = [table for table in tables if len(table.lines) > 1] or tables[:1]
+    return PartnerReport(tuple(categories), telling, open_until)
 
 
 def earlier_exports(campaign: Campaign) -> Sequence[tuple[AuditEntry, str | None]]:
