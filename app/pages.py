@@ -61,6 +61,7 @@ from app.delivery.experiments.views import experiment as experiment  # joins the
 from app.delivery.outcomes.views import outcomes
 from app.delivery.stop_views import marketing
 from app.delivery.views import bp as delivery
+from app.reports.advisers.views import rankings
 from app.reports.cli import reports_cli
 from app.reports.targets.views import targets
 from app.reports.views import bp as reports
@@ -141,6 +142,7 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(reports)
     app.register_blueprint(why)
     app.register_blueprint(targets)
+    app.register_blueprint(rankings)
     app.cli.add_command(reports_cli)
     app.cli.add_command(audiences_cli)
     app.cli.add_command(campaigns_cli)
@@ -175,7 +177,7 @@ OVERVIEW = "reports.home"
 NAVIGATION = (
     NavigationEntry(_l("Overview"), OVERVIEW, "home"),
     NavigationEntry(_l("Campaigns"), "campaigns.index", "send", Permission.VIEW_CAMPAIGNS, ("marketing",)),
-    NavigationEntry(_l("Reports"), "reports.index", "report-analytics", Permission.VIEW_REPORTS, ("why", "targets")),
+    NavigationEntry(_l("Reports"), "reports.index", "report-analytics", Permission.VIEW_REPORTS, ("why", "targets", "rankings")),
     NavigationEntry(
         _l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS, ("snapshots", "number_lists")
     ),

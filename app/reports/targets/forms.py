@@ -1,11 +1,10 @@
 """Forms of the targets."""
 
-from typing import Any
-
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField, FileRequired
 from wtforms import DateField, DecimalField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from app.core.extensions import db
@@ -18,7 +17,9 @@ from app.users.models import Branch, User
 class TargetForm(FlaskForm):  # type: ignore[misc]
     """One target. `whose` is "" (the whole campaign), branch:ID, adviser:ID or tier:CODE."""
 
-    measure = SelectField(_l("What is measured"), choices=[(one.value, MEASURE_LABELS[one]) for one in Measure])
+    measure = SelectField(
+        _l("What is measured"), choices=[SelectChoice(one.value, MEASURE_LABELS[one]) for one in Measure]
+    )
     partner_item = StringField(
         _l("What the partner counts"),
         filters=[lambda text: (text or "").replace("\x00", "").strip()],
@@ -46,15 +47,15 @@ class TargetForm(FlaskForm):  # type: ignore[misc]
 
     def offer(self, choices: Choices) -> None:
         """Fill in whose targets the person may set."""
-        groups: dict[Any, Any] = {}
-        if choices.whole:
-            groups[_l("Campaign")] = [("", _l("The whole campaign"))]
-        groups[_l("Branch")] = list(choices.branches)
-        if choices.advisers:
-            groups[_l("Adviser")] = list(choices.advisers)
-        if choices.tiers:
-            groups[_l("Tier")] = list(choices.tiers)
-        self.whose.choices = {str(label): options for label, options in groups.items()}
+        groups = (
+            (_l("Campaign"), [("", _l("The whole campaign"))] if choices.whole else []),
+            (_l("Branch"), choices.branches),
+            (_l("Adviser"), choices.advisers),
+            (_l("Tier"), choices.tiers),
+        )
+        self.whose.choices = [
+            SelectChoice(value, label, optgroup=str(group)) for group, options in groups for value, label in options
+        ]
 
     def wanted(self) -> Wanted:
         """The target as typed in."""

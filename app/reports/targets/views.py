@@ -34,7 +34,7 @@ KIND_LABELS = {
     "tier": _l("By tier"),
 }
 STANDING_LABELS = {
-    Standing.ATTAINED: _l("Attained"),
+    Standing.ATTAINED: _l("Target reached"),
     Standing.MISSED: _l("Missed"),
     Standing.ON_COURSE: _l("On course"),
     Standing.BEHIND: _l("Behind"),
