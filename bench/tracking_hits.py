@@ -13,7 +13,7 @@ from app.core.extensions import db, links
 from app.demo.processes import ROOT
 from app.tracking.models import Event
 from bench.figures import Measure
-from bench.tracking_system import System, Web, web
+from bench.tracking_system import System, Web, postgres_seconds, web
 
 PATHS = 5_000
 ROUNDS = 3
@@ -50,24 +50,33 @@ def measures(system: System) -> Iterator[Measure]:
         for name, url_of in (("pixel", made.open_pixel), ("click", lambda number: made.click(number, 0, TARGET))):
             paths = system.folder / name
             paths.write_text("\n".join("/" + url_of(number).split("/", 3)[3] for number in range(1, PATHS + 1)))
-            yield from _measure(name, paths, ours, plain, seconds)
+            yield from _measure(system, name, paths, ours, plain, seconds)
 
 
-def _measure(name: str, paths: Path, ours: Web, plain: Web, seconds: float) -> Iterator[Measure]:
+def _measure(system: System, name: str, paths: Path, ours: Web, plain: Web, seconds: float) -> Iterator[Measure]:
     for server in (ours, plain):
         load(server.port, paths, seconds=1)
     before, answers, rates, references = _events(), 0.0, [], []
+    used, plain_used, plain_answers = 0.0, 0.0, 0.0
     for _round in range(ROUNDS):
+        used -= ours.processor_seconds() + postgres_seconds(system)
         found = load(ours.port, paths, seconds=seconds)
+        used += ours.processor_seconds() + postgres_seconds(system)
         answers += found["answers"]
         rates.append(found["rate"])
-        references.append(load(plain.port, paths, seconds=seconds)["rate"])
+        plain_used -= plain.processor_seconds()
+        found = load(plain.port, paths, seconds=seconds)
+        plain_used += plain.processor_seconds()
+        plain_answers += found["answers"]
+        references.append(found["rate"])
     # what was on its way when the time was over may be recorded too
     recorded = _events() - before
     assert recorded >= answers, (recorded, answers)
     rate, reference = max(rates), max(references)
     size = round(answers / ROUNDS)
     yield Measure(f"{name}, durable, one process", size, rate, "/s", reference, bound=0.5, at_least=True)
+    each, plain_each = 1e6 * used / answers, 1e6 * plain_used / plain_answers
+    yield Measure(f"{name}: processor time with PostgreSQL's", size, each, "us/hit", plain_each)
     half = load(ours.port, paths, seconds=seconds, rate=rate / 2)
     fair = half["late"] < rate * 0.01
     yield Measure(

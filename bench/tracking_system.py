@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
+import psutil
 from flask import Flask
 from flask_migrate import upgrade
 
@@ -53,6 +54,25 @@ def tracking_system() -> Iterator[System]:
                 yield System(environ, app, folder, vendor)
 
 
+def _used(process: psutil.Process) -> float:
+    """Of a process and its children that are still there."""
+    used = 0.0
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.Error):
+            times = one.cpu_times()
+            used += times.user + times.system
+    return used
+
+
+def postgres_seconds(system: System) -> float:
+    """What PostgreSQL's processes of now have used. They must be the same ones before and after a measure."""
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if str(system.folder) in " ".join(command) and "postgres" in " ".join(command[:1]):
+            return _used(process)
+    raise RuntimeError("PostgreSQL is not there")
+
+
 class Web:
     """One web process of granian, with the threads that it has in service."""
 
@@ -83,6 +103,10 @@ class Web:
                 self.kill()
                 raise RuntimeError("the web process did not start")
             time.sleep(0.05)
+
+    def processor_seconds(self) -> float:
+        """What it has used so far: a busy machine disturbs this less than the clock."""
+        return _used(psutil.Process(self._process.pid))
 
     def kill(self) -> None:
         """SIGKILL to all of it: nothing is finished, nothing is said."""

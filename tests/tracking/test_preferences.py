@@ -253,3 +253,10 @@ def test_the_change_needs_no_cookie(app: Flask, monkeypatch: pytest.MonkeyPatch)
     answer = app.test_client(use_cookies=False).post(_path(message), data={"act": "pause"})
     assert answer.status_code == 303
     assert "Set-Cookie" not in answer.headers
+
+
+def test_the_language_that_is_shown_is_the_pages_own(browser_client: FlaskClient) -> None:
+    (message,) = make_sent_messages()
+    text = browser_client.get(_path(message), headers={"Accept-Language": "zh-CN"}).text
+    assert '<option value="zh_CN" lang="zh-CN" selected>' in text
+    assert 'name="shown_locale" value="zh_CN"' in text

@@ -58,7 +58,7 @@ def show(token: str) -> str:
         return render_template(
             "public/preferences.html",
             chosen=now_chosen,
-            language=now_chosen.locale or str(get_locale()),
+            language=now_chosen.locale or page_language(str(get_locale())),
             channels=CHANNEL_WORDS,
             no_personalisation=NO_PERSONALISATION,
             topics=[(topic.id, topic_name(topic)) for topic in topics()],
