@@ -29,7 +29,7 @@ _BOOK = """
     INSERT INTO client (number, branch_id, email_consent)
     SELECT n::text, (SELECT min(id) FROM branch), true FROM generate_series(1, :openings) AS n;
     INSERT INTO account (client_id, number, kind, opened_on)
-    SELECT id, kind || number, kind, current_date - 40 FROM client CROSS JOIN unnest(ARRAY['cash', 'fund']) AS kind;
+    SELECT id, held || number, held, current_date - 40 FROM client CROSS JOIN unnest(ARRAY['cash', 'fund']) AS held;
 """
 _BALANCES = """
     INSERT INTO balance (account_id, client_id, on_date, amount)

@@ -35,8 +35,8 @@ def _asked(label: object) -> SelectField:
 class DesignForm(FlaskForm):  # type: ignore[misc]
     title = StringField(_l("Title"), [DataRequired(_l("Enter a title.")), Length(max=LONGEST["title"])])
     introduction = TextAreaField(_l("Introduction"), [Length(max=LONGEST["introduction"])])
-    ask_name, ask_mobile = _asked(_l("Name")), _asked(_l("Mobile"))
-    ask_email, ask_message = _asked(_l("E-mail")), _asked(_l("Message"))
+    ask_name, ask_mobile = _asked(_l("Your name")), _asked(_l("Mobile number"))
+    ask_email, ask_message = _asked(_l("E-mail address")), _asked(_l("Your message"))
     consent_text = TextAreaField(
         _l("Words of the consent"),
         [DataRequired(_l("Enter the words that people agree to.")), Length(max=LONGEST["consent_text"])],

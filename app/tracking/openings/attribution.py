@@ -66,17 +66,20 @@ _CREDIT = text(
         SELECT opening_id, campaign_id, message_id, {WEIGHT} AS weight FROM touch WHERE {CLAIMED}
     ),
     outdated AS (
+        -- a list for each opening: with NOT EXISTS the planner takes the claims for few and looks through all each time
         DELETE FROM attribution USING pending
+        LEFT JOIN (SELECT opening_id, array_agg(message_id) AS messages FROM claim GROUP BY opening_id) AS kept
+            ON kept.opening_id = pending.id
         WHERE attribution.opening_id = pending.id
-          AND NOT EXISTS (SELECT 1 FROM claim WHERE claim.opening_id = attribution.opening_id
-                          AND claim.campaign_id = attribution.campaign_id
-                          AND claim.message_id = attribution.message_id)
+          AND attribution.message_id <> ALL (coalesce(kept.messages, '{{}}'))
     ),
     claimed AS (
         INSERT INTO attribution (opening_id, campaign_id, message_id, weight)
-        SELECT opening_id, campaign_id, message_id, weight FROM claim
+        SELECT claim.* FROM claim LEFT JOIN attribution AS known
+            ON known.opening_id = claim.opening_id AND known.campaign_id = claim.campaign_id
+            AND known.message_id = claim.message_id
+        WHERE known.weight IS DISTINCT FROM claim.weight
         ON CONFLICT (opening_id, campaign_id, message_id) DO UPDATE SET weight = excluded.weight
-        WHERE attribution.weight <> excluded.weight
     ),
     done AS (
         UPDATE account_opening SET attributed_at = now() FROM pending WHERE account_opening.id = pending.id RETURNING 1

@@ -1,18 +1,13 @@
 """The signed webhook of other systems: reports of openings, taken row by row; what cannot be taken is parked.
 
-The sender signs the timestamp, a dot and the raw bytes of the body with HMAC-SHA256 (RFC 2104) and the secret of its
-source, and sends
-
-    X-Bellwether-Timestamp: 1767225600          seconds since 1970
-    X-Bellwether-Signature: v1=<hex digest>     several, separated by commas, while a secret is being changed
-
-A sender must not have to stop because one row of its batch is wrong: whatever is signed is kept, as an opening or as a
-parked report with the reason.
+Signed as receipts are (`tracking/receipts.py`: HMAC-SHA256 over timestamp, a dot and the raw bytes of the body), with
+the secret of the source. A sender must not have to stop because one row of its batch is wrong: whatever is signed is
+kept, as an opening or as a parked report with the reason.
 """
 
-import hmac
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -25,17 +20,11 @@ from app.core.extensions import db
 from app.tracking.openings.models import ParkedOpening
 from app.tracking.openings.reading import is_storable, read_opening
 from app.tracking.openings.taking import Opening, insert_openings
+from app.tracking.receipts import BadSignature, check_signature
 
-SIGNATURE_HEADER, TIMESTAMP_HEADER = "X-Bellwether-Signature", "X-Bellwether-Timestamp"
-OLDEST_SECONDS = 300
 MAX_OPENINGS = 1_000
 MAX_BODY = 4 << 20
 MAX_KEPT = 4_000  # characters of a row that is parked
-
-
-class BadSignature(AppError):
-    message = "The signature does not match, or it is too old."
-    status = 403
 
 
 class NotOpenings(AppError):
@@ -51,23 +40,13 @@ class Reported:
     parked: list[tuple[int, str]]
 
 
-def check_signature(*, secrets: Sequence[str], signature: str, timestamp: str, body: bytes, now: datetime) -> None:
-    """Raise BadSignature unless the body was signed with one of the secrets not more than five minutes ago."""
-    if not timestamp.isascii() or not timestamp.isdecimal() or len(timestamp) > 12:
-        raise BadSignature
-    if abs(now.timestamp() - int(timestamp)) > OLDEST_SECONDS:
-        raise BadSignature
-    given = [part.strip().removeprefix("v1=").lower() for part in signature[:1_000].split(",")]
+def check_secrets(*, secrets: Sequence[str], signature: str, timestamp: str, body: bytes, now: datetime) -> None:
+    """Raise BadSignature unless the body was signed lately with one of the secrets: two while one is being changed."""
     for secret in secrets:
-        right = sign(secret, timestamp=timestamp, body=body)
-        if any(hmac.compare_digest(right.encode(), one.encode()) for one in given):
+        with suppress(BadSignature):
+            check_signature(key=secret, signature=signature, timestamp=timestamp, body=body, now=now)
             return
     raise BadSignature
-
-
-def sign(secret: str, *, timestamp: str, body: bytes) -> str:
-    """The hex digest that a sender puts into its signature."""
-    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, sha256).hexdigest()
 
 
 def take_report(body: bytes, *, source: str, received_at: datetime) -> Reported:

@@ -13,6 +13,7 @@ from app.core.permissions import public
 from app.core.unit_of_work import unit_of_work
 from app.core.web import for_clients
 from app.tracking.openings import webhook
+from app.tracking.receipts import SIGNATURE_HEADER, TIMESTAMP_HEADER, BadSignature
 
 SECRET_PREFIX = "OPENINGS_SECRET_"  # noqa: S105 - the name of a variable
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -40,18 +41,18 @@ def report(source: str) -> tuple[Response, int]:
     request.max_content_length = webhook.MAX_BODY
     body = request.get_data(cache=False)
     try:
-        webhook.check_signature(
+        webhook.check_secrets(
             secrets=secrets,
-            signature=request.headers.get(webhook.SIGNATURE_HEADER, ""),
-            timestamp=request.headers.get(webhook.TIMESTAMP_HEADER, ""),
+            signature=request.headers.get(SIGNATURE_HEADER, ""),
+            timestamp=request.headers.get(TIMESTAMP_HEADER, ""),
             body=body,
             now=now(),
         )
         with unit_of_work():
             done = webhook.take_report(body, source=source, received_at=now())
-    except webhook.BadSignature as refusal:
+    except BadSignature:
         log.warning("opening_webhook_bad_signature", source=source)
-        return jsonify(error=str(refusal)), 403
+        return jsonify(error="The signature does not match, or it is too old."), 403
     except webhook.NotOpenings as refusal:
         return jsonify(error=str(refusal)), 400
     except OperationalError:
