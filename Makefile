@@ -6,7 +6,7 @@ TEXTS := .venv/.texts
 DATA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench bench-audiences bench-delivery bench-tracking bench-statistics chaos lock screenshots translations clean
+.PHONY: help run demo test lint format bench bench-audiences bench-delivery bench-reports bench-tracking bench-statistics chaos lock screenshots translations clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ bench-statistics: ready ## Simulate 100,000 campaigns a setting: how often the i
 
 bench-tracking: ready ## Measure pixel, click and webhooks, durable, and kill the web process: one JSON line a measure
 	@$(BIN)/python -m bench.tracking
+
+bench-reports: ready ## Measure the report of a campaign with a million messages and 20 segments: one JSON line a measure
+	@$(BIN)/python -m bench.campaign_reports
 
 chaos: ready ## Deliver a campaign while workers are killed and servers restarted: nothing lost, nothing twice
 	@$(BIN)/python -m bench.chaos

@@ -64,6 +64,7 @@ from app.delivery.views import bp as delivery
 from app.reports.advisers.views import rankings
 from app.reports.cli import reports_cli
 from app.reports.targets.views import targets
+from app.reports.effect import views as effect_views  # joins the pages of reports
 from app.reports.views import bp as reports
 from app.reports.why.views import why
 from app.tracking import views as tracking_views

@@ -20,6 +20,8 @@ from app.core.spreadsheets import neutralise
 Cell = str | int | float | Decimal | None  # a float is a share, shown as per cent; a Decimal is an amount
 Line = Sequence[Cell]
 
+FIRST_LINE = 4  # of the table, counted from 0: title, mark, an empty line and the head are above it
+
 MIME = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -49,9 +51,18 @@ def csv_bytes(head: Sequence[str], lines: Iterable[Line], mark: str) -> Iterator
 
 
 def workbook(
-    title: str, head: Sequence[str], lines: Iterable[Line], mark: str, *, notes: Iterable[Line] = ()
+    title: str,
+    head: Sequence[str],
+    lines: Iterable[Line],
+    mark: str,
+    *,
+    notes: Iterable[Line] = (),
+    chart_columns: Sequence[int] = (),
 ) -> BinaryIO:
-    """An Excel file in a temporary file, at its beginning. Rates (headed "..., of ...") are shown as per cent."""
+    """An Excel file in a temporary file, at its beginning. Rates (headed "..., of ...") are shown as per cent.
+
+    `chart_columns` (from 0) are drawn as bars by line on a sheet of their own.
+    """
     file = TemporaryFile()  # noqa: SIM115 - sent and closed by the response
     book = xlsxwriter.Workbook(file, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
     bold = book.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1})
@@ -72,8 +83,12 @@ def workbook(
     for position, label in enumerate(head):
         sheet.write_string(3, position, str(neutralise(label)), bold)
     sheet.freeze_panes(4, 1)
-    for number, line in enumerate(lines, start=4):
+    last = 0
+    for number, line in enumerate(lines, start=FIRST_LINE):
         _write_line(sheet, number, line, {int: count, float: share, Decimal: amount})
+        last = number
+    if chart_columns and last >= FIRST_LINE:
+        _add_chart(book, head, chart_columns, last)
     explained = list(notes)
     if explained:
         page = book.add_worksheet(_("Notes"))
@@ -90,6 +105,24 @@ def workbook(
     book.close()
     file.seek(0)
     return cast(BinaryIO, file)
+
+
+def _add_chart(book: Any, head: Sequence[str], columns: Sequence[int], last: int) -> None:
+    """Bars of some columns by line."""
+    report, page = _("Report"), _("Chart")
+    chart = book.add_chart({"type": "column"})
+    for column in columns:
+        chart.add_series(
+            {
+                "name": [report, FIRST_LINE - 1, column],
+                "categories": [report, FIRST_LINE, 0, last, 0],
+                "values": [report, FIRST_LINE, column, last, column],
+            }
+        )
+    chart.set_title({"name": " / ".join(str(neutralise(head[column])) for column in columns)})
+    chart.set_legend({"position": "bottom"})
+    sheet = book.add_chartsheet(page)
+    sheet.set_chart(chart)
 
 
 def _write_line(sheet: Any, number: int, line: Line, formats: dict[type, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from flask_babel import format_date, format_decimal, format_percent, format_time, get_locale
 from flask_babel import gettext as _
 
+from app.reports.effect.report import CampaignEffect
 from app.reports.queries import TIMED, Recent, Timeline
 from app.reports.response import Outcome, Row
 from app.reports.words import OUTCOME_LABELS
@@ -53,6 +54,64 @@ def funnel(row: Row) -> Option:
                 "labelLine": {"length": 8, "lineStyle": {"color": "#b8c2cc"}},
                 "data": steps,
             }
+        ],
+    }
+
+
+def forest(effect: CampaignEffect) -> Option:
+    """The absolute lift of each segment in percentage points: its interval as a line, raw and drawn-in as points."""
+    rows = [one for one in effect.segments if one.lift is not None][::-1]
+    names = [one.name for one in rows]
+    points = [(place, one, one.lift) for place, one in enumerate(rows) if one.lift]
+    intervals = [
+        {"coords": [[round(100 * lift.low, 3), place], [round(100 * lift.high, 3), place]]}
+        for place, _one, lift in points
+    ]
+    raw = [[round(100 * lift.absolute, 3), place] for place, _one, lift in points]
+    drawn_in = [[round(100 * one.drawn_in, 3), place] for place, one, _lift in points if one.drawn_in is not None]
+    told = "; ".join(f"{one.name} {format_decimal(100 * lift.absolute, '0.00')}" for _place, one, lift in points)
+    axis_name = _("Absolute lift, percentage points")
+    return {
+        "aria": {"label": {"description": f"{axis_name}: {told}"}},
+        "legend": {"left": 0, "right": None, "data": [_("As measured"), _("Drawn towards all segments")]},
+        "tooltip": {"trigger": "item"},
+        "grid": {"left": 12, "right": 24, "top": 36, "bottom": 36, "containLabel": True},
+        "xAxis": {"type": "value", "name": axis_name, "nameLocation": "middle", "nameGap": 26},
+        "yAxis": {
+            "type": "category",
+            "data": names,
+            "axisLabel": {"width": 150, "overflow": "truncate"},
+            "axisTick": {"show": False},
+        },
+        "series": [
+            {
+                "type": "lines",
+                "coordinateSystem": "cartesian2d",
+                "silent": True,
+                "data": intervals,
+                "lineStyle": {"width": 2, "color": _SHADES[3], "opacity": 1},
+            },
+            {
+                "type": "scatter",
+                "name": _("As measured"),
+                "data": raw,
+                "symbol": "rect",
+                "symbolSize": 9,
+                "markLine": {
+                    "silent": True,
+                    "symbol": "none",
+                    "label": {"show": False},
+                    "lineStyle": {"color": "#566372", "type": "dashed"},
+                    "data": [{"xAxis": 0}],
+                },
+            },
+            {
+                "type": "scatter",
+                "name": _("Drawn towards all segments"),
+                "data": drawn_in,
+                "symbol": "diamond",
+                "symbolSize": 9,
+            },
         ],
     }
 

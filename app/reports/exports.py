@@ -3,7 +3,7 @@
 Every file says who made it and when. Contact data is masked as on screen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
 from flask_babel import gettext as _
@@ -11,6 +11,9 @@ from flask_babel import gettext as _
 from app.campaigns.models import Campaign
 from app.clients.masking import mask_email, mask_mobile
 from app.core.spreadsheet_files import Cell, Line
+from app.reports.effect.effects import Effect
+from app.reports.effect.report import CampaignEffect
+from app.reports.effect.words import JUDGEMENTS, headline
 from app.reports.queries import ClientLine
 from app.reports.response import COLUMNS, DENOMINATORS, FURTHER, Outcome, Response
 from app.reports.words import OUTCOME_LABELS, definition, denominator, reason_label
@@ -28,8 +31,9 @@ HAPPENED = (
 """The columns of a client list after "sent": when each of them happened."""
 
 
-def table_head() -> list[str]:
-    """Segment, then per figure its count and - but for the first - its rate with both ends of the interval."""
+def table_head(effect: CampaignEffect | None = None) -> list[str]:
+    """Segment, then per figure its count and - but for the first - its rate with both ends of the interval; with a
+    control group the comparison of both groups."""
     head = [_("Segment")]
     for outcome in (*COLUMNS, *FURTHER):
         label = str(OUTCOME_LABELS[outcome])
@@ -37,10 +41,52 @@ def table_head() -> list[str]:
         if outcome in DENOMINATORS:
             share = f"{label}, {denominator(outcome)}"
             head += [share, _("%(share)s, low", share=share), _("%(share)s, high", share=share)]
-    return head
+    return head + (_effect_head() if effect is not None and effect.strata.has_control else [])
 
 
-def table_lines(response: Response) -> Iterator[list[Cell]]:
+def _effect_head() -> list[str]:
+    lift, accounts = _("Absolute lift"), _("Incremental accounts")
+    return [
+        _("Treated group"),
+        _("Treated clients who opened an account"),
+        _("Control group"),
+        _("Control clients who opened an account"),
+        *(lift, _("%(share)s, low", share=lift), _("%(share)s, high", share=lift)),
+        _("Relative lift"),
+        _("Absolute lift, drawn in"),
+        *(accounts, _("%(share)s, low", share=accounts), _("%(share)s, high", share=accounts)),
+        _("p-value, corrected for many segments"),
+        _("Verdict"),
+    ]
+
+
+def _effect_cells(one: Effect) -> list[Cell]:
+    lift = None if one.too_few else one.lift
+    points: list[Cell] = [lift.absolute, lift.low, lift.high, lift.relative] if lift else [None] * 4
+    accounts: list[Cell] = (
+        [round(lift.incremental), round(lift.incremental_low), round(lift.incremental_high)] if lift else [None] * 3
+    )
+    p = one.p if one.corrected is None else one.corrected
+    return [
+        one.treated,
+        one.opened,
+        one.control,
+        one.control_opened,
+        *points,
+        one.drawn_in if lift else None,
+        *accounts,
+        None if p is None or lift is None else f"{p:.4f}",
+        str(JUDGEMENTS[one.judgement]),
+    ]
+
+
+def chart_columns(head: Sequence[str]) -> list[int]:
+    """The columns that the Excel file draws: who opened an account, and the lift where there is one."""
+    wanted = (str(OUTCOME_LABELS[Outcome.ACCOUNTS_OPENED]), _("Incremental accounts"))
+    return [head.index(label) for label in wanted if label in head]
+
+
+def table_lines(response: Response, effect: CampaignEffect | None = None) -> Iterator[list[Cell]]:
     """One line per row of the report; rates are shares from 0 to 1, empty where there is nothing to divide by."""
     for row in response.rows:
         line: list[Cell] = [row.name]
@@ -49,6 +95,9 @@ def table_lines(response: Response) -> Iterator[list[Cell]]:
             if outcome in DENOMINATORS:
                 rate = row.rate(outcome)
                 line += [rate.share, *(rate.interval or (None, None))]
+        if effect is not None and effect.strata.has_control:
+            one = effect.whole if row.segment_id is None else effect.segment(row.segment_id)
+            line += _effect_cells(one) if one else []
         yield line
 
 
@@ -82,7 +131,7 @@ def client_cells(line: ClientLine, zone: tzinfo) -> list[Cell]:
     ]
 
 
-def definitions(response: Response, campaign: Campaign) -> Iterator[Line]:
+def definitions(response: Response, campaign: Campaign, effect: CampaignEffect | None = None) -> Iterator[Line]:
     """The notes sheet: what each figure counts, of what, and how the intervals are made."""
     yield [_("Figure"), _("What it counts"), _("Rate")]
     for outcome in (*COLUMNS, *FURTHER):
@@ -96,9 +145,46 @@ def definitions(response: Response, campaign: Campaign) -> Iterator[Line]:
         _("95 %% Wilson score intervals. E. B. Wilson (1927), J. Am. Stat. Assoc. 22:209-212."),
         None,
     ]
+    if effect is not None:
+        yield [_("Verdict"), headline(effect), None]
+        yield from _effect_notes(effect)
     yield [_("Attribution window"), _("%(days)s days", days=campaign.window_days), None]
     yield [_("Matched"), response.matched, None]
     for reason, clients in response.exclusions.items():
         yield [_("Excluded: %(reason)s", reason=reason_label(reason)), clients, None]
     for reason, clients in response.skipped.items():
         yield [_("Skipped: %(reason)s", reason=reason_label(reason)), clients, None]
+
+
+def _effect_notes(effect: CampaignEffect) -> Iterator[Line]:
+    """How the comparison of both groups was made."""
+    yield [
+        _("Absolute lift"),
+        _(
+            "Share of the treated who opened an account less that of the control group, over all who were assigned, "
+            "from the launch to the end of the window. Newcombe hybrid score interval: R. G. Newcombe (1998), Statist. "
+            "Med. 17:873-890."
+        ),
+        None,
+    ]
+    yield [_("Relative lift"), _("The absolute lift as a share of the rate of the control group."), None]
+    yield [
+        _("Absolute lift, drawn in"),
+        _("Drawn towards the lift of all segments as far as its own noise deserves (empirical Bayes)."),
+        None,
+    ]
+    yield [
+        _("p-value, corrected for many segments"),
+        _("Y. Benjamini, Y. Hochberg (1995), J. R. Stat. Soc. B 57:289-300; more or fewer below 0.05."),
+        None,
+    ]
+    if effect.split is not None:
+        yield [
+            _("Split check"),
+            _("Passed.") if effect.split.ok else _("Failed: do not trust any comparison."),
+            None,
+        ]
+    if effect.cost is not None:
+        yield [_("Cost"), f"{effect.cost:,.2f}", None]
+    if effect.assets.brought_in:
+        yield [_("Assets brought in"), f"{effect.assets.brought_in:,.2f}", None]

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask_babel import get_timezone
 from pyroaring import BitMap64
-from sqlalchemy import Date, Integer, Select, Text, cast, column, func, or_, select, values
+from sqlalchemy import Date, Integer, Select, Text, and_, cast, column, func, or_, select, values
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased, joinedload
 
@@ -351,16 +351,18 @@ def client_lines(campaign: Campaign, client_ids: Sequence[int], *, viewer: User 
     rows = db.session.execute(
         select(*facts, Message.sent_at, Message.reason, *_TIMES.values(), contact, opening)
         .select_from(Client)
-        .join(Message, Message.client_id == Client.id)
+        .outerjoin(
+            Message,
+            and_(
+                Message.client_id == Client.id,
+                Message.run_id.in_(select(Run.id).where(Run.campaign_id == campaign.id)),
+            ),
+        )
         .join(Branch, Branch.id == Client.branch_id)
         .outerjoin(User, User.id == Client.adviser_id)
-        .where(
-            Client.id.in_(client_ids),
-            Message.run_id.in_(select(Run.id).where(Run.campaign_id == campaign.id)),
-            visible_clients(viewer),
-        )
+        .where(Client.id.in_(client_ids), visible_clients(viewer))
         .ext(distinct_on(Client.id))
-        .order_by(Client.id, Message.id.desc())
+        .order_by(Client.id, Message.id.desc().nulls_last())
     )
     outcomes = (*_TIMES, Outcome.CONTACT_RESULTS, Outcome.ACCOUNTS_OPENED)
     lines = []

@@ -124,6 +124,7 @@ class Row:
 
     name: str
     segment_id: int | None
+    key: str = ""
     targeted: int = 0
     sent: int = 0
     delivered: int = 0
@@ -215,6 +216,12 @@ def campaign_response(campaign: Campaign, viewer: User | None = None) -> Respons
     )
 
 
+def rows_of(campaign: Campaign, groups: Sequence[tuple[str, str, BitMap64]], viewer: User | None = None) -> list[Row]:
+    """The figures of any sets of clients (key, name, clients), in their order."""
+    ledger = ledgers(campaign_runs(campaign), viewer=viewer).campaigns.get(campaign.id, Ledger())
+    return [_row(name, None, ledger, ids, key=key) for key, name, ids in groups]
+
+
 def headlines(campaigns: Sequence[Campaign], viewer: User | None = None) -> dict[int, Row]:
     """The whole-audience row of several campaigns, by campaign id, in one pass over their ledger rows."""
     runs = _runs(Run.campaign_id.in_([campaign.id for campaign in campaigns]))
@@ -223,12 +230,22 @@ def headlines(campaigns: Sequence[Campaign], viewer: User | None = None) -> dict
 
 
 def outcome_clients(
-    campaign: Campaign, outcome: Outcome, *, segment_id: int | None = None, viewer: User | None = None
+    campaign: Campaign,
+    outcome: Outcome,
+    *,
+    segment_id: int | None = None,
+    within: BitMap64 | None = None,
+    viewer: User | None = None,
 ) -> BitMap64:
-    """The ids of the clients that one figure of the report counts: the same sets, so the same number."""
+    """The ids of the clients that one figure of the report counts: the same sets, so the same number.
+
+    `within` cuts it down to a group of clients.
+    """
     runs = campaign_runs(campaign)
     ledger = ledgers(runs, viewer=viewer).campaigns.get(campaign.id, Ledger())
     found = ledger.clients[outcome]
+    if within is not None:
+        found = found & within
     if segment_id is None:
         return found
     segments = {known: ids for known, _name, ids in frozen_segments(runs)}
@@ -404,12 +421,12 @@ def _add_unplanned(ledger: Ledger, run: Run) -> None:
         ledger.clients[Outcome.CANCELLED if run.state == "cancelled" else Outcome.WAITING] |= unplanned
 
 
-def _row(name: str, segment_id: int | None, ledger: Ledger, ids: BitMap64 | None = None) -> Row:
+def _row(name: str, segment_id: int | None, ledger: Ledger, ids: BitMap64 | None = None, *, key: str = "") -> Row:
     counts = {
         outcome.value: len(clients) if ids is None else clients.intersection_cardinality(ids)
         for outcome, clients in ledger.clients.items()
     }
-    return Row(name=name, segment_id=segment_id, **counts)
+    return Row(name=name, segment_id=segment_id, key=key, **counts)
 
 
 def _by_size(reasons: dict[str, BitMap64]) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from app.audit.service import record
 from app.campaigns.models import Campaign
 from app.core.permissions import Permission, require
-from app.reports.response import Outcome
 from app.users.models import User
 
 
@@ -16,7 +15,7 @@ def note_report_export(*, campaign: Campaign, format: str, actor: User) -> None:
 def note_list_export(
     *,
     campaign: Campaign,
-    outcome: Outcome,
+    figure: str,
     segment_id: int | None,
     rows: int,
     format: str,
@@ -31,7 +30,7 @@ def note_list_export(
         action="client_list_exported",
         reason=purpose or None,
         format=format,
-        figure=outcome.value,
+        figure=figure,
         segment=segment_id,
         rows=rows,
     )

@@ -1,6 +1,6 @@
 """The overview, the reports, the clients behind each figure, and their export."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, stream_with_context, url_for
@@ -20,6 +20,10 @@ from app.core.spreadsheet_files import MIME, Line, csv_bytes, watermark, workboo
 from app.core.unit_of_work import unit_of_work
 from app.core.web import can
 from app.reports import charts, exports
+from app.reports.effect.drafting import suggested_segments
+from app.reports.effect.figures import Figure, figure_named
+from app.reports.effect.report import campaign_effect
+from app.reports.effect.words import JUDGEMENT_TONES, JUDGEMENTS, TONES, headline
 from app.reports.forms import ExportForm
 from app.reports.queries import (
     campaigns_in,
@@ -40,8 +44,6 @@ from app.reports.response import (
     FURTHER,
     Outcome,
     campaign_response,
-    outcome_clients,
-    segment_name,
 )
 from app.reports.service import note_list_export, note_report_export
 from app.reports.words import OUTCOME_LABELS, definition, denominator, reason_label
@@ -63,6 +65,10 @@ def words() -> dict[str, Any]:
         "denominator": denominator,
         "definition": definition,
         "reason_label": reason_label,
+        "headline": headline,
+        "verdict_tones": TONES,
+        "judgements": JUDGEMENTS,
+        "judgement_tones": JUDGEMENT_TONES,
         "mask_email": mask_email,
     }
 
@@ -109,10 +115,14 @@ def index() -> str:
 def campaign(code: str) -> str:
     found = campaign_by_code(code, viewer=current_user)
     response = campaign_response(found, current_user)
+    effect = campaign_effect(found, current_user)
     return render_template(
         "reports/campaign.html",
         campaign=found,
         response=response,
+        effect=effect,
+        forest=charts.forest(effect) if effect and effect.strata.has_control and effect.segments else None,
+        suggested=suggested_segments(found, effect) if effect and can(Permission.EDIT_CAMPAIGNS) else [],
         columns=COLUMNS,
         further=FURTHER,
         funnel=charts.funnel(response.total),
@@ -133,16 +143,15 @@ def over_time(code: str) -> dict[str, Any]:
 @requires(Permission.VIEW_REPORTS)
 def clients(code: str) -> str:
     """The clients that a figure counts."""
-    found, outcome, segment_id, name = _figure(code)
-    ids = outcome_clients(found, outcome, segment_id=segment_id, viewer=current_user)
+    figure = _figure(code)
+    found, ids = figure.campaign, figure.clients()
     before = request.args.get("before", type=int)
     page = ids_before(ids, before) if before else ids_after(ids, request.args.get("after", 0, type=int))
-    place: dict[str, Any] = {"code": found.code, "outcome": outcome.value, "segment": segment_id}
+    place: dict[str, Any] = {"code": found.code, **figure.address}
     return render_template(
         "reports/clients.html",
         campaign=found,
-        outcome=outcome,
-        segment_name=name,
+        figure=figure,
         total=len(ids),
         lines=client_lines(found, page, viewer=current_user),
         previous_url=page and page[0] > ids.min() and url_for("reports.clients", **place, before=page[0]),
@@ -160,22 +169,32 @@ def export(code: str, format: str) -> Response:
     with unit_of_work():
         note_report_export(campaign=found, format=format, actor=current_user)
     response = campaign_response(found, current_user)
-    notes = exports.definitions(response, found)
-    return _file(found, "report", format, exports.table_head(), exports.table_lines(response), notes=notes)
+    effect = campaign_effect(found, current_user)
+    head = exports.table_head(effect)
+    return _file(
+        found,
+        "report",
+        format,
+        head,
+        exports.table_lines(response, effect),
+        notes=exports.definitions(response, found, effect),
+        chart_columns=exports.chart_columns(head),
+    )
 
 
 @bp.post("/reports/<code>/clients/export")
 @requires(Permission.EXPORT)
 def export_clients(code: str) -> Any:
     """The clients behind a figure as a file; a long list goes the way of exports that are allowed."""
-    found, outcome, segment_id, segment = _figure(code)
+    figure = _figure(code)
+    found = figure.campaign
     form = ExportForm()
     if not form.validate_on_submit():
         abort(400)
-    ids = outcome_clients(found, outcome, segment_id=segment_id, viewer=current_user)
+    ids = figure.clients()
     if len(ids) > ROWS_WITHOUT_APPROVAL:
         # Kept as they are counted now, so that whoever allows the export and the file speak of the same clients.
-        parts = [found.code, str(OUTCOME_LABELS[outcome]), *([segment] if segment else [])]
+        parts = [found.code, figure.label, *([figure.part] if figure.part else [])]
         with unit_of_work():
             snapshot_id = freeze(name=": ".join(parts), ids=ids, actor=current_user).id
         flash(_("A list this long leaves the house only once a second person has allowed it."), "info")
@@ -183,8 +202,8 @@ def export_clients(code: str) -> Any:
     with unit_of_work():
         note_list_export(
             campaign=found,
-            outcome=outcome,
-            segment_id=segment_id,
+            figure=figure.name,
+            segment_id=figure.segment_id,
             rows=len(ids),
             format=form.format.data,
             purpose=form.purpose.data,
@@ -193,19 +212,23 @@ def export_clients(code: str) -> Any:
     chunks = client_chunks(found, ids, viewer=current_user)
     zone = get_timezone()
     lines = (exports.client_cells(line, zone) for chunk in chunks for line in chunk)
-    return _file(found, outcome.value, form.format.data, exports.client_head(), lines)
+    return _file(found, figure.name, form.format.data, exports.client_head(), lines)
 
 
-def _figure(code: str) -> tuple[Campaign, Outcome, int | None, str | None]:
-    """The figure an address names: campaign, outcome, segment and its name; 404 where there is none."""
+def _figure(code: str) -> Figure:
+    """The figure an address names; 404 where there is none."""
     found = campaign_by_code(code, viewer=current_user)
-    named, segment_id = request.args.get("outcome", ""), request.args.get("segment", type=int)
-    if named not in set(Outcome):
+    figure = figure_named(
+        found,
+        request.args.get("outcome", ""),
+        segment_id=request.args.get("segment", type=int),
+        group=request.args.get("group", ""),
+        today=request.args.get("today") == "1",
+        viewer=current_user,
+    )
+    if figure is None:
         abort(404)
-    name = None if segment_id is None else segment_name(found, segment_id)
-    if segment_id is not None and name is None:
-        abort(404)
-    return found, Outcome(named), segment_id, name
+    return figure
 
 
 def _file(
@@ -216,11 +239,12 @@ def _file(
     lines: Iterable[Line],
     *,
     notes: Iterable[Line] = (),
+    chart_columns: Sequence[int] = (),
 ) -> Response:
     name = f"{campaign.code}-{kind}.{format}"
     mark = watermark(current_user.name)
     if format == "xlsx":
-        file = workbook(f"{campaign.code} {campaign.name}", head, lines, mark, notes=notes)
+        file = workbook(f"{campaign.code} {campaign.name}", head, lines, mark, notes=notes, chart_columns=chart_columns)
         return send_file(file, mimetype=MIME[format], as_attachment=True, download_name=name)
     body: Iterator[bytes] = stream_with_context(csv_bytes(head, lines, mark))
     response = Response(body, mimetype=MIME[format])

@@ -1,0 +1,174 @@
+"""The comparison of both arms for a campaign, a segment or any other set of its clients."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+
+from pyroaring import BitMap64
+
+from app.reports.effect.strata import Strata, Stratum
+from app.statistics.corrections import benjamini_hochberg
+from app.statistics.lift import Arm, Lift, p_value, stratified, variance
+from app.statistics.means import Amounts, MeanLift, bootstrap, moments_of, welch
+from app.statistics.shrinkage import shrunken
+from app.statistics.split import SplitCheck, split_check_all
+
+LEVEL = 0.05
+FEWEST_CLIENTS = 100
+FEWEST_OPENINGS = 10
+HALVINGS = 24
+
+
+class Judgement(StrEnum):
+    """What may be said of a set of clients. Anything but the first two is no evidence of anything."""
+
+    MORE = "more"
+    FEWER = "fewer"
+    INCONCLUSIVE = "inconclusive"
+    TOO_FEW = "too_few"
+    NO_CONTROL = "no_control"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Both arms of a set of clients: how many were assigned, opened an account, had an effective one.
+
+    `p` is that of the lift; `corrected` the same corrected for the number of sets it was looked at among, and
+    `drawn_in` the absolute lift drawn towards that of all of them (None where there is nothing to compare).
+    """
+
+    name: str
+    key: str
+    treated: int
+    control: int
+    opened: int
+    control_opened: int
+    effective: int
+    control_effective: int
+    lift: Lift | None
+    p: float | None = None
+    corrected: float | None = None
+    drawn_in: float | None = None
+
+    @property
+    def too_few(self) -> bool:
+        return min(self.treated, self.control) < FEWEST_CLIENTS or self.opened + self.control_opened < FEWEST_OPENINGS
+
+    @property
+    def judgement(self) -> Judgement:
+        """By the corrected p-value where several sets were looked at, else by the interval, which says the same."""
+        if not self.control or self.lift is None:
+            return Judgement.NO_CONTROL
+        if self.too_few:
+            return Judgement.TOO_FEW
+        p = self.p if self.corrected is None else self.corrected
+        if p is None or p >= LEVEL:
+            return Judgement.INCONCLUSIVE
+        return Judgement.MORE if self.lift.absolute > 0 else Judgement.FEWER
+
+
+def effect_of(strata: Strata, *, name: str, key: str = "", clients: BitMap64 | None = None) -> Effect:
+    """The comparison over some clients (None: all who were assigned)."""
+    parts = [part.cut(clients) for part in strata.strata]
+    arms = [_arms(part) for part in parts]
+    lift = stratified(arms)
+    return Effect(
+        name=name,
+        key=key,
+        treated=sum(len(part.treated) for part in parts),
+        control=sum(len(part.control) for part in parts),
+        opened=sum(treated.successes for treated, _control in arms),
+        control_opened=sum(control.successes for _treated, control in arms),
+        effective=sum(part.effective.intersection_cardinality(part.treated) for part in parts),
+        control_effective=sum(part.effective.intersection_cardinality(part.control) for part in parts),
+        lift=lift,
+        p=None if lift is None else _p_value(arms),
+    )
+
+
+def effects_of(strata: Strata, sets: Iterable[tuple[str, str, BitMap64]]) -> list[Effect]:
+    """The comparison of each (key, name, clients), corrected for their number and drawn towards each other.
+
+    Those with too few clients or openings are not corrected for: nothing is claimed of them.
+    """
+    cuts = [(effect_of(strata, name=name, key=key, clients=clients), clients) for key, name, clients in sets]
+    judged = [place for place, (effect, _) in enumerate(cuts) if effect.p is not None and not effect.too_few]
+    corrected = dict(zip(judged, benjamini_hochberg([cuts[place][0].p or 0.0 for place in judged]), strict=True))
+    known = [place for place, (effect, _) in enumerate(cuts) if effect.lift is not None]
+    drawn = shrunken(
+        [lift.absolute for place in known if (lift := cuts[place][0].lift)],
+        [_variance(strata, cuts[place][1]) for place in known],
+    )
+    drawn_in = dict(zip(known, drawn, strict=True))
+    return [
+        replace(effect, corrected=corrected.get(place), drawn_in=drawn_in.get(place))
+        for place, (effect, _) in enumerate(cuts)
+    ]
+
+
+def split_of(strata: Strata) -> SplitCheck | None:
+    """Whether both arms are as large as they were meant to be; None without a control group."""
+    drawn = [part for part in strata.strata if 0 < part.share < 1]
+    if not drawn:
+        return None
+    return split_check_all([(len(part.treated), len(part.control), part.share) for part in drawn])
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """Assets brought in by the treated, and how much of it the campaign caused: by Welch and by bootstrap.
+
+    Both are None without a control group; the bootstrap also where an arm brought in nothing.
+    """
+
+    brought_in: Decimal
+    welch: MeanLift | None
+    bootstrap: MeanLift | None
+
+
+def assets_of(strata: Strata, clients: BitMap64 | None = None) -> Assets:
+    """Over all who were assigned; those who brought nothing count as zero. Arms of several shares are compared
+    within the largest stratum that has both, as means of unlike clients must not be added up."""
+    parts = [part.cut(clients) for part in strata.strata]
+    total = sum(
+        (amount for part in parts for client, amount in strata.brought_in.items() if client in part.treated),
+        Decimal(),
+    )
+    both = [part for part in parts if part.treated and part.control]
+    if len(both) != 1:
+        return Assets(total, None, None)
+    treated, control = (_amounts(strata.brought_in, arm) for arm in (both[0].treated, both[0].control))
+    return Assets(total, welch(moments_of(treated), moments_of(control)), bootstrap(treated, control))
+
+
+def _amounts(brought_in: Mapping[int, Decimal], arm: BitMap64) -> Amounts:
+    return Amounts(len(arm), [float(amount) for client, amount in brought_in.items() if amount and client in arm])
+
+
+def _arms(part: Stratum) -> tuple[Arm, Arm]:
+    treated = Arm(part.opened.intersection_cardinality(part.treated), len(part.treated))
+    return treated, Arm(part.opened.intersection_cardinality(part.control), len(part.control))
+
+
+def _p_value(arms: Sequence[tuple[Arm, Arm]]) -> float | None:
+    """The level at which the interval just touches zero."""
+    both = [pair for pair in arms if pair[0].total and pair[1].total]
+    if len(both) == 1:
+        return p_value(*both[0])
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        level = (low + high) / 2
+        lift = stratified(both, confidence=1 - level)
+        if lift is None or lift.low <= 0 <= lift.high:
+            low = level
+        else:
+            high = level
+    return high
+
+
+def _variance(strata: Strata, clients: BitMap64) -> float:
+    pairs = [_arms(part.cut(clients)) for part in strata.strata]
+    both = [(treated, control) for treated, control in pairs if treated.total and control.total]
+    total = sum(treated.total for treated, _control in both)
+    return sum((pair[0].total / total) ** 2 * variance(*pair) for pair in both)
