@@ -63,6 +63,9 @@ from app.delivery.stop_views import marketing
 from app.delivery.views import bp as delivery
 from app.reports.advisers.views import rankings
 from app.reports.cli import reports_cli
+from app.reports.digest.views import digests
+from app.reports.maps.views import maps
+from app.reports.sheets.views import sheets
 from app.reports.targets.views import targets
 from app.reports.effect import views as effect_views  # joins the pages of reports
 from app.reports.views import bp as reports
@@ -144,6 +147,9 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(why)
     app.register_blueprint(targets)
     app.register_blueprint(rankings)
+    app.register_blueprint(sheets)
+    app.register_blueprint(digests)
+    app.register_blueprint(maps)
     app.cli.add_command(reports_cli)
     app.cli.add_command(audiences_cli)
     app.cli.add_command(campaigns_cli)
@@ -178,7 +184,13 @@ OVERVIEW = "reports.home"
 NAVIGATION = (
     NavigationEntry(_l("Overview"), OVERVIEW, "home"),
     NavigationEntry(_l("Campaigns"), "campaigns.index", "send", Permission.VIEW_CAMPAIGNS, ("marketing",)),
-    NavigationEntry(_l("Reports"), "reports.index", "report-analytics", Permission.VIEW_REPORTS, ("why", "targets", "rankings")),
+    NavigationEntry(
+        _l("Reports"),
+        "reports.index",
+        "report-analytics",
+        Permission.VIEW_REPORTS,
+        ("why", "targets", "rankings", "sheets", "digests", "maps"),
+    ),
     NavigationEntry(
         _l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS, ("snapshots", "number_lists")
     ),

@@ -72,7 +72,7 @@ TASK_MODULES = {
         "app.clients.classes.tasks",
         "app.advising.tasks",
     ),
-    REPORT: ("app.core.jobs", "app.reports.tasks"),
+    REPORT: ("app.core.jobs", "app.reports.tasks", "app.reports.digest.tasks"),
 }
 
 

@@ -47,6 +47,7 @@ VERBS: Mapping[str, object] = {
     "counting_changed": _l("How results are counted changed"),
     "lead_form_changed": _l("Lead form changed"),
     "targets_changed": _l("Targets changed"),
+    "digest": _l("Changed the figures by e-mail"),
     "match": _l("Matched to a client"),
     "set_aside": _l("Set aside"),
     "settle": _l("Dealt with"),

@@ -162,6 +162,7 @@ API_RESOURCE_LABELS = dict(
             _l("Read clients, contact data masked"),
             _l("Read contact data unmasked (with “Read clients”)"),
             _l("Read, write and freeze segments"),
+            _l("Read the reports of campaigns"),
         ),
         strict=True,
     )

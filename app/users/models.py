@@ -118,7 +118,7 @@ class Absence(Model):
 
 
 # The parts of the HTTP interface that a key may open. "contact-data" opens no address of its own: it unmasks.
-API_RESOURCES = ("account-openings", "clients", "contact-data", "segments")
+API_RESOURCES = ("account-openings", "clients", "contact-data", "segments", "reports")
 
 
 class ApiKey(Model):

@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from app.api.v1 import account_openings, clients, openapi, segments, snapshots
+from app.api.v1 import account_openings, clients, openapi, reports, segments, snapshots
 from app.api.v1.bodies import Problems, refuse, refuse_rule
 from app.audiences.rules import RuleError
 from app.core.extensions import csrf
@@ -11,6 +11,8 @@ bp = Blueprint("api_v1", __name__, url_prefix="/api/v1")
 bp.add_url_rule("/account-openings", "create_account_openings", account_openings.create, methods=["POST"])
 bp.add_url_rule("/clients", "list_clients", clients.index)
 bp.add_url_rule("/clients/<number>", "show_client", clients.show)
+bp.add_url_rule("/reports", "list_reports", reports.index)
+bp.add_url_rule("/reports/<code>", "show_report", reports.show)
 bp.add_url_rule("/segments", "list_segments", segments.index)
 bp.add_url_rule("/segments", "create_segment", segments.create, methods=["POST"])
 bp.add_url_rule("/segments/<int:segment_id>", "show_segment", segments.show)

@@ -4,11 +4,11 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from app.api.v1 import account_openings, clients, segments, snapshots
+from app.api.v1 import account_openings, clients, reports, segments, snapshots
 from app.core.extensions import settings
 from app.core.permissions import public
 
-RESOURCES = (account_openings, clients, segments, snapshots)
+RESOURCES = (account_openings, clients, reports, segments, snapshots)
 
 
 @public
@@ -29,6 +29,7 @@ def build(base_url: str) -> dict[str, Any]:
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "bw_..."}},
             "schemas": account_openings.SCHEMAS
             | clients.SCHEMAS
+            | reports.SCHEMAS
             | segments.schemas()
             | snapshots.SCHEMAS
             | {"Error": ERROR},
