@@ -18,7 +18,8 @@ from decimal import Decimal
 from typing import Any
 
 from pyroaring import BitMap64
-from sqlalchemy import func, select, text
+from sqlalchemy import BigInteger, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
 
 from app.campaigns.models import Campaign
@@ -143,6 +144,22 @@ def claimed_by_any(campaign_ids: Collection[int]) -> BitMap64:
         .distinct()
     )
     return BitMap64([client_id for client_id in rows if client_id is not None])
+
+
+def also_claimed_by(campaign: Campaign, *, clients: BitMap64) -> list[tuple[Campaign, int]]:
+    """The campaigns that claim openings of these clients which this one claims too, with how many of the clients."""
+    mine, other = aliased(Attribution), aliased(Attribution)
+    rows = db.session.execute(
+        select(other.campaign_id, func.array_agg(AccountOpening.client_id.distinct(), type_=ARRAY(BigInteger)))
+        .select_from(mine)
+        .join(other, (other.opening_id == mine.opening_id) & (other.campaign_id != mine.campaign_id))
+        .join(AccountOpening, AccountOpening.id == mine.opening_id)
+        .where(mine.campaign_id == campaign.id, AccountOpening.client_id.is_not(None))
+        .group_by(other.campaign_id)
+    )
+    counts = {campaign_id: len(clients & BitMap64(ids)) for campaign_id, ids in rows}
+    named = db.session.scalars(select(Campaign).where(Campaign.id.in_(counts)).order_by(Campaign.id.desc()))
+    return [(one, counts[one.id]) for one in named if counts[one.id]]
 
 
 def openings_claimed_by_any(campaign_ids: Collection[int]) -> int:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from flask_babel import gettext as _
+from pyroaring import BitMap64
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
@@ -18,6 +20,7 @@ from app.core.extensions import db
 from app.core.paging import Page, newest_first
 from app.delivery.models import Message
 from app.tracking.models import AccountOpening, Attribution, Event, OpeningImport
+from app.tracking.openings.figures import also_claimed_by, openings_of_campaign
 from app.tracking.openings.models import CountedOpening, OpeningFollowUp, ParkedOpening
 from app.users.models import User
 
@@ -96,6 +99,57 @@ def state_of(opening: Any, claims: int) -> str:
     if claims:
         return "claimed" if claims == 1 else "shared"
     return "waiting" if opening.attributed_at is None else "unprompted"
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedLine:
+    """Of `looked_at` clients, so many were `still` effective `days` after the opening, and `assets` were left then."""
+
+    days: int
+    looked_at: int
+    still: int
+    assets: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignFigures:
+    """Clients by what their openings came to for a campaign, of those a person may see."""
+
+    claimed: int
+    shared: int
+    effective: int
+    brought_in: Decimal
+    followed: list[FollowedLine]
+    others: list[tuple[Campaign, int]]
+
+
+def campaign_figures(campaign: Campaign, *, user: User) -> CampaignFigures:
+    """The figures of what a campaign claims: each client once."""
+    found = openings_of_campaign(campaign)
+    claimed = _seen(found.claimed, user)
+    effective = claimed & found.effective_claimed
+    return CampaignFigures(
+        claimed=len(claimed),
+        shared=len(claimed & found.shared),
+        effective=len(effective),
+        brought_in=sum((found.brought_in.get(one, Decimal(0)) for one in claimed), Decimal(0)),
+        followed=[
+            FollowedLine(
+                days,
+                len(effective & one.looked_at),
+                len(effective & one.still),
+                sum((one.assets.get(client_id, Decimal(0)) for client_id in effective), Decimal(0)),
+            )
+            for days, one in found.followed.items()
+        ],
+        others=also_claimed_by(campaign, clients=claimed),
+    )
+
+
+def _seen(clients: BitMap64, user: User) -> BitMap64:
+    if sees_whole_book(user):
+        return clients
+    return BitMap64(db.session.scalars(select(Client.id).where(Client.id.in_(list(clients)), visible_clients(user))))
 
 
 def waiting_counts(user: User) -> dict[str, int]:

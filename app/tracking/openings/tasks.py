@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import Integer, cast, exists, func, select
 
 from app.campaigns.models import Campaign
 from app.core.clock import now
@@ -61,9 +61,9 @@ def judge_all(lease: Lease) -> None:
         credit_late()
         credit_pending()
         lease.renew()
-    longest = Campaign.window_days + max(FOLLOWED_DAYS) + LATE_FEED.days
-    launched = Run.created_at + func.make_interval(0, 0, 0, longest)
-    live = select(Run.campaign_id).where(launched > now()).join(Campaign, Campaign.id == Run.campaign_id).distinct()
+    days = cast(Campaign.window_days + max(FOLLOWED_DAYS) + LATE_FEED.days, Integer)
+    over = Run.created_at + func.make_interval(0, 0, 0, days)
+    live = select(Run.campaign_id).join(Campaign, Campaign.id == Run.campaign_id).where(over > now()).distinct()
     for campaign_id in db.session.scalars(live.order_by(Run.campaign_id)).all():
         judge_one(lease, campaign_id=campaign_id)
 

@@ -95,6 +95,18 @@ def _show(opening_id: int, form: SetAsideForm) -> str:
     )
 
 
+@bp.get("/campaign/<code>")
+@requires(Permission.VIEW_REPORTS)
+def figures(code: str) -> Any:
+    """What a campaign's openings came to, and how they stood later."""
+    campaign = campaign_by_code(code, viewer=signed_in_user())
+    return render_template(
+        "openings/figures.html",
+        campaign=campaign,
+        figures=queries.campaign_figures(campaign, user=signed_in_user()),
+    )
+
+
 # ---- What waits for a person ----------------------------------------------------------------------------------------
 
 
