@@ -55,7 +55,8 @@ TASK_MODULES = {
         "app.core.jobs",
         "app.tracking.tasks",
         "app.tracking.mail.tasks",
-        "app.tracking.openings.tasks", "app.tracking.lead_forms.tasks",
+        "app.tracking.openings.tasks",
+        "app.tracking.lead_forms.tasks",
         "app.tracking.replies.tasks",
     ),
     AUDIENCE: (

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, Row, func, select, true
+from sqlalchemy import ColumnElement, func, select, true
 
 from app.campaigns.models import Campaign
 from app.channels.email.models import MailboxMessage
@@ -18,53 +18,6 @@ from app.delivery.models import Message
 from app.tracking.models import Reply
 from app.users.models import User
 from app.users.queries import in_subtree
-
-# ---- Replies --------------------------------------------------------------------------------------------------------
-
-
-def replies_page(*, user: User, kind: str, campaign_code: str, newer_than: int | None, older_than: int | None) -> Page:
-    """Replies of the clients a person may see, newest first; `kind` "" means people's replies and opt-outs."""
-    query = (
-        select(
-            Reply.id, Reply.kind, Reply.subject, func.left(Reply.text, 400).label("text"), Reply.received_at,
-            Client.number, Client.name, Campaign.code, Campaign.name.label("campaign"),
-        )
-        .join(Client, Client.id == Reply.client_id)
-        .join(Campaign, Campaign.id == Reply.campaign_id)
-        .where(visible_clients(user))
-    )  # fmt: skip
-    if kind == "":
-        query = query.where(Reply.kind != "auto_reply")
-    elif kind != "all":
-        query = query.where(Reply.kind == kind)
-    if campaign_code:
-        query = query.where(Campaign.code == campaign_code)
-    return newest_first(query, Reply.id.expression, newer_than=newer_than, older_than=older_than)
-
-
-def find_reply(reply_id: int, *, user: User) -> tuple[Reply, Client, Campaign, Message]:
-    """A reply with what it answers, where the person may see the client; else NotFound."""
-    row = db.session.execute(
-        select(Reply, Client, Campaign, Message)
-        .join(Client, Client.id == Reply.client_id)
-        .join(Campaign, Campaign.id == Reply.campaign_id)
-        .join(Message, Message.id == Reply.message_id)
-        .where(Reply.id == reply_id, visible_clients(user))
-    ).one_or_none()
-    if row is None:
-        raise NotFound
-    return row[0], row[1], row[2], row[3]
-
-
-def campaigns_with_replies() -> Sequence[Row[str, str]]:
-    """Code and name of the newest campaigns that anybody answered."""
-    return db.session.execute(
-        select(Campaign.code, Campaign.name)
-        .where(select(Reply.id).where(Reply.campaign_id == Campaign.id).exists())
-        .order_by(Campaign.id.desc())
-        .limit(100)
-    ).all()
-
 
 # ---- The local mailbox ----------------------------------------------------------------------------------------------
 

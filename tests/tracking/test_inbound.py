@@ -302,9 +302,7 @@ def test_what_is_no_inbound_mail_is_refused(browser_client: FlaskClient, content
 def test_a_large_mail_is_taken(browser_client: FlaskClient) -> None:
     (message,) = make_sent_messages()
     address = links().reply_address(message.id)
-    answer = take_in(
-        browser_client, email=make_mail(to=address, text="yes\n" + "> quoted\n" * 300_000), to=address
-    )
+    answer = take_in(browser_client, email=make_mail(to=address, text="yes\n" + "> quoted\n" * 300_000), to=address)
     assert answer.status_code == 200
     reply = db.session.scalars(select(Reply)).one()
     assert reply.text == "yes"

@@ -47,7 +47,7 @@ def test_replies_are_listed_newest_first_without_the_automatic_ones(browser_clie
     assert page.index("&lt;script&gt;") < page.index("The first one")
     assert "<script>alert" not in page
     assert "I am away" not in page
-    assert "I am away" in browser_client.get("/replies?kind=auto_reply").text
+    assert "I am away" in browser_client.get("/replies?view=automatic").text
 
 
 def test_an_empty_list_says_what_it_is_for(browser_client: FlaskClient) -> None:

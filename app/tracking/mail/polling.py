@@ -178,12 +178,13 @@ def _keep_one(
     raw = next((value for name, value in answer.items() if name.startswith(b"BODY") and isinstance(value, bytes)), None)
     with unit_of_work() as session:
         renew()
+        kept = None
         if raw is not None:  # else somebody removed it meanwhile
-            keep_mail(raw=raw, recipients=[], source="imap", size=None if whole else size)
+            kept = keep_mail(raw=raw, recipients=[], source="imap", size=None if whole else size)
         session.execute(
             update(PolledMailbox)
             .where(PolledMailbox.id == place.state_id, PolledMailbox.uid_validity == validity)
-            .values(last_uid=uid, taken=PolledMailbox.taken + (raw is not None))
+            .values(last_uid=uid, taken=PolledMailbox.taken + int(kept is not None))
         )
 
 

@@ -264,7 +264,7 @@ def _note_failure(mail: InboundMail, message_id: int, failure: Failure, *, posit
     if failure.status:
         payload["status"] = failure.status
     domain = db.session.scalar(select(Message.domain).where(Message.id == message_id))
-    if failure.address and domain in (None, failure.address.rpartition("@")[2]):
+    if failure.address and domain == failure.address.rpartition("@")[2]:
         payload["email"] = failure.address  # else the mail was passed on from the address that we know
     _note_event(
         mail,

@@ -9,9 +9,11 @@ from app.tracking.hits import install_hit_front
 from app.tracking.intake import Intake
 from app.tracking.lead_forms import public_views as lead_form
 from app.tracking.lead_forms import views as lead_forms
+from app.tracking.mail import polling
 from app.tracking.openings import views as openings
 from app.tracking.openings import webhook_views as opening_webhook
-from app.tracking.views import mailbox, preferences, public, replies, sms, sms_mailbox, webhooks
+from app.tracking.replies.views import bp as replies
+from app.tracking.views import mailbox, preferences, public, sms, sms_mailbox, webhooks
 
 
 def register(app: Flask) -> None:
@@ -20,6 +22,7 @@ def register(app: Flask) -> None:
     install_hit_front(app)
     intake: Intake = app.extensions["bellwether_intake"]
     health_notes["events_unrecorded"] = lambda: str(intake.unrecorded)
+    health_notes["mailbox"] = polling.health
     for blueprint in (
         public.bp,
         preferences.bp,
@@ -27,7 +30,7 @@ def register(app: Flask) -> None:
         sms.bp,
         sms.parked,
         sms_mailbox.bp,
-        replies.bp,
+        replies,
         openings.bp,
         opening_webhook.bp,
         lead_form.bp,

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.channels.models import ChannelAccount
 from app.channels.registry import settings_secret
 from app.core.clock import now
-from app.core.errors import AppError
+from app.core.errors import AppError, NotFound
 from app.core.extensions import csrf, db, settings, signer
 from app.core.permissions import Permission, public, requires
 from app.core.tokens import BadToken
@@ -23,11 +23,11 @@ from app.core.web import for_clients
 from app.tracking import sms
 from app.tracking.intake import Unrecorded
 from app.tracking.models import ParkedSms
+from app.tracking.replies.queries import may_see_parked
 from app.tracking.service import intake
 from app.users.sessions import signed_in_user
 
 MAX_BODY = 4 << 20
-PAGE = 100
 EMPTY_ANSWER = '<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
 
 bp = Blueprint("sms_webhooks", __name__, url_prefix="/webhooks")
@@ -161,23 +161,15 @@ def _answer() -> Any:
 # ---- Parked SMS -----------------------------------------------------------------------------------------------------
 
 
-@parked.get("")
-@requires(Permission.MANAGE_REPLIES)
-def index() -> str:
-    """SMS of numbers that nothing was sent to."""
-    waiting = db.session.scalars(
-        select(ParkedSms).where(ParkedSms.settled_at.is_(None)).order_by(ParkedSms.id.desc()).limit(PAGE)
-    ).all()
-    return render_template("replies/parked_sms.html", waiting=waiting)
-
-
 @parked.post("/<int:parked_id>/settle")
 @requires(Permission.MANAGE_REPLIES)
 def settle(parked_id: int) -> AnyResponse:
+    if not may_see_parked(signed_in_user()):
+        raise NotFound
     with unit_of_work():
-        found = db.session.get(ParkedSms, parked_id)
+        found = db.session.get(ParkedSms, parked_id) if parked_id < 1 << 62 else None
         if found is None:
             raise AppError(_("This SMS is not there any more."))
         if found.settled_at is None:
             found.settled_at, found.settled_by_id = now(), signed_in_user().id
-    return redirect(url_for("parked_sms.index"))
+    return redirect(url_for("replies.parked"))
