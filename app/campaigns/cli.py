@@ -121,6 +121,8 @@ def _plan(file: Path | None) -> dict[str, Any]:
     unknown = sorted(set(facts) - known)
     if unknown:
         raise click.ClickException(f"{file} has an unknown name: {unknown[0]}. Known are {', '.join(sorted(known))}.")
+    if type(facts.get("control", 0)) not in (int, float):
+        raise click.ClickException(f"“control” in {file} must be a number.")
     for name in ("include", "exclude", "report", "tags", "seeds"):
         if not isinstance(facts.get(name, []), list):
             raise click.ClickException(f"“{name}” in {file} must be a list.")

@@ -52,8 +52,11 @@ def preflight(campaign: Campaign) -> list[Finding]:
 
 
 def _step_findings(step: Step, campaign: Campaign) -> Iterator[Finding]:
-    """What is found about each variant of a step."""
+    """What is found about each variant of a step, and about comparing them."""
     kind = step_kind(step.channel)
+    if step.variants and (campaign.spread_hours or 0) >= step.test_hours:
+        long = _l("The messages are spread over more hours than the test of the variants lasts: it would end too soon.")
+        yield Finding("warning", "message", long, step.id)
     for letter, words in all_words(step):
         if kind.is_written(words):
             for finding in kind.findings(words, campaign):

@@ -1,11 +1,14 @@
-"""`flask delivery`: the stop of all marketing and the health of the ledger from the command line."""
+"""`flask delivery`: the stop of all marketing, the end of tests and the health of the ledger from the command line."""
 
 import click
 from flask.cli import AppGroup
 
+from app.campaigns.queries import campaign_by_code
 from app.core.commands import sentences
+from app.core.errors import NotFound
 from app.core.unit_of_work import unit_of_work
 from app.delivery.doctor import ledger_figures
+from app.delivery.experiments.service import send_to_rest
 from app.delivery.stopping import restart_marketing, stop_marketing
 from app.delivery.stuck import mend_stuck
 from app.users.models import User
@@ -40,6 +43,22 @@ def restart(email: str) -> None:
     with sentences(), unit_of_work():
         restart_marketing(actor=_person(email))
     click.echo("Marketing goes on.")
+
+
+@delivery_cli.command("send-rest")
+@click.argument("code")
+@click.argument("variant")
+@click.option("--step", "number", default=1, show_default=True, help="The step, counted from 1.")
+@_as
+def send_rest(code: str, variant: str, number: int, email: str) -> None:
+    """Send a variant to those who waited for the end of a test."""
+    with sentences(), unit_of_work():
+        actor = _person(email)
+        campaign = campaign_by_code(code, viewer=actor)
+        if not 1 <= number <= len(campaign.steps):
+            raise NotFound
+        send_to_rest(campaign=campaign, step=campaign.steps[number - 1], variant=variant.upper(), actor=actor)
+    click.echo(f"The rest gets variant {variant.upper()}.")
 
 
 @delivery_cli.command("doctor")

@@ -6,11 +6,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, text
 
+from app.audiences.snapshots import packed, unpacked
 from app.channels.models import ChannelAccount
 from app.core.clock import now
 from app.core.extensions import db
 from app.core.jobs import Job
-from app.delivery.models import Batch, Run
+from app.delivery.models import Batch, Message, Run
 from app.delivery.rules import marketing_is_stopped, may_send
 from app.delivery.stuck import stuck_counts
 
@@ -50,6 +51,8 @@ def ledger_figures() -> list[Figure]:
     ]  # fmt: skip
     wrong = db.session.scalar(_WRONG_TALLIES) or 0
     figures.append(Figure("batches whose counts differ from their rows", wrong, ill=wrong > 0))
+    spared = messages_to_control_groups()
+    figures.append(Figure("messages to somebody of the control group", spared, ill=spared > 0))
     return figures + [Figure(f"stuck: {name}", rows, ill=rows > 0) for name, rows in stuck_counts().items()]
 
 
@@ -72,6 +75,16 @@ _WRONG_TALLIES = text(
           IS DISTINCT FROM (counted.size, counted.sent, counted.failed, counted.skipped, counted.unconfirmed)
     """
 )
+
+
+def messages_to_control_groups() -> int:
+    """Of runs that go on or ended lately: messages to people who were not to be contacted. There is no way to one."""
+    lately = Run.state.in_(("planning", "sending")) | (Run.finished_at > now() - timedelta(days=1))
+    found = 0
+    for run in db.session.scalars(select(Run).where(Run.control_id.is_not(None), lately)):
+        planned = select(packed(Message.client_id.expression)).where(Message.run_id == run.id)
+        found += len(unpacked(db.session.scalar(planned)) & run.control_ids)
+    return found
 
 
 def _count(table: Any, *conditions: ColumnElement[bool]) -> int:

@@ -51,6 +51,19 @@ def test_from_options_to_launch(cli: FlaskCliRunner, body: Path) -> None:
     assert run(cli, "list", "--state", "draft") == ""
 
 
+def test_a_control_group_is_chosen_and_told(cli: FlaskCliRunner, body: Path, tmp_path: Path) -> None:
+    options = ["--name", "Spring", "--code", "S-1", "--include", "everyone", "--control", "50"]
+    run(cli, "create", *options, "--as", "officer@example.com")
+    told = json.loads(run(cli, "status", "S-1"))
+    assert told["treated"] + told["control"] == told["eligible"] == 3
+    assert told["control"] == 2
+    wrong = [*options[:3], "S-2", "--control", "95", "--as", "officer@example.com"]
+    assert "0 to 90 percent" in run(cli, "create", *wrong, code=1)
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({"name": "Spring", "control": "half"}))
+    assert "must be a number" in run(cli, "create", "--from", str(plan), "--as", "officer@example.com", code=1)
+
+
 def test_from_a_file(cli: FlaskCliRunner, body: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     facts = {"name": "Spring", "code": "S-1", "include": ["everyone"], "subject": "News", "content": "body.html"}

@@ -169,6 +169,15 @@ def test_an_unwritten_variant_blocks_approval_and_says_which() -> None:
         campaigns.submit(campaign=campaign, actor=author)
 
 
+def test_a_test_that_ends_before_the_messages_have_left_is_warned_of() -> None:
+    campaign = make_campaign(spread_hours=48)
+    add_variants(campaign, [50], test_hours=24)
+    assert any(severity == "warning" and "spread over" in message for severity, _letter, message in found(campaign))
+    with unit_of_work():
+        campaign.steps[0].test_hours = 72
+    assert not any("spread over" in message for _severity, _letter, message in found(campaign))
+
+
 def test_every_variant_is_checked() -> None:
     campaign, content = make_campaign(), make_content(subject="Guaranteed profit")
     add_variants(campaign, [50])

@@ -15,6 +15,7 @@ from app.clients.models import Client
 from app.core.extensions import db
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
+from app.delivery.doctor import messages_to_control_groups
 from app.delivery.experiments.service import plan_rest, send_to_rest
 from app.delivery.models import Batch, Message, MessageState, Run, SeedMessage
 from app.delivery.outcomes.queries import Filter
@@ -159,6 +160,16 @@ def test_by_the_firms_control_group_in_any_marketing_campaign() -> None:
     spared_always = no_one_spared_was_contacted(first)
     assert spared_always < run_of(second).control_ids
     assert not contacted(second) & run_of(second).control_ids
+
+
+def test_the_doctor_would_find_one_all_the_same() -> None:
+    make_clients(100)
+    campaign = launched(control_percent=30)
+    assert messages_to_control_groups() == 0
+    spared = run_of(campaign).control_ids[0]
+    with unit_of_work() as session:
+        session.execute(update(Message).where(Message.client_id == contacted(campaign)[0]).values(client_id=spared))
+    assert messages_to_control_groups() == 1
 
 
 def test_messages_begin_in_one_place_only() -> None:

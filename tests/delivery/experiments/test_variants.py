@@ -189,6 +189,18 @@ def test_it_is_chosen_once_and_on_record(officer: User) -> None:
     assert db.session.scalar(select(func.count(Message.id))) == 200
 
 
+def test_it_is_chosen_from_the_command_line(app: Flask, officer: User) -> None:
+    campaign = planned(100, [50], test_percent=40)
+    cli = app.test_cli_runner()
+    words = ["delivery", "send-rest", campaign.code, "b", "--as", officer.email]
+    assert "not over yet" in cli.invoke(args=words).output
+    end_tests()
+    assert cli.invoke(args=[*words, "--step", "2"]).exit_code == 1
+    assert cli.invoke(args=words).output == "The rest gets variant B.\n"
+    do_due_jobs()
+    assert len(contacted(campaign)) == 100
+
+
 def test_who_may_not_run_campaigns_chooses_nothing(officer: User) -> None:
     campaign = planned(100, [50], test_percent=40)
     end_tests()
