@@ -66,6 +66,8 @@ from app.reports.cli import reports_cli
 from app.reports.digest.views import digests
 from app.reports.maps.views import maps
 from app.reports.sheets.views import sheets
+from app.reports.partner.views import bp as partner
+from app.reports.programme.views import bp as programme
 from app.reports.targets.views import targets
 from app.reports.effect import views as effect_views  # joins the pages of reports
 from app.reports.views import bp as reports
@@ -145,6 +147,8 @@ def register_pages(app: Flask) -> None:
     app.cli.add_command(delivery_cli)
     app.register_blueprint(reports)
     app.register_blueprint(why)
+    app.register_blueprint(programme)
+    app.register_blueprint(partner)
     app.register_blueprint(targets)
     app.register_blueprint(rankings)
     app.register_blueprint(sheets)
@@ -189,7 +193,7 @@ NAVIGATION = (
         "reports.index",
         "report-analytics",
         Permission.VIEW_REPORTS,
-        ("why", "targets", "rankings", "sheets", "digests", "maps"),
+        ("why", "targets", "rankings", "sheets", "digests", "maps", "programme", "partner"),
     ),
     NavigationEntry(
         _l("Segments"), "audiences.index", "filter", Permission.VIEW_SEGMENTS, ("snapshots", "number_lists")

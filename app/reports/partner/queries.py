@@ -56,8 +56,9 @@ class PartnerTable:
 
 @dataclass(frozen=True, slots=True)
 class PartnerReport:
-    """What leaves. Where too few accounts were effective to be told apart, `categories` holds two; where too few were
-    opened, there is nothing to report: `tables` is empty. `open_until`: the window has not ended yet."""
+    """What leaves. Where effective accounts are too few to be told apart, or telling would withhold most of the rest,
+    `categories` holds two; where too few were opened, there is nothing to report: `tables` is empty. `open_until`: the
+    window has not ended yet."""
 
     categories: tuple[Category, ...]
     tables: list[PartnerTable]
@@ -67,6 +68,11 @@ class PartnerReport:
     def withheld(self) -> int:
         return sum(table.withheld for table in self.tables)
 
+    @property
+    def tells_enough(self) -> bool:
+        """At least half of the counts can be published."""
+        return 2 * self.withheld <= sum(len(counts) for table in self.tables for _name, counts in table.lines)
+
 
 def partner_report(campaign: Campaign) -> PartnerReport:
     """Over all clients of the treated group, as they were at the launch."""
@@ -74,10 +80,14 @@ def partner_report(campaign: Campaign) -> PartnerReport:
     strata = strata_of(campaign, runs, None)
     ends = strata.closes_at
     open_until = ends if ends is not None and ends > now() else None
-    categories = _categories(_clients(strata))
-    tables = [_table(campaign, runs, dimension, categories) for dimension in Dimension] if categories else []
-    telling = [table for table in tables if len(table.lines) > 1] or tables[:1]
-    return PartnerReport(tuple(categories), telling, open_until)
+    clients = _clients(strata)
+    for categories in _choices(clients):
+        tables = [_table(campaign, runs, dimension, categories) for dimension in Dimension]
+        telling = [table for table in tables if len(table.lines) > 1] or tables[:1]
+        report = PartnerReport(tuple(categories), telling, open_until)
+        if categories is not clients or report.tells_enough:
+            return report
+    return PartnerReport((), [], open_until)
 
 
 def earlier_exports(campaign: Campaign) -> Sequence[tuple[AuditEntry, str | None]]:
@@ -107,13 +117,11 @@ def _clients(strata: Strata) -> dict[Category, BitMap64]:
     }
 
 
-def _categories(clients: dict[Category, BitMap64]) -> dict[Category, BitMap64]:
-    """The finest that can be told apart: each total reaches the threshold, as totals are always published."""
+def _choices(clients: dict[Category, BitMap64]) -> list[dict[Category, BitMap64]]:
+    """What may be told apart, the finest first: each total reaches the threshold, as totals are always published."""
     opened = clients[Category.OPENED] | clients[Category.EFFECTIVE]
-    for found in (clients, {Category.OPENED: opened, Category.NONE: clients[Category.NONE]}):
-        if all(len(ids) >= THRESHOLD for ids in found.values()):
-            return found
-    return {}
+    coarse = {Category.OPENED: opened, Category.NONE: clients[Category.NONE]}
+    return [found for found in (clients, coarse) if all(len(ids) >= THRESHOLD for ids in found.values())]
 
 
 def _table(

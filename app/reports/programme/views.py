@@ -33,6 +33,7 @@ from app.users.sessions import signed_in_user
 
 bp = Blueprint("programme", __name__)
 USUAL_DAYS = 365
+SHOWN = tuple(outcome for outcome in exporting.COMPARED if outcome is not Outcome.DELIVERED)
 
 
 @bp.context_processor
@@ -93,7 +94,7 @@ def compare() -> str:
         chosen={campaign.code for campaign in chosen},
         too_many=len(set(_codes())) > MOST_COMPARED,
         most=MOST_COMPARED,
-        columns=exporting.COMPARED,
+        columns=SHOWN,
         option=charts.lifts(found),
         headline=headline,
     )
