@@ -8,11 +8,13 @@ import json
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, NoReturn
 
 from app.core.tokens import BadToken, Kind, Signer
 
 MAX_BODY = 8 << 20  # bytes
+MAX_REPORTS = 20_000
 _MAX_SECONDS = 32_503_680_000  # the year 3000; some vendors count milliseconds
 _LONGEST_FLOAT = 40
 
@@ -23,18 +25,25 @@ class NotReports(ValueError):
     """The body is not a JSON list of objects."""
 
 
+class TooMany(Exception):
+    """More reports in one request than are taken: a small body may hold millions, and each takes memory."""
+
+
 class _Strange(Exception):
     """The body is to be read the careful way."""
 
 
 def read_reports(body: bytes) -> list[Report]:
-    """The reports of a request; a single object counts as one. Raises NotReports."""
+    """The reports of a request; a single object counts as one. Raises NotReports or TooMany."""
+    if body.count(b"{") > 10 * MAX_REPORTS or body.count(b",") > 100 * MAX_REPORTS:
+        raise TooMany
     try:
         try:
-            return [
-                (report, _clean(report) if "\\u" in written else written)
-                for report, written in _cut(body.decode("utf-8"))
-            ]
+            cut = islice(_cut(body.decode("utf-8")), MAX_REPORTS + 1)
+            found = [(report, _clean(report) if "\\u" in written else written) for report, written in cut]
+            if len(found) > MAX_REPORTS:
+                raise TooMany
+            return found
         except (_Strange, UnicodeDecodeError):
             parsed = json.loads(body)
     except (ValueError, IndexError, RecursionError) as error:
@@ -42,6 +51,8 @@ def read_reports(body: bytes) -> list[Report]:
     reports = [parsed] if isinstance(parsed, dict) else parsed
     if not isinstance(reports, list) or not all(isinstance(report, dict) for report in reports):
         raise NotReports
+    if len(reports) > MAX_REPORTS:
+        raise TooMany
     return [(report, _clean(report)) for report in reports]
 
 

@@ -73,7 +73,7 @@ def check_signature(*, key: str, signature: str, timestamp: str, body: bytes, no
 
 
 def raw_events(body: bytes, *, signer: Signer, received_at: datetime) -> list[RawEvent]:
-    """The events of one request. Raises NotReports; an unknown word becomes an event of kind "other"."""
+    """The events of one request. Raises NotReports or TooMany; an unknown word becomes an event of kind "other"."""
     named, events = Named(signer), []
     for report, written in read_reports(body):
         word = str(report.get("event", ""))

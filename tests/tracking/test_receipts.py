@@ -18,7 +18,7 @@ from app.core.extensions import db, signer
 from app.core.tokens import Kind
 from app.tracking.intake import Intake
 from app.tracking.models import Event
-from app.tracking.receipts import MAX_EVENTS
+from app.tracking.reported import MAX_REPORTS
 from tests.factories.tracking import interpret, make_sent_messages, reload
 
 KEY = "the receipts' key of the tests"
@@ -117,15 +117,16 @@ def test_nothing_happens_in_the_future(browser_client: FlaskClient, keyed: Flask
         {"headers": {"Bellwether-Signature": "v1=é"}},
         {"key": "another key"},
         {"signed": b"1.[]"},
-        {"at": now() - timedelta(minutes=11)},
-        {"at": now() + timedelta(minutes=11)},
+        {"age": timedelta(minutes=11)},
+        {"age": timedelta(minutes=-11)},
     ],
 )
 def test_unsigned_forged_and_stale_requests_are_refused(
     browser_client: FlaskClient, keyed: Flask, changes: dict[str, Any]
 ) -> None:
     body = json.dumps([{"message": _token(1), "event": "delivered"}]).encode()
-    assert _post(browser_client, body, **changes).status_code == 403
+    at = now() - changes.pop("age", timedelta())
+    assert _post(browser_client, body, at=at, **changes).status_code == 403
     assert _count() == 0
 
 
@@ -149,7 +150,7 @@ def test_ten_megabytes_are_refused(browser_client: FlaskClient, keyed: Flask) ->
 
 
 def test_too_many_at_once_are_refused(browser_client: FlaskClient, keyed: Flask) -> None:
-    assert _post(browser_client, json.dumps([{}] * (MAX_EVENTS + 1)).encode()).status_code == 413
+    assert _post(browser_client, json.dumps([{}] * (MAX_REPORTS + 1)).encode()).status_code == 413
     assert _count() == 0
 
 

@@ -14,7 +14,7 @@ from app.core.web import for_clients
 from app.tracking import inbound, receipts, sendgrid_events
 from app.tracking.intake import Unrecorded
 from app.tracking.mail.receiving import MAX_SIZE, keep_mail
-from app.tracking.reported import MAX_BODY, NotReports
+from app.tracking.reported import MAX_BODY, MAX_REPORTS, NotReports, TooMany
 from app.tracking.service import intake
 
 MAX_MAIL_BODY = 60 << 20  # Inbound Parse takes messages of up to 30 MB, and may post them in base64
@@ -54,6 +54,8 @@ def sendgrid_event() -> Response:
         return _say(403, "The signature does not match, or it is too old.")
     except NotReports:
         return _say(400, "The body must be a JSON list of events.")
+    except TooMany:
+        return _say(413, f"At most {MAX_REPORTS} events are taken at once.")
     except Unrecorded:
         return _say(503, "The events could not be recorded. Please send them again.")
     return _say(200, "Recorded.")
@@ -83,8 +85,8 @@ def signed_receipts() -> Response:
         return _say(403, "The signature does not match, or it is too old.")
     except NotReports:
         return _say(400, "The body must be a JSON list of receipts.")
-    except receipts.TooMany:
-        return _say(413, f"At most {receipts.MAX_EVENTS} receipts are taken at once.")
+    except TooMany:
+        return _say(413, f"At most {MAX_REPORTS} receipts are taken at once.")
     except Unrecorded:
         return _say(503, "The receipts could not be recorded. Please send them again.")
     return _say(200, "Recorded.")
