@@ -51,12 +51,12 @@ def send_workers(book: DeliveryBook, **environ: str) -> Iterator[Workers]:
 
 
 @contextmanager
-def web(book: DeliveryBook) -> Iterator[None]:
+def web(book: DeliveryBook, *, patience: float = PATIENCE) -> Iterator[None]:
     """The web process. Yields once it listens."""
     command, extra = system(book.environ["BASE_URL"], book.folder)["web"]
     port = urlsplit(book.environ["BASE_URL"]).port or 80
     with _process(command, book, extra) as process:
-        wait_until(lambda: _listens(process.pid, port), "the web process listens")
+        wait_until(lambda: _listens(process.pid, port), "the web process listens", patience=patience)
         yield
 
 

@@ -47,7 +47,7 @@ def draft_suggested(*, campaign: Campaign, effect: CampaignEffect, actor: User) 
         campaign=draft,
         include=segments,
         exclude=excluded,
-        report=[link.segment for link in links if link.role == "report"],
+        report=[link.segment for link in links if link.role == "report" and link.segment not in excluded],
         actor=actor,
     )
     db.session.flush()
