@@ -283,3 +283,15 @@ def test_a_branch_asks_about_its_own_clients_only(browser_client: FlaskClient, a
     assert browser_client.get(f"/reports/SPRING/why/{mine.number}").status_code == 200
     assert browser_client.get(f"/reports/SPRING/why/{foreign.number}").status_code == 404
     assert "No such client" in browser_client.get(f"/reports/SPRING/why?q={foreign.name}").text
+
+
+def test_a_call_is_shown_by_its_script(manager: FlaskClient, app: Flask) -> None:
+    adviser = make_user(role="adviser")
+    client = make_called_client(adviser)
+    task = make_tasks([client])[0]
+    code = db.session.get_one(Campaign, task.campaign_id).code
+    address = f"/reports/{code}/why/{client.number}"
+    assert f"{address}/messages/{task.message_id}" in manager.get(address).text
+    framed = manager.get(f"{address}/messages/{task.message_id}")
+    assert "Good morning, this is your adviser." in framed.text
+    assert framed.headers["Content-Security-Policy"].startswith("sandbox;")

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from flask import current_app
-from flask_babel import force_locale, format_date
+from flask_babel import force_locale, format_decimal
 from flask_babel import gettext as _
 
 from app.core.extensions import LANGUAGES, settings
-from app.reports.digest.queries import Figures
+from app.core.web import day
+from app.reports.digest.queries import DigestLine, Figures
 from app.reports.response import Outcome
 from app.reports.words import OUTCOME_LABELS
 from app.users.models import User
@@ -26,15 +27,22 @@ class Written:
 
 
 def write(figures: Figures, user: User) -> Written:
-    """The e-mail for one member of staff."""
+    """The e-mail for one member of staff. Its HTML is a template of its own kind: what holds of pages (no styles in
+    the markup) does not hold of mail."""
     base = settings().base_url.rstrip("/")
     with force_locale(user.locale if user.locale in LANGUAGES else "en"):
-        days = format_date(figures.last, "medium")
+        days = day(figures.last)
         if figures.period == "weekly":
-            days = _("%(first)s to %(last)s", first=format_date(figures.first, "medium"), last=days)
+            days = _("%(first)s to %(last)s", first=day(figures.first), last=days)
         values = {
             "figures": figures,
-            "days": days,
+            "title": _("Campaigns on %(days)s", days=days),
+            "news": {line.campaign.id: _news(line) for line in figures.lines},
+            "note": _(
+                "Clients are counted since the launch, as far as you may see them. Details open in Bellwether after "
+                "you sign in."
+            ),
+            "change": _("Change or end this e-mail"),
             "name": user.name,
             "outcomes": SHOWN,
             "labels": OUTCOME_LABELS,
@@ -47,10 +55,20 @@ def write(figures: Figures, user: User) -> Written:
         # The environment itself: what pages get besides is about a request, and there is none.
         made = {
             form: current_app.jinja_env.get_template(f"reports/digest/mail.{form}").render(values)
-            for form in ("html", "txt")
+            for form in ("xhtml", "txt")
         }
         return Written(
-            subject=str(_("Campaigns on %(days)s", days=days)),
-            html=made["html"],
+            subject=str(values["title"]),
+            html=made["xhtml"],
             text=made["txt"],
         )
+
+
+def _news(line: DigestLine) -> str:
+    return str(
+        _(
+            "New: %(accounts)s accounts opened, %(replies)s replies.",
+            accounts=format_decimal(line.new_accounts),
+            replies=format_decimal(line.new_replies),
+        )
+    )

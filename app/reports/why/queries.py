@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 
 from app.advising.models import AdviserTask
 from app.campaigns.models import Campaign
 from app.campaigns.queries import HistoryLine, history, visible_to
 from app.campaigns.sending_rules import open_hours, rules_in_force
 from app.campaigns.step_kinds import contacts_of
+from app.clients.listing import Filters, filter_conditions
 from app.clients.models import Client
 from app.clients.queries import record_ids, visible_clients
 from app.core.extensions import db
@@ -192,22 +193,18 @@ def recent_campaigns(*, viewer: User, limit: int = CAMPAIGNS_SHOWN) -> list[tupl
 class FoundClient:
     number: str
     name: str | None
-    branch_id: int
 
 
 def clients_matching(typed: str, *, viewer: User) -> list[FoundClient]:
-    """Visible clients whose number begins with what was typed, or whose name contains it; an exact number alone."""
+    """Visible clients whom the client list finds by these words; an exact number alone."""
     wanted = typed.replace("\x00", "").strip()[:100]
     if not wanted:
         return []
-    columns = (Client.number, Client.name, Client.branch_id)
+    columns = (Client.number, Client.name)
     exact = db.session.execute(select(*columns).where(Client.number == wanted, visible_clients(viewer))).all()
     rows = exact or db.session.execute(
         select(*columns)
-        .where(
-            or_(Client.number.startswith(wanted, autoescape=True), Client.name.icontains(wanted, autoescape=True)),
-            visible_clients(viewer),
-        )
+        .where(visible_clients(viewer), *filter_conditions(Filters(search=wanted)))
         .order_by(Client.number)
         .limit(FOUND)
     )
