@@ -8,6 +8,7 @@ crediting turn them into figures, withdrawn consents and suppressed addresses. O
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from email.message import EmailMessage
 from random import Random
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy import ARRAY, BigInteger, bindparam, func, insert, select, text,
 
 from app.audiences.models import Segment
 from app.audit.models import AuditEntry
+from app.campaigns.effective_rule import AccountNeeded, EffectiveRule
 from app.campaigns.market_profiles import MARKET_PROFILES
 from app.campaigns.models import Campaign, CampaignSegment, Seed, State, Step
 from app.campaigns.service import create_campaign, set_content, set_seeds, set_segments, submit
@@ -82,6 +84,7 @@ class Plan:
     clicks: float = 0.2
     accounts: float = 0.01
     product: str = "fund account"
+    effective_rule: EffectiveRule | None = None
 
 
 PAST = (
@@ -90,6 +93,9 @@ PAST = (
         subject="Your fund account, opened in one visit", include="Custody account but no fund",
         report=("Under 35", "Age 60 and over", "Assets of 200,000 and more", "Shanghai", "Uses the app"),
         tags=("account opening", "partner bank"), opens=0.31, clicks=0.24, accounts=0.021,
+        effective_rule=EffectiveRule(
+            accounts=(AccountNeeded("custody"), AccountNeeded("fund")), minimum=Decimal(10_000), within_days=30
+        ),
     ),
     Plan(
         code="DEMO-02", name="Retirement evenings at the outlets", days_ago=61, starter="event_invitation",
@@ -145,6 +151,7 @@ def write_past_campaign(plan: Plan, *, segments: dict[str, Segment], staff: Staf
     """One complete campaign with all that came back by now, in the current transaction."""
     launched_at = _office_time(plan.days_ago, random)
     campaign = _campaign(plan, segments, staff, launched_at)
+    campaign.effective_rule = plan.effective_rule.to_json() if plan.effective_rule else None
     run = freeze_run(campaign=campaign)
     finished_at = _write_ledger(campaign, run, launched_at, random)
     answers, readers = _Answers(), list(_readers(run))

@@ -157,7 +157,9 @@ def also_claimed_by(campaign: Campaign, *, clients: BitMap64) -> list[tuple[Camp
         .where(mine.campaign_id == campaign.id, AccountOpening.client_id.is_not(None))
         .group_by(other.campaign_id)
     )
-    counts = {campaign_id: len(clients & BitMap64(ids)) for campaign_id, ids in rows}
+    counts = {
+        campaign_id: len(clients & BitMap64([one for one in ids if one is not None])) for campaign_id, ids in rows
+    }
     named = db.session.scalars(select(Campaign).where(Campaign.id.in_(counts)).order_by(Campaign.id.desc()))
     return [(one, counts[one.id]) for one in named if counts[one.id]]
 
