@@ -18,6 +18,7 @@ LEVEL = 0.05
 FEWEST_CLIENTS = 100
 FEWEST_OPENINGS = 10
 HALVINGS = 24
+MOST_REDRAWN = 2_000
 
 
 class Judgement(StrEnum):
@@ -119,7 +120,8 @@ def split_of(strata: Strata) -> SplitCheck | None:
 class Assets:
     """Assets brought in by the treated, and how much of it the campaign caused: by Welch and by bootstrap.
 
-    Both are None without a control group; the bootstrap also where an arm brought in nothing.
+    Both are None without a control group; the bootstrap also where an arm brought in nothing, and where so many
+    brought something that the mean is as good as normal and redrawing it would only hold the page up.
     """
 
     brought_in: Decimal
@@ -131,19 +133,22 @@ def assets_of(strata: Strata, clients: BitMap64 | None = None) -> Assets:
     """Over all who were assigned; those who brought nothing count as zero. Arms of several shares are compared
     within the largest stratum that has both, as means of unlike clients must not be added up."""
     parts = [part.cut(clients) for part in strata.strata]
-    total = sum(
-        (amount for part in parts for client, amount in strata.brought_in.items() if client in part.treated),
-        Decimal(),
-    )
+    total = sum(amount for part in parts for client, amount in strata.brought_in.items() if client in part.treated)
     both = [part for part in parts if part.treated and part.control]
     if len(both) != 1:
-        return Assets(total, None, None)
+        return Assets(_money(total), None, None)
     treated, control = (_amounts(strata.brought_in, arm) for arm in (both[0].treated, both[0].control))
-    return Assets(total, welch(moments_of(treated), moments_of(control)), bootstrap(treated, control))
+    few = len(treated.amounts) + len(control.amounts) <= MOST_REDRAWN
+    redrawn = bootstrap(treated, control) if few else None
+    return Assets(_money(total), welch(moments_of(treated), moments_of(control)), redrawn)
 
 
-def _amounts(brought_in: Mapping[int, Decimal], arm: BitMap64) -> Amounts:
-    return Amounts(len(arm), [float(amount) for client, amount in brought_in.items() if amount and client in arm])
+def _money(amount: float) -> Decimal:
+    return Decimal(f"{amount:.2f}")
+
+
+def _amounts(brought_in: Mapping[int, float], arm: BitMap64) -> Amounts:
+    return Amounts(len(arm), [amount for client, amount in brought_in.items() if amount and client in arm])
 
 
 def _arms(part: Stratum) -> tuple[Arm, Arm]:

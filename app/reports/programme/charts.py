@@ -77,6 +77,17 @@ def lifts(found: Sequence[Compared]) -> Option | None:
                     for place, (_name, lift) in enumerate(rows)
                 ],
             },
+            # Unseen: an axis is fitted to points only, and would cut the intervals off.
+            {
+                "type": "scatter",
+                "silent": True,
+                "symbolSize": 0,
+                "data": [
+                    [round(100 * end, 3), place]
+                    for place, (_name, lift) in enumerate(rows)
+                    for end in (lift.low, lift.high)
+                ],
+            },
             {
                 "type": "scatter",
                 "name": label,
