@@ -38,7 +38,7 @@ STANDING_LABELS = {
     Standing.MISSED: _l("Missed"),
     Standing.ON_COURSE: _l("On course"),
     Standing.BEHIND: _l("Behind"),
-    Standing.OPEN: _l("Open"),
+    Standing.OPEN: _l("Undecided"),
     Standing.EARLY: _l("Too early to say"),
 }
 STANDING_TONES = {
