@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from app.statistics import means
 from app.statistics.means import Amounts, MeanLift, Moments, bootstrap, moments, moments_of, welch
 
 # Student's sleep data (1908): additional hours of sleep under two drugs.
@@ -110,6 +111,18 @@ def test_a_small_control_group_without_large_deposits_does_not_look_sure() -> No
 
 def test_a_control_group_that_brought_nothing_can_be_compared() -> None:
     assert found(bootstrap(Amounts(900, [500.0] * 100), Amounts(100, []))).low > 0
+
+
+def test_many_amounts_are_calculated_and_come_to_the_same_as_redrawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = np.random.default_rng(11)
+    treated = Amounts(40_000, source.lognormal(10, 1.2, 1_900).tolist())
+    control = Amounts(4_000, source.lognormal(10, 1.2, 150).tolist())
+    calculated = found(bootstrap(treated, control))
+    monkeypatch.setattr(means, "MOST_REDRAWN", 5_000)
+    redrawn = found(bootstrap(treated, control, resamples=8_000))
+    width = redrawn.high - redrawn.low
+    assert calculated != redrawn
+    assert (calculated.low, calculated.high) == pytest.approx((redrawn.low, redrawn.high), abs=0.03 * width)
 
 
 def test_bootstrap_gives_the_same_interval_each_time_in_whatever_order() -> None:
