@@ -513,8 +513,8 @@ def test_the_language_is_told_by_script_or_common_words(text: str, language: str
     assert language_of(text) == language
 
 
-def test_the_rules_are_the_administrators(browser_client: FlaskClient) -> None:
-    sign_in(browser_client, make_user(role=Role.ADMINISTRATOR))
+def test_the_rules_are_the_head_offices(browser_client: FlaskClient) -> None:
+    sign_in(browser_client, make_user(role=Role.HEAD_OFFICE))
     assert "None: replies come by the webhook" in browser_client.get("/replies/rules").text
     assert (
         browser_client.post("/replies/rules", data={"answer_days": 3, "soft_bounces": 5, "soft_days": 30}).status_code

@@ -22,7 +22,7 @@ def inbox_rules() -> InboxRules:
 
 def change_inbox_rules(*, soft_bounces: int, soft_days: int, answer_days: int, actor: Actor) -> None:
     """Put other figures in force for what comes from now on. Raises OutOfRange."""
-    require(actor, Permission.ADMINISTER)
+    require(actor, Permission.SET_CONTACT_RULES)
     if not (1 <= soft_bounces <= 100 and 1 <= soft_days <= 365 and 0 <= answer_days <= 30):
         raise OutOfRange
     wanted = {"soft_bounces": soft_bounces, "soft_days": soft_days, "answer_days": answer_days}

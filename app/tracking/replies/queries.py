@@ -48,7 +48,7 @@ def _in_view(view: str, user: User) -> ColumnElement[bool]:
         case "unassigned":
             return _is_open() & Reply.assigned_to_id.is_(None)
         case "overdue":
-            return _is_open() & (Reply.due_at < now())
+            return and_(_is_open(), Reply.due_at < now(), Reply.answered_at.is_(None))
         case "complaints":
             return _is_open() & (Reply.topic == "complaint")
         case "closed":

@@ -269,7 +269,7 @@ def raw_parked(mail_id: int) -> Response:
 
 
 @bp.route("/rules", methods=["GET", "POST"])
-@requires(Permission.ADMINISTER)
+@requires(Permission.SET_CONTACT_RULES)
 def rules() -> Any:
     form = InboxRulesForm(obj=inbox_rules())
     if form.validate_on_submit():
