@@ -18,7 +18,6 @@ LEVEL = 0.05
 FEWEST_CLIENTS = 100
 FEWEST_OPENINGS = 10
 HALVINGS = 24
-MOST_REDRAWN = 2_000
 
 
 class Judgement(StrEnum):
@@ -120,8 +119,8 @@ def split_of(strata: Strata) -> SplitCheck | None:
 class Assets:
     """Assets brought in by the treated, and how much of it the campaign caused: by Welch and by bootstrap.
 
-    Both are None without a control group; the bootstrap also where an arm brought in nothing, and where so many
-    brought something that the mean is as good as normal and redrawing it would only hold the page up.
+    Both are None without a control group; the bootstrap also where nobody brought in anything. It is what reports show:
+    Welch's interval trusts a small control group too much (docs/statistics.md).
     """
 
     brought_in: Decimal
@@ -138,9 +137,7 @@ def assets_of(strata: Strata, clients: BitMap64 | None = None) -> Assets:
     if len(both) != 1:
         return Assets(_money(total), None, None)
     treated, control = (_amounts(strata.brought_in, arm) for arm in (both[0].treated, both[0].control))
-    few = len(treated.amounts) + len(control.amounts) <= MOST_REDRAWN
-    redrawn = bootstrap(treated, control) if few else None
-    return Assets(_money(total), welch(moments_of(treated), moments_of(control)), redrawn)
+    return Assets(_money(total), welch(moments_of(treated), moments_of(control)), bootstrap(treated, control))
 
 
 def _money(amount: float) -> Decimal:
