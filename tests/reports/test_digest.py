@@ -166,3 +166,25 @@ def test_the_page_asks_changes_and_ends_it(browser_client: FlaskClient, app: Fla
     assert preview.headers["Content-Security-Policy"].startswith("sandbox")
     assert browser_client.post("/digest/", data={"period": "hourly"}).status_code == 400
     assert browser_client.post("/digest/", data={"period": ""}).status_code == 303
+
+
+def test_what_no_account_took_is_tried_again_on_the_same_day(app: Flask, monday: datetime) -> None:
+    user = make_user(role="head_office")
+    wants(user)
+    make_run(make_launched_campaign(), [make_client().id])
+    with unit_of_work():
+        write_due(monday)
+    with unit_of_work():
+        for issue in db.session.scalars(select(DigestIssue)):
+            issue.created_at = monday
+        for job in db.session.scalars(select(Job)):
+            job.state = "failed"
+    with unit_of_work():
+        assert write_due(monday + timedelta(minutes=10)) == 0
+    with unit_of_work():
+        assert write_due(monday + timedelta(minutes=20)) == 1
+    with unit_of_work():
+        assert write_due(monday + timedelta(minutes=21)) == 0  # its job is under way
+    do_due_jobs()
+    assert issues() == [("daily", "sent")]
+    assert len(inbox()) == 1

@@ -1,7 +1,7 @@
 """Asking for the digest, and writing down once which one is due."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from flask_babel import lazy_gettext as _l
@@ -12,13 +12,15 @@ from app.advising.trading_days import is_trading_day, rules_in_force
 from app.audit.service import record
 from app.core.errors import AppError
 from app.core.extensions import db, settings
-from app.core.jobs import enqueue
+from app.core.jobs import Job, enqueue
 from app.core.permissions import Permission, require
 from app.core.queues import REPORT
 from app.reports.digest.models import PERIODS, Digest, DigestIssue
 from app.reports.digest.queries import MOST, choosable
 from app.users.models import User
 
+SEND = "reports.send_digest"
+GIVEN_UP_AFTER = timedelta(minutes=15)
 SENT_FROM = time(8)
 """By the firm's clock: before the morning sheet is talked through."""
 
@@ -59,9 +61,27 @@ def write_due(at: datetime) -> int:
     """Write down, once a person and period, which digests are due, and give them to the workers. Returns how many."""
     on_date = at.astimezone(ZoneInfo(settings().time_zone)).date()
     found = [issue_id for period in periods_due(at) for issue_id in _write(period, on_date)]
+    found += _stranded(at, on_date)
     for issue_id in found:
-        enqueue("reports.send_digest", queue=REPORT, issue_id=issue_id)
+        enqueue(SEND, queue=REPORT, issue_id=issue_id)
     return len(found)
+
+
+def _stranded(at: datetime, on_date: date) -> Sequence[int]:
+    """Today's digests that no account took and whose job was given up: the relay may be back by now."""
+    under_way = select(Job.id).where(
+        Job.name == SEND,
+        Job.state.in_(("due", "running")),
+        Job.args["issue_id"].as_integer() == DigestIssue.id,
+    )
+    return db.session.scalars(
+        select(DigestIssue.id).where(
+            DigestIssue.state == "due",
+            DigestIssue.on_date == on_date,
+            DigestIssue.created_at < at - GIVEN_UP_AFTER,
+            ~under_way.exists(),
+        )
+    ).all()
 
 
 def _write(period: str, on_date: date) -> Sequence[int]:
