@@ -14,15 +14,24 @@ from __future__ import annotations
 import secrets
 from array import array
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from pyroaring import BitMap64
 from sqlalchemy import BigInteger, ColumnElement, Double, Integer, cast, func, literal
 
-from app.statistics.libraries import np  # loaded with the first draw: most workers never need it
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+else:
+
+    class _Numpy:
+        """numpy, loaded with the first draw: a worker that only sends must not carry it."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(import_module("numpy"), name)
+
+    np = _Numpy()
 
 _BITS = 53  # as many as the fraction of a double holds, so that both ways give the very same number
 _BEGIN = 0x9E3779B9 + 4 + 3923095
