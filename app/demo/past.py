@@ -37,6 +37,8 @@ from app.tracking.interpretation import hold_lock, interpret_pending
 from app.tracking.models import AccountOpening, Attribution, Reply
 from app.tracking.openings.attribution import credit_pending
 from app.tracking.openings.taking import Opening, insert_openings
+from app.tracking.replies.keeping import due_at
+from app.tracking.replies.topics import guess_topic
 from app.tracking.service import UNSUBSCRIBE_WORDINGS
 from app.users.models import User
 
@@ -436,8 +438,19 @@ def _reply(plan: Plan, reader: _Reader, answers: _Answers, at: datetime, random:
             "text": words,
             "raw": mail.as_bytes(),
             "received_at": at,
+            "sender": reader.email,
+            "topic": guess_topic(words),
+            **_dealt_with(at),
         }
     )
+
+
+def _dealt_with(at: datetime) -> dict[str, Any]:
+    """Replies are answered in two days; those of the last two wait."""
+    if at > now() - timedelta(days=2):
+        return {"state": "open", "due_at": due_at(at), "answered_at": None, "closed_at": None}
+    closed_at = at + timedelta(hours=20)
+    return {"state": "closed", "due_at": None, "answered_at": closed_at, "closed_at": closed_at}
 
 
 def _write_answers(plan: Plan, campaign: Campaign, answers: _Answers) -> None:
