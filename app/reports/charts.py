@@ -1,5 +1,6 @@
 """ECharts options. Looks (colours, fonts, grid) are the front end's; here are data, words and what a chart is."""
 
+import math
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -60,7 +61,7 @@ def funnel(row: Row) -> Option:
 
 def forest(effect: CampaignEffect) -> Option:
     """The absolute lift of each segment in percentage points: its interval as a line, raw and drawn-in as points."""
-    rows = [one for one in effect.segments if one.lift is not None][::-1]
+    rows = [one for one in effect.segments if one.lift is not None and not one.too_few][::-1]
     names = [one.name for one in rows]
     points = [(place, one, one.lift) for place, one in enumerate(rows) if one.lift]
     intervals = [
@@ -69,6 +70,9 @@ def forest(effect: CampaignEffect) -> Option:
     ]
     raw = [[round(100 * lift.absolute, 3), place] for place, _one, lift in points]
     drawn_in = [[round(100 * one.drawn_in, 3), place] for place, one, _lift in points if one.drawn_in is not None]
+    # The intervals do not widen the axis by themselves.
+    low = math.floor(100 * min([0.0, *(lift.low for _place, _one, lift in points)]))
+    high = math.ceil(100 * max([0.0, *(lift.high for _place, _one, lift in points)]))
     told = "; ".join(f"{one.name} {format_decimal(100 * lift.absolute, '0.00')}" for _place, one, lift in points)
     axis_name = _("Absolute lift, percentage points")
     return {
@@ -76,7 +80,7 @@ def forest(effect: CampaignEffect) -> Option:
         "legend": {"left": 0, "right": None, "data": [_("As measured"), _("Drawn towards all segments")]},
         "tooltip": {"trigger": "item"},
         "grid": {"left": 12, "right": 24, "top": 36, "bottom": 36, "containLabel": True},
-        "xAxis": {"type": "value", "name": axis_name, "nameLocation": "middle", "nameGap": 26},
+        "xAxis": {"type": "value", "min": low, "max": high, "name": axis_name, "nameLocation": "middle", "nameGap": 26},
         "yAxis": {
             "type": "category",
             "data": names,

@@ -5,11 +5,9 @@ from typing import NamedTuple
 
 from flask_babel import gettext as _
 from pyroaring import BitMap64
-from sqlalchemy import select
 
 from app.campaigns.models import Campaign
-from app.core.extensions import db
-from app.delivery.models import RunTest
+from app.delivery.experiments.comparing import Comparison, comparisons
 from app.reports.effect.effects import Effect, effects_of
 from app.reports.effect.groups import Groups, groups_at_launch, groups_today
 from app.reports.effect.strata import strata_of
@@ -22,11 +20,11 @@ SHOWN = 50
 
 class Breakdown(NamedTuple):
     """The rows, the largest group first, each with the comparison (without one, it says so); how many are left out;
-    the tests of variants."""
+    the tests of variants with their verdicts."""
 
     lines: list[tuple[Row, Effect]]
     left_out: int
-    tests: Sequence[RunTest]
+    tests: Sequence[Comparison]
     has_control: bool
 
 
@@ -42,9 +40,9 @@ def breakdown(
     mine = [(key, name or str(_("None")), ids) for key, name, ids in groups if not ids.isdisjoint(among)]
     kept = mine if shown is None else mine[:shown]
     effects = effects_of(strata, kept)
-    tests: Sequence[RunTest] = ()
+    tests: Sequence[Comparison] = ()
     if dimension == "variant" and runs:
-        tests = db.session.scalars(select(RunTest).where(RunTest.run_id == runs[-1].id).order_by(RunTest.step_id)).all()
+        tests = comparisons(runs[-1], campaign, visible=None if scopes is None else scopes[runs[-1].id])
     rows = rows_of(campaign, kept, viewer)
     return Breakdown(list(zip(rows, effects, strict=True)), len(mine) - len(kept), tests, strata.has_control)
 

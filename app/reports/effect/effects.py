@@ -9,7 +9,7 @@ from pyroaring import BitMap64
 
 from app.reports.effect.strata import Strata, Stratum
 from app.statistics.corrections import benjamini_hochberg
-from app.statistics.lift import Arm, Lift, p_value, stratified, variance
+from app.statistics.lift import Arm, Lift, p_values, stratified, variance
 from app.statistics.means import Amounts, MeanLift, bootstrap, moments_of, welch
 from app.statistics.shrinkage import shrunken
 from app.statistics.split import SplitCheck, split_check_all
@@ -70,10 +70,15 @@ class Effect:
 
 def effect_of(strata: Strata, *, name: str, key: str = "", clients: BitMap64 | None = None) -> Effect:
     """The comparison over some clients (None: all who were assigned)."""
+    effect, arms = _compared(strata, name, key, clients)
+    return replace(effect, p=_p_values([arms])[0])
+
+
+def _compared(strata: Strata, name: str, key: str, clients: BitMap64 | None) -> tuple[Effect, list[tuple[Arm, Arm]]]:
+    """The comparison without its p-value, and its arms by stratum."""
     parts = [part.cut(clients) for part in strata.strata]
     arms = [_arms(part) for part in parts]
-    lift = stratified(arms)
-    return Effect(
+    effect = Effect(
         name=name,
         key=key,
         treated=sum(len(part.treated) for part in parts),
@@ -82,9 +87,9 @@ def effect_of(strata: Strata, *, name: str, key: str = "", clients: BitMap64 | N
         control_opened=sum(control.successes for _treated, control in arms),
         effective=sum(part.effective.intersection_cardinality(part.treated) for part in parts),
         control_effective=sum(part.effective.intersection_cardinality(part.control) for part in parts),
-        lift=lift,
-        p=None if lift is None else _p_value(arms),
+        lift=stratified(arms),
     )
+    return effect, arms
 
 
 def effects_of(strata: Strata, sets: Iterable[tuple[str, str, BitMap64]]) -> list[Effect]:
@@ -92,17 +97,18 @@ def effects_of(strata: Strata, sets: Iterable[tuple[str, str, BitMap64]]) -> lis
 
     Those with too few clients or openings are not corrected for: nothing is claimed of them.
     """
-    cuts = [(effect_of(strata, name=name, key=key, clients=clients), clients) for key, name, clients in sets]
-    judged = [place for place, (effect, _) in enumerate(cuts) if effect.p is not None and not effect.too_few]
-    corrected = dict(zip(judged, benjamini_hochberg([cuts[place][0].p or 0.0 for place in judged]), strict=True))
+    cuts = [_compared(strata, name, key, clients) for key, name, clients in sets]
+    p_of = _p_values([arms for _effect, arms in cuts])
+    judged = [place for place, (effect, _) in enumerate(cuts) if p_of[place] is not None and not effect.too_few]
+    corrected = dict(zip(judged, benjamini_hochberg([p_of[place] or 0.0 for place in judged]), strict=True))
     known = [place for place, (effect, _) in enumerate(cuts) if effect.lift is not None]
     drawn = shrunken(
         [lift.absolute for place in known if (lift := cuts[place][0].lift)],
-        [_variance(strata, cuts[place][1]) for place in known],
+        [_variance(cuts[place][1]) for place in known],
     )
     drawn_in = dict(zip(known, drawn, strict=True))
     return [
-        replace(effect, corrected=corrected.get(place), drawn_in=drawn_in.get(place))
+        replace(effect, p=p_of[place], corrected=corrected.get(place), drawn_in=drawn_in.get(place))
         for place, (effect, _) in enumerate(cuts)
     ]
 
@@ -153,11 +159,14 @@ def _arms(part: Stratum) -> tuple[Arm, Arm]:
     return treated, Arm(part.opened.intersection_cardinality(part.control), len(part.control))
 
 
-def _p_value(arms: Sequence[tuple[Arm, Arm]]) -> float | None:
-    """The level at which the interval just touches zero."""
-    both = [pair for pair in arms if pair[0].total and pair[1].total]
-    if len(both) == 1:
-        return p_value(*both[0])
+def _p_values(comparisons: Sequence[Sequence[tuple[Arm, Arm]]]) -> list[float | None]:
+    """The level at which the interval of each just touches zero; those of one stratum all at once."""
+    both = [[pair for pair in arms if pair[0].total and pair[1].total] for arms in comparisons]
+    single = iter(p_values([pairs[0] for pairs in both if len(pairs) == 1]))
+    return [next(single) if len(pairs) == 1 else _stratified_p(pairs) if pairs else None for pairs in both]
+
+
+def _stratified_p(both: Sequence[tuple[Arm, Arm]]) -> float:
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         level = (low + high) / 2
@@ -169,8 +178,7 @@ def _p_value(arms: Sequence[tuple[Arm, Arm]]) -> float | None:
     return high
 
 
-def _variance(strata: Strata, clients: BitMap64) -> float:
-    pairs = [_arms(part.cut(clients)) for part in strata.strata]
-    both = [(treated, control) for treated, control in pairs if treated.total and control.total]
+def _variance(arms: Sequence[tuple[Arm, Arm]]) -> float:
+    both = [(treated, control) for treated, control in arms if treated.total and control.total]
     total = sum(treated.total for treated, _control in both)
     return sum((pair[0].total / total) ** 2 * variance(*pair) for pair in both)

@@ -5,13 +5,15 @@ assigned, also those who were skipped or whose message failed: whatever happened
 compared.
 """
 
+import sys
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
+from typing import Any
 
 from pyroaring import BitMap64
-from sqlalchemy import BigInteger, select, type_coerce
+from sqlalchemy import BigInteger, select, text, type_coerce
 from sqlalchemy.orm import joinedload
 
 from app.audiences.snapshots import packed, unpacked
@@ -20,7 +22,6 @@ from app.clients.models import Client
 from app.core.extensions import db
 from app.delivery.models import Run, RunSplit
 from app.tracking.models import AccountOpening
-from app.tracking.openings.figures import openings_of_campaign
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Strata:
     the last run ends."""
 
     strata: list[Stratum] = field(default_factory=list)
-    brought_in: Mapping[int, Decimal] = field(default_factory=dict)
+    brought_in: Mapping[int, float] = field(default_factory=dict)
     closes_at: datetime | None = None
 
     @property
@@ -70,7 +71,7 @@ def strata_of(campaign: Campaign, runs: Sequence[Run], scopes: Mapping[int, BitM
         return Strata()
     window = timedelta(days=campaign.window_days)
     frame = BitMap64().union(*(run.audience.client_ids for run in runs if run.audience))
-    known = openings_of_campaign(campaign, frame=frame)
+    effective, amounts = _counted(campaign, frame)
     found: list[Stratum] = []
     in_window = BitMap64()
     for run in runs:
@@ -80,8 +81,8 @@ def strata_of(campaign: Campaign, runs: Sequence[Run], scopes: Mapping[int, BitM
         for share, assigned in _splits(run):
             mine = assigned if scopes is None else assigned & scopes[run.id]
             came = opened & mine
-            found.append(Stratum(share, mine - control, mine & control, came, known.effective & came))
-    brought_in = {client: amount for client, amount in known.brought_in.items() if client in in_window}
+            found.append(Stratum(share, mine - control, mine & control, came, effective & came))
+    brought_in = {client: amount for client, amount in amounts.items() if client in in_window}
     return Strata(found, brought_in, max(run.created_at for run in runs) + window)
 
 
@@ -107,15 +108,47 @@ def opened_between(since: datetime, until: datetime, *, frame: BitMap64) -> BitM
         AccountOpening.opened_at >= since, AccountOpening.opened_at < until, AccountOpening.client_id.is_not(None)
     )
     opened = unpacked(db.session.scalar(query))
-    found = opened & frame
-    return found | BitMap64(_merged_records(opened - found) & frame)
+    return (opened & frame) | (BitMap64(_merged_records(opened - frame).values()) & frame)
 
 
-def _merged_records(survivors: BitMap64) -> BitMap64:
-    """One record of each survivor that was merged into it."""
+_COUNTED = text(
+    """
+    SELECT string_agg(int8send(opening.client_id), '') FILTER (WHERE counted.effective_on IS NOT NULL) AS effective,
+           string_agg(int8send(opening.client_id), '' ORDER BY opening.opened_at DESC, opening.id DESC)
+               FILTER (WHERE counted.brought_in IS NOT NULL) AS clients,
+           string_agg(float8send(counted.brought_in::float8), '' ORDER BY opening.opened_at DESC, opening.id DESC)
+               FILTER (WHERE counted.brought_in IS NOT NULL) AS amounts
+    FROM counted_opening AS counted JOIN account_opening AS opening ON opening.id = counted.opening_id
+    WHERE counted.campaign_id = :campaign_id AND opening.client_id IS NOT NULL
+    """
+)
+
+
+def _counted(campaign: Campaign, frame: BitMap64) -> tuple[BitMap64, dict[int, float]]:
+    """Who had an effective opening, and {client: assets brought in} by the first, as `tracking.openings` judged them.
+
+    The ids and amounts come as bytes, newest first: a row each would take ten times as long.
+    """
+    row = db.session.execute(_COUNTED, {"campaign_id": campaign.id}).one()
+    effective = unpacked(row.effective)
+    amounts: dict[int, float] = dict(zip(_numbers("Q", row.clients), _numbers("d", row.amounts), strict=True))
+    strangers = (effective | BitMap64(amounts)) - frame
+    records: dict[int, int] = {kept: one for kept, one in _merged_records(strangers).items() if one in frame}
+    known = {records.get(client, client): amount for client, amount in amounts.items()}
+    return effective | BitMap64(records[client] for client in effective & BitMap64(records)), known
+
+
+def _numbers(kind: str, packed_numbers: bytes | None) -> "array[Any]":
+    numbers = array(kind, packed_numbers or b"")
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers
+
+
+def _merged_records(survivors: BitMap64) -> dict[int, int]:
+    """{survivor: one of the records that were merged into it}."""
     if not survivors:
-        return BitMap64()
-    rows = db.session.execute(
-        select(Client.merged_into_id, Client.id).where(Client.merged_into_id.is_not(None)).order_by(Client.id.desc())
-    )
-    return BitMap64({survivor: record for survivor, record in rows if survivor and survivor in survivors}.values())
+        return {}
+    survivor = type_coerce(Client.merged_into_id, BigInteger)
+    rows = db.session.execute(select(survivor, Client.id).where(survivor.is_not(None)).order_by(Client.id.desc()))
+    return {int(kept): record for kept, record in rows if kept in survivors}

@@ -7,7 +7,6 @@ from werkzeug.wrappers import Response
 
 from app.audiences.queries import all_segments, find_segment
 from app.campaigns.queries import campaign_by_code
-from app.core.clock import now
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.reports.effect.breakdown import breakdown
@@ -35,7 +34,6 @@ def by_dimension(code: str, dimension: str) -> str:
         campaign=found,
         dimension=dimension,
         today=today,
-        current=now(),
         **breakdown(found, dimension, today=today, viewer=current_user)._asdict(),
     )
 
