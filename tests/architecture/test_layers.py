@@ -22,7 +22,6 @@ HEAVY = {
     "app.pages",
     "app.demo",
     "app.reports",
-    "app.statistics",
     "app.clients.importing",
     "app.tracking",
     "app.api",
