@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, stdev
 
-from scipy.special import stdtrit
+from app.statistics.libraries import special
 
 PACE_DAYS = 14
 FEWEST_DAYS = 5
@@ -43,6 +43,6 @@ def forecast(so_far: float, daily: Sequence[float], days_left: int, *, counts: b
     mean = fmean(daily)
     if counts and not any(daily):
         return Forecast(so_far, so_far, so_far + days_left * _RULE_OF_THREE / n)
-    half = float(stdtrit(n - 1, 0.975)) * stdev(daily) * days_left * sqrt(1 / days_left + 1 / n)
+    half = float(special.stdtrit(n - 1, 0.975)) * stdev(daily) * days_left * sqrt(1 / days_left + 1 / n)
     expected = days_left * mean
     return Forecast(so_far + expected, so_far + max(0.0, expected - half), so_far + expected + half)
