@@ -92,7 +92,7 @@ def upgrade() -> None:
             ["user_id"], ["user_account.id"], name=op.f("fk_digest_issue_user_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_digest_issue")),
-        sa.UniqueConstraint("user_id", "period", "on_date", name=op.f("uq_digest_issue_user_id")),
+        sa.UniqueConstraint("user_id", "period", "on_date", name=op.f("uq_digest_issue_user_id_period_on_date")),
     )
 
 
