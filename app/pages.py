@@ -65,11 +65,10 @@ from app.reports.advisers.views import rankings
 from app.reports.cli import reports_cli
 from app.reports.digest.views import digests
 from app.reports.maps.views import maps
-from app.reports.sheets.views import sheets
 from app.reports.partner.views import bp as partner
 from app.reports.programme.views import bp as programme
+from app.reports.sheets.views import sheets
 from app.reports.targets.views import targets
-from app.reports.effect import views as effect_views  # joins the pages of reports
 from app.reports.views import bp as reports
 from app.reports.why.views import why
 from app.tracking import views as tracking_views

@@ -152,6 +152,7 @@ VERBS: Mapping[str, object] = {
     "remove": _l("Removed"),
     "rename": _l("Renamed"),
     "report_address": _l("Reported an address as wrong"),
+    "partner_report_exported": _l("Exported the report for a partner"),
     "report_exported": _l("Exported the report"),
     "reset_password": _l("Reset the password"),
     "restore": _l("Restored"),

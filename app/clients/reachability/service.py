@@ -84,7 +84,9 @@ def _refresh_problem(channel: str, client_id: int | None) -> int:
         text(
             f"""
             WITH listed AS (
-                SELECT address, min(CASE WHEN reason IN ('hard bounce', 'soft bounces') THEN 'bounced' ELSE 'wrong' END) AS problem
+                SELECT address,
+                       min(CASE WHEN reason IN ('hard bounce', 'soft bounces') THEN 'bounced'
+                                ELSE 'wrong' END) AS problem
                 FROM suppression WHERE channel = ANY(:listed) AND reason = ANY(:reasons) GROUP BY address
             ), wanted AS (
                 SELECT client.id, listed.problem FROM listed JOIN client ON lower(client.{address}) = listed.address
