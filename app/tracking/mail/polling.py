@@ -16,6 +16,7 @@ from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginEr
 from imapclient.imapclient import SocketTimeout
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.channels.tls import verifying_context
 from app.core.clock import now
@@ -75,10 +76,13 @@ def mailbox_state() -> PolledMailbox | None:
 
 
 def health() -> str:
-    """For /readyz: off, waiting, ok or failing."""
+    """For /readyz: off, waiting, ok or failing; unknown while the database is away."""
     if not settings().imap_url:
         return "off"
-    state = mailbox_state()
+    try:
+        state = mailbox_state()
+    except SQLAlchemyError:
+        return "unknown"
     if state is None or state.polled_at is None:
         return "waiting"
     return "failing" if state.problem else "ok"
