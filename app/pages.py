@@ -64,6 +64,7 @@ from app.delivery.views import bp as delivery
 from app.reports.advisers.views import rankings
 from app.reports.cli import reports_cli
 from app.reports.digest.views import digests
+from app.reports.effect import views as effect_views  # noqa: F401 - joins the pages of reports
 from app.reports.maps.views import maps
 from app.reports.partner.views import bp as partner
 from app.reports.programme.views import bp as programme
