@@ -225,4 +225,4 @@ def _unprompted_openings(random: Random) -> None:
     ).all()
     chosen = random.sample(list(fund_less), len(fund_less) // 60)
     openings = [(number, now() - timedelta(days=random.uniform(0.5, 170))) for number in chosen]
-    write_openings(source="core system", key="DEMO-00", product="fund account", openings=openings)
+    write_openings(source="core system", key="DEMO-00", product="fund account", openings=openings, random=random)

@@ -43,6 +43,7 @@ from app.tracking.service import UNSUBSCRIBE_WORDINGS
 from app.users.models import User
 
 SENT_A_SECOND = 400
+_UNASKED = 0.65  # of a plan's share of accounts: what those open who were not reached
 _READERS = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/141.0 Safari/537.36",
@@ -71,7 +72,10 @@ _REPLIES = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A campaign to make: when it was sent (days ago), to whom, what it says, and how well it did."""
+    """A campaign to make: when it was sent (days ago), to whom, what it says, and how well it did.
+
+    `accounts` is the share of those who are sent to that opens an account, `control` the percentage not sent to.
+    """
 
     code: str
     name: str
@@ -87,6 +91,8 @@ class Plan:
     accounts: float = 0.01
     product: str = "fund account"
     effective_rule: EffectiveRule | None = None
+    control: float = 0.0
+    fixed_cost: Decimal | None = None
 
 
 PAST = (
@@ -94,7 +100,8 @@ PAST = (
         code="DEMO-01", name="Account opening with Harbour Bank", days_ago=118, starter="account_opening",
         subject="Your fund account, opened in one visit", include="Custody account but no fund",
         report=("Under 35", "Age 60 and over", "Assets of 200,000 and more", "Shanghai", "Uses the app"),
-        tags=("account opening", "partner bank"), opens=0.31, clicks=0.24, accounts=0.021,
+        tags=("account opening", "partner bank"), opens=0.31, clicks=0.24, accounts=0.034,
+        control=20.0, fixed_cost=Decimal(26_000),
         effective_rule=EffectiveRule(
             accounts=(AccountNeeded("custody"), AccountNeeded("fund")), minimum=Decimal(10_000), within_days=30
         ),
@@ -104,12 +111,14 @@ PAST = (
         subject="Your invitation: an evening on planning for retirement", include="Age 50 to 70",
         report=("Assets of 200,000 and more", "Shanghai", "Guangdong", "Uses the app"),
         tags=("event", "retirement"), opens=0.36, clicks=0.14, accounts=0.009,
+        control=10.0, fixed_cost=Decimal(9_500),
     ),
     Plan(
         code="DEMO-03", name="Growth funds for C4 and C5", days_ago=24, starter="account_opening",
         subject="Funds for a long horizon: what to know before you begin", include="C4 and C5 without a fund",
         report=("Under 35", "Assets of 200,000 and more", "Uses the app", "Shanghai"), exclude=("Age 60 and over",),
-        tags=("funds", "growth"), opens=0.28, clicks=0.27, accounts=0.026,
+        tags=("funds", "growth"), opens=0.28, clicks=0.27, accounts=0.044,
+        control=15.0, fixed_cost=Decimal(4_000),
     ),
     Plan(
         code="DEMO-04", name="Weekly market brief", days_ago=5, starter="market_brief",
@@ -146,7 +155,7 @@ class _Answers:
     events: list[tuple[Any, ...]] = field(default_factory=list)
     unsubscribed: list[tuple[int, datetime, str]] = field(default_factory=list)
     replies: list[dict[str, Any]] = field(default_factory=list)
-    openings: list[tuple[int, str, datetime]] = field(default_factory=list)
+    openings: list[tuple[str, datetime]] = field(default_factory=list)
 
 
 def write_past_campaign(plan: Plan, *, segments: dict[str, Segment], staff: Staff, random: Random) -> Campaign:
@@ -160,7 +169,8 @@ def write_past_campaign(plan: Plan, *, segments: dict[str, Segment], staff: Staf
     note(Happening(CONTACTED, one.client_id, campaign.id, "email", one.sent_at) for one in readers)
     for reader in readers:
         _answer(plan, reader, answers, random)
-    _write_answers(plan, campaign, answers)
+    _open_unasked(plan, run, launched_at, answers, random)
+    _write_answers(plan, campaign, answers, random)
     campaign.finished_at = finished_at
     db.session.flush()
     return campaign
@@ -248,7 +258,9 @@ def _campaign(plan: Plan, segments: dict[str, Segment], staff: Staff, launched_a
             for role, names in roles.items()
             for position, name in enumerate(names)
         ],
-        steps=[Step(position=0, channel="email", content_id=content.id)],
+        control_percent=plan.control,
+        fixed_cost=plan.fixed_cost,
+        steps=[Step(position=0, channel="email", content_id=content.id, unit_cost=Decimal("0.05"))],
         seeds=[Seed(email=staff.author.email)],
     )
     db.session.add(campaign)
@@ -413,11 +425,30 @@ def _answer(plan: Plan, reader: _Reader, answers: _Answers, random: Random) -> N
         add("complaint", read_at + timedelta(minutes=2), "sendgrid")
     elif opened and random.random() < (0.03 if clicked else 0.006):
         _reply(plan, reader, answers, read_at + timedelta(minutes=random.uniform(3, 600)), random)
-    chance = plan.accounts * (7 if clicked else 1.5 if opened else 0.35) * (1.3 if wealthy else 1.0)
-    if random.random() < chance * (1.15 if reader.has_adviser else 0.8):
+    chance = plan.accounts * (3.2 if clicked else 1.4 if opened else _UNASKED) * _leaning(wealthy, reader.has_adviser)
+    if random.random() < chance * (1.25 if clicked and wealthy else 1.0):
         opened_at = read_at + timedelta(days=random.uniform(0.2, 21))
         if opened_at < latest:
-            answers.openings.append((reader.client_id, reader.number, opened_at))
+            answers.openings.append((reader.number, opened_at))
+
+
+def _leaning(wealthy: bool, has_adviser: bool) -> float:
+    """How much more readily a client opens an account, asked or not."""
+    return (1.3 if wealthy else 1.0) * (1.15 if has_adviser else 0.8)
+
+
+def _open_unasked(plan: Plan, run: Run, launched_at: datetime, answers: _Answers, random: Random) -> None:
+    """The control group opens accounts too: as many as those who did not read the message."""
+    rows = db.session.execute(
+        select(Client.number, Client.total_assets, Client.adviser_id.is_not(None).label("has_adviser"))
+        .where(Client.id.in_(list(run.control_ids)))
+        .order_by(Client.id)
+    )
+    for row in rows:
+        leaning = _leaning(float(row.total_assets or 0) >= 200_000, row.has_adviser)
+        opened_at = launched_at + timedelta(days=random.uniform(0.2, 21))
+        if random.random() < plan.accounts * _UNASKED * leaning and opened_at < now():
+            answers.openings.append((row.number, opened_at))
 
 
 def _reply(plan: Plan, reader: _Reader, answers: _Answers, at: datetime, random: Random) -> None:
@@ -453,7 +484,7 @@ def _dealt_with(at: datetime) -> dict[str, Any]:
     return {"state": "closed", "due_at": None, "answered_at": closed_at, "closed_at": closed_at}
 
 
-def _write_answers(plan: Plan, campaign: Campaign, answers: _Answers) -> None:
+def _write_answers(plan: Plan, campaign: Campaign, answers: _Answers, random: Random) -> None:
     """Write the raw events and openings, then let tracking say what they mean."""
     if answers.replies:
         in_order = sorted(answers.replies, key=lambda reply: reply["received_at"])
@@ -475,11 +506,14 @@ def _write_answers(plan: Plan, campaign: Campaign, answers: _Answers) -> None:
         source="core system",
         key=plan.code,
         product=plan.product,
-        openings=[(number, at) for _client, number, at in answers.openings],
+        openings=answers.openings,
+        random=random,
     )
 
 
-def write_openings(*, source: str, key: str, product: str, openings: Sequence[tuple[str, datetime]]) -> None:
+def write_openings(
+    *, source: str, key: str, product: str, openings: Sequence[tuple[str, datetime]], random: Random
+) -> None:
     """Account openings by client number, with the fund account behind each, credited to messages where they should."""
     numbers = [number for number, _at in openings]
     known = {
@@ -506,6 +540,7 @@ def write_openings(*, source: str, key: str, product: str, openings: Sequence[tu
                 opened_at=at,
                 account_number=f"F{key}-{number}",
                 product=product,
+                amount=Decimal(round(random.lognormvariate(9.9, 0.9), -2)),
             )
             for number, at in openings
         ],
