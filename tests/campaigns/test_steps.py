@@ -126,5 +126,5 @@ def test_the_pages_of_steps_and_sms(browser_client: FlaskClient) -> None:
     assert browser_client.get(f"{base}/review").status_code == 200
     assert browser_client.get(base).status_code == 200
     assert browser_client.get(f"{base}/audience/counts").status_code == 200
-    for path in ("/sms", "/sms/parked"):
+    for path in ("/sms", "/replies/parked"):
         assert browser_client.get(path).status_code in (200, 403)
