@@ -9,6 +9,7 @@ import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 MANNERS = (
     "good",
@@ -113,12 +114,20 @@ def speak_smtp(client: socket.socket, server: MisbehavingServer) -> None:
     return None
 
 
+def _head(stream: BinaryIO) -> bytes:
+    """The lines of a request until the empty one; less at the end of the connection, which reads as empty lines."""
+    lines: list[bytes] = []
+    while (line := stream.readline()) not in (b"\r\n", b""):
+        lines.append(line)
+    return b"".join(lines)
+
+
 def speak_http(client: socket.socket, server: MisbehavingServer) -> None:
     """Enough of HTTP/1.1 with kept-alive connections."""
     if server.manner == "silent":
         return server.hang()
     stream = client.makefile("rb")
-    while head := b"".join(iter(stream.readline, b"\r\n")) if server.manner != "garbage" else b"-":
+    while head := _head(stream) if server.manner != "garbage" else b"-":
         if server.manner in ("garbage", "cut_before_body"):
             return client.sendall(GARBAGE) if server.manner == "garbage" else None
         length = re.search(rb"(?i)content-length: *(\d+)", head)
