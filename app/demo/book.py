@@ -196,7 +196,8 @@ class _Maker:
     def write(self, custom: dict[str, CustomField]) -> None:
         total = self._accounts()
         random, identity = self.random, self.identity
-        created = self.opened_on or self.today - timedelta(days=random.randrange(5, 400))
+        # known before the oldest of the past campaigns, so that nobody was written to or answered before that
+        created = (self.opened_on or self.today) - timedelta(days=random.randrange(130, 400))
         consents = [self._consent(channel, created) for channel in ("email", "sms", "call")]
         assessed = None
         if self.risk_level is not None:

@@ -70,6 +70,9 @@ def test_the_firm_is_whole_and_consistent(app: Flask) -> None:
         "WHERE event.at > now() OR event.at < sent_at"
     )
     assert not count(
+        "SELECT count(*) FROM message JOIN client ON client.id = client_id WHERE sent_at < client.created_at"
+    )
+    assert not count(
         "SELECT count(*) FROM message JOIN client ON client.id = client_id WHERE unsubscribed_at IS NOT NULL "
         "AND email_consent IS NOT FALSE"
     )
