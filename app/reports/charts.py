@@ -1,6 +1,6 @@
 """ECharts options. Looks (colours, fonts, grid) are the front end's; here are data, words and what a chart is."""
 
-import math
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from app.reports.effect.report import CampaignEffect
 from app.reports.queries import TIMED, Recent, Timeline
 from app.reports.response import Outcome, Row
 from app.reports.words import OUTCOME_LABELS
+from app.statistics.lift import Lift
 
 Option = dict[str, Any]
 
@@ -60,30 +61,37 @@ def funnel(row: Row) -> Option:
 
 
 def forest(effect: CampaignEffect) -> Option:
-    """The absolute lift of each segment in percentage points: its interval as a line, raw and drawn-in as points."""
-    rows = [one for one in effect.segments if one.lift is not None and not one.too_few][::-1]
-    names = [one.name for one in rows]
-    points = [(place, one, one.lift) for place, one in enumerate(rows) if one.lift]
-    intervals = [
-        {"coords": [[round(100 * lift.low, 3), place], [round(100 * lift.high, 3), place]]}
-        for place, _one, lift in points
-    ]
-    raw = [[round(100 * lift.absolute, 3), place] for place, _one, lift in points]
-    drawn_in = [[round(100 * one.drawn_in, 3), place] for place, one, _lift in points if one.drawn_in is not None]
-    # The intervals do not widen the axis by themselves.
-    low = math.floor(100 * min([0.0, *(lift.low for _place, _one, lift in points)]))
-    high = math.ceil(100 * max([0.0, *(lift.high for _place, _one, lift in points)]))
-    told = "; ".join(f"{one.name} {format_decimal(100 * lift.absolute, '0.00')}" for _place, one, lift in points)
+    """The absolute lift of each segment: its interval as a line, raw and drawn-in as points."""
+    rows = [(one, one.lift) for one in effect.segments if one.lift and not one.too_few][::-1]
+    drawn_in = [[_points(one.drawn_in), place] for place, (one, _lift) in enumerate(rows) if one.drawn_in is not None]
+    option = lifts([(one.name, lift) for one, lift in rows], point=_("As measured"))
+    option["legend"] = {"left": 0, "right": None, "data": [_("As measured"), _("Drawn towards all segments")]}
+    option["grid"]["top"] = 36
+    option["series"].append(
+        {
+            "type": "scatter",
+            "name": _("Drawn towards all segments"),
+            "data": drawn_in,
+            "symbol": "diamond",
+            "symbolSize": 9,
+        }
+    )
+    return option
+
+
+def lifts(rows: Sequence[tuple[str, Lift]], *, point: str | None = None) -> Option:
+    """Absolute lifts by name from the bottom up, in percentage points: a point with its interval each."""
     axis_name = _("Absolute lift, percentage points")
+    told = "; ".join(f"{name} {format_decimal(100 * lift.absolute, '0.00')}" for name, lift in rows)
     return {
         "aria": {"label": {"description": f"{axis_name}: {told}"}},
-        "legend": {"left": 0, "right": None, "data": [_("As measured"), _("Drawn towards all segments")]},
         "tooltip": {"trigger": "item"},
-        "grid": {"left": 12, "right": 24, "top": 36, "bottom": 36, "containLabel": True},
-        "xAxis": {"type": "value", "min": low, "max": high, "name": axis_name, "nameLocation": "middle", "nameGap": 26},
+        "legend": {"show": False},
+        "grid": {"left": 12, "right": 24, "top": 16, "bottom": 40, "containLabel": True},
+        "xAxis": {"type": "value", "name": axis_name, "nameLocation": "middle", "nameGap": 26},
         "yAxis": {
             "type": "category",
-            "data": names,
+            "data": [name for name, _lift in rows],
             "axisLabel": {"width": 150, "overflow": "truncate"},
             "axisTick": {"show": False},
         },
@@ -92,15 +100,27 @@ def forest(effect: CampaignEffect) -> Option:
                 "type": "lines",
                 "coordinateSystem": "cartesian2d",
                 "silent": True,
-                "data": intervals,
                 "lineStyle": {"width": 2, "color": _SHADES[3], "opacity": 1},
+                "data": [
+                    {"coords": [[_points(lift.low), place], [_points(lift.high), place]]}
+                    for place, (_name, lift) in enumerate(rows)
+                ],
+            },
+            # Unseen: an axis is fitted to points only, and would cut the intervals off.
+            {
+                "type": "scatter",
+                "silent": True,
+                "symbolSize": 0,
+                "data": [
+                    [_points(end), place] for place, (_name, lift) in enumerate(rows) for end in (lift.low, lift.high)
+                ],
             },
             {
                 "type": "scatter",
-                "name": _("As measured"),
-                "data": raw,
+                "name": point or axis_name,
                 "symbol": "rect",
                 "symbolSize": 9,
+                "data": [[_points(lift.absolute), place] for place, (_name, lift) in enumerate(rows)],
                 "markLine": {
                     "silent": True,
                     "symbol": "none",
@@ -109,15 +129,12 @@ def forest(effect: CampaignEffect) -> Option:
                     "data": [{"xAxis": 0}],
                 },
             },
-            {
-                "type": "scatter",
-                "name": _("Drawn towards all segments"),
-                "data": drawn_in,
-                "symbol": "diamond",
-                "symbolSize": 9,
-            },
         ],
     }
+
+
+def _points(share: float) -> float:
+    return round(100 * share, 3)
 
 
 def response_over_time(timeline: Timeline) -> Option:

@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 from flask.cli import AppGroup
 
+from app.campaigns.models import Campaign
+from app.campaigns.queries import campaign_by_code
 from app.core.commands import sentences
 from app.core.extensions import settings
 from app.core.unit_of_work import unit_of_work
@@ -13,6 +15,10 @@ from app.tracking.openings import service as openings
 from app.tracking.sms import sms_accounts, webhook_addresses
 
 tracking_cli = AppGroup("tracking", help="Account openings, and what events mean.")
+
+
+def _campaign(code: str | None) -> Campaign | None:
+    return campaign_by_code(code, viewer=None) if code else None
 
 
 @tracking_cli.command("import-openings")
@@ -31,7 +37,7 @@ def import_openings(file: Path) -> None:
 def reinterpret(code: str | None) -> None:
     """Work out anew what the recorded events mean. Raw events and clients' consents stay as they are."""
     with sentences(), unit_of_work():
-        events = service.reinterpret(campaign_code=code)
+        events = service.reinterpret(campaign=_campaign(code))
     click.echo(f"{events} events interpreted.")
 
 
@@ -40,7 +46,7 @@ def reinterpret(code: str | None) -> None:
 def credit_openings(code: str | None) -> None:
     """Credit account openings to messages anew, for instance after a campaign's window was changed."""
     with sentences(), unit_of_work():
-        credited = openings.credit_openings_again(campaign_code=code)
+        credited = openings.credit_openings_again(campaign=_campaign(code))
     click.echo(f"{credited} account openings credited anew.")
 
 

@@ -22,7 +22,7 @@ import structlog
 
 from app.core.tokens import Signer
 from app.tracking.intake import RawEvent
-from app.tracking.reported import Named, read_reports, text_of, time_of
+from app.tracking.reported import BadSignature, Named, read_reports, text_of, time_of
 
 SOURCE = "receipts"
 SIGNATURE_HEADER = "Bellwether-Signature"
@@ -44,10 +44,6 @@ EVENTS = {
 }  # fmt: skip
 
 log = structlog.get_logger(__name__)
-
-
-class BadSignature(Exception):
-    """Not signed with our key, or too long ago."""
 
 
 def check_signature(*, key: str, signature: str, timestamp: str, body: bytes, now: datetime) -> None:

@@ -21,6 +21,10 @@ _LONGEST_FLOAT = 40
 Report = tuple[dict[str, Any], str]  # what it says, and the same as JSON for PostgreSQL
 
 
+class BadSignature(Exception):
+    """The request was not signed with the caller's key, or too long ago."""
+
+
 class NotReports(ValueError):
     """The body is not a JSON list of objects."""
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from app.core.tokens import Signer
 from app.tracking.intake import RawEvent
-from app.tracking.reported import Named, read_reports, text_of, time_of
+from app.tracking.reported import BadSignature, Named, read_reports, text_of, time_of
 
 SOURCE = "sendgrid"
 MESSAGE_ARGUMENT = "bw"  # the custom argument that carries our signed message id
@@ -47,10 +47,6 @@ EVENTS = {
 }
 
 log = structlog.get_logger(__name__)
-
-
-class BadSignature(Exception):
-    """The request was not signed by the vendor's key, or too long ago."""
 
 
 @lru_cache(maxsize=4)

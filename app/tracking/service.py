@@ -8,7 +8,6 @@ from app.campaigns.models import Campaign
 from app.clients.models import Client
 from app.clients.service import withdraw_consent
 from app.core.clock import now
-from app.core.errors import NotFound
 from app.core.extensions import db
 from app.delivery.models import Message
 from app.tracking import interpretation
@@ -103,22 +102,13 @@ def join_replies(loser_id: int, survivor_id: int) -> int:
 # ---- Interpretation -------------------------------------------------------------------------------------------------
 
 
-def reinterpret(*, campaign_code: str | None) -> int:
+def reinterpret(*, campaign: Campaign | None) -> int:
     """Forget and compute anew what a campaign's events (or all) mean, in the current transaction.
 
     Returns the number of events. Nothing is done a second time for clients.
     """
     interpretation.hold_lock()
-    events = interpretation.reset(campaign_id=_campaign_id(campaign_code))
+    events = interpretation.reset(campaign_id=campaign.id if campaign else None)
     while interpretation.interpret_round().events:
         pass
     return events
-
-
-def _campaign_id(code: str | None) -> int | None:
-    if code is None:
-        return None
-    found = db.session.scalar(select(Campaign.id).where(Campaign.code == code))
-    if found is None:
-        raise NotFound
-    return found

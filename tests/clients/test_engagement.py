@@ -77,7 +77,7 @@ def test_interpreting_again_changes_nothing() -> None:
     make_events([{"kind": "click", "message_id": one.id, "at": at} for one in messages])
     interpret()
     before = summary()
-    reinterpret(campaign_code=None)
+    reinterpret(campaign=None)
     assert summary() == before
 
 

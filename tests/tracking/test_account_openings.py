@@ -139,7 +139,7 @@ def test_crediting_again_changes_nothing(app: Flask) -> None:
     _open(client.number, SENT + timedelta(days=10))
     before = [(row.message_id, row.weight, row.at) for row in db.session.scalars(select(Attribution))]
     with unit_of_work():
-        assert credit_openings_again(campaign_code=None) == 1
+        assert credit_openings_again(campaign=None) == 1
     db.session.expire_all()
     assert [(row.message_id, row.weight, row.at) for row in db.session.scalars(select(Attribution))] == before
 
@@ -188,7 +188,7 @@ def test_crediting_anew_follows_a_changed_window(app: Flask) -> None:
         with unit_of_work():
             campaign.window_days = days
         with unit_of_work():
-            assert credit_openings_again(campaign_code=campaign.code) == 1
+            assert credit_openings_again(campaign=campaign) == 1
         assert len(_credits()) == expected
 
 

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, text
 
+from app.campaigns.models import Campaign
 from app.clients.models import Client, Consent, Suppression
 from app.core.clock import now
 from app.core.extensions import db
@@ -141,10 +142,9 @@ def test_interpreting_anew_gives_the_same_result_and_acts_on_nobody_twice(app: F
     )
     interpret()
     expected = _state_of_all()
-    code = db.session.scalar(text("SELECT code FROM campaign"))
-    for campaign_code in (code, None):
+    for campaign in (db.session.scalars(select(Campaign)).one(), None):
         with unit_of_work():
-            assert reinterpret(campaign_code=campaign_code) == 5
+            assert reinterpret(campaign=campaign) == 5
         assert _state_of_all() == expected
     assert db.session.scalar(select(func.count(Consent.id))) == 2
     assert db.session.scalar(select(func.count(Event.id)).where(Event.acted_at.is_not(None))) == 2
@@ -155,9 +155,8 @@ def test_interpreting_one_campaign_anew_leaves_the_others_alone(app: Flask) -> N
     (other,) = make_sent_messages()
     make_events([{"kind": "open", "message_id": mine.id}, {"kind": "open", "message_id": other.id}])
     interpret()
-    code = db.session.scalar(text("SELECT code FROM campaign WHERE id = :id"), {"id": mine.campaign_id})
     with unit_of_work():
-        assert reinterpret(campaign_code=code) == 1
+        assert reinterpret(campaign=db.session.get_one(Campaign, mine.campaign_id)) == 1
     assert reload(other).opened_at is not None
 
 
@@ -198,7 +197,7 @@ def test_an_event_settles_a_message_that_awaits_a_receipt(app: Flask) -> None:
     assert reload(waiting).state == MessageState.UNCONFIRMED
     expected = _state_of_all()
     with unit_of_work():
-        reinterpret(campaign_code=None)
+        reinterpret(campaign=None)
     assert _state_of_all() == expected
 
 

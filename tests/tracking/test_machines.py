@@ -280,5 +280,5 @@ def test_in_whatever_order_and_portions_the_verdicts_are_the_same(app: Flask) ->
             interpret()
         assert state_of_all() == expected
     with unit_of_work():
-        reinterpret(campaign_code=None)
+        reinterpret(campaign=None)
     assert state_of_all() == expected

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from app.audit.service import record
 from app.campaigns.models import Campaign
@@ -79,9 +79,9 @@ def import_openings(*, stream: BinaryIO, name: str, actor: User | None) -> Openi
     return done
 
 
-def credit_openings_again(*, campaign_code: str | None) -> int:
+def credit_openings_again(*, campaign: Campaign | None) -> int:
     """Credit the openings of a campaign's clients (or all) anew. Returns how many were looked at."""
-    attribution.credit_again(campaign_id=_campaign_id(campaign_code))
+    attribution.credit_again(campaign_id=campaign.id if campaign else None)
     return attribution.credit_pending()
 
 
@@ -149,12 +149,3 @@ def judge_campaign(campaign: Campaign, *, everything: bool = False) -> None:
     judging.count_openings(campaign)
     judging.judge_openings(campaign, everything=everything)
     judging.follow_openings(campaign)
-
-
-def _campaign_id(code: str | None) -> int | None:
-    if code is None:
-        return None
-    found = db.session.scalar(select(Campaign.id).where(Campaign.code == code))
-    if found is None:
-        raise NotFound
-    return found

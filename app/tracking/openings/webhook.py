@@ -20,7 +20,8 @@ from app.core.extensions import db
 from app.tracking.openings.models import ParkedOpening
 from app.tracking.openings.reading import is_storable, read_opening
 from app.tracking.openings.taking import Opening, insert_openings
-from app.tracking.receipts import BadSignature, check_signature
+from app.tracking.receipts import check_signature
+from app.tracking.reported import BadSignature
 
 MAX_OPENINGS = 1_000
 MAX_BODY = 4 << 20

@@ -13,7 +13,8 @@ from app.core.permissions import public
 from app.core.unit_of_work import unit_of_work
 from app.core.web import for_clients
 from app.tracking.openings import webhook
-from app.tracking.receipts import SIGNATURE_HEADER, TIMESTAMP_HEADER, BadSignature
+from app.tracking.receipts import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from app.tracking.reported import BadSignature
 
 SECRET_PREFIX = "OPENINGS_SECRET_"  # noqa: S105 - the name of a variable
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")

@@ -1,6 +1,8 @@
 """What SendGrid and other systems call. An answer of 2xx means: committed. 503 makes the caller try again later."""
 
 import hmac
+from datetime import datetime
+from typing import Protocol
 
 import structlog
 from flask import Blueprint, Response, request
@@ -9,12 +11,13 @@ from werkzeug.http import parse_options_header
 from app.core.clock import now
 from app.core.extensions import csrf, settings, signer
 from app.core.permissions import public
+from app.core.tokens import Signer
 from app.core.unit_of_work import unit_of_work
 from app.core.web import for_clients
 from app.tracking import inbound, receipts, sendgrid_events
-from app.tracking.intake import Unrecorded
+from app.tracking.intake import RawEvent, Unrecorded
 from app.tracking.mail.receiving import MAX_SIZE, keep_mail
-from app.tracking.reported import MAX_BODY, MAX_REPORTS, NotReports, TooMany
+from app.tracking.reported import MAX_BODY, MAX_REPORTS, BadSignature, NotReports, TooMany
 from app.tracking.service import intake
 
 MAX_MAIL_BODY = 60 << 20  # Inbound Parse takes messages of up to 30 MB, and may post them in base64
@@ -29,36 +32,26 @@ def _say(status: int, sentence: str) -> Response:
     return Response(sentence, status=status, mimetype="text/plain")
 
 
+class Dialect(Protocol):
+    """How one kind of caller signs and words its reports; the modules `sendgrid_events` and `receipts` are such."""
+
+    SIGNATURE_HEADER: str
+    TIMESTAMP_HEADER: str
+
+    def check_signature(self, *, key: str, signature: str, timestamp: str, body: bytes, now: datetime) -> None: ...
+
+    def raw_events(self, body: bytes, *, signer: Signer, received_at: datetime) -> list[RawEvent]: ...
+
+
 @bp.post("/sendgrid/events")
 @public
 @for_clients
 def sendgrid_event() -> Response:
-    """The event webhook: signed, recorded as raw events by group commit, interpreted later."""
+    """SendGrid's event webhook."""
     key = settings().sendgrid_webhook_key
     if not key:
         return _say(503, "The SendGrid event webhook is not set up here: SENDGRID_WEBHOOK_KEY is not set.")
-    request.max_content_length = MAX_BODY
-    body = request.get_data(cache=False)
-    try:
-        sendgrid_events.check_signature(
-            key=key,
-            signature=request.headers.get(sendgrid_events.SIGNATURE_HEADER, ""),
-            timestamp=request.headers.get(sendgrid_events.TIMESTAMP_HEADER, ""),
-            body=body,
-            now=now(),
-        )
-        events = sendgrid_events.raw_events(body, signer=signer(), received_at=now())
-        intake().record(*events)
-    except sendgrid_events.BadSignature:
-        log.warning("sendgrid_bad_signature")
-        return _say(403, "The signature does not match, or it is too old.")
-    except NotReports:
-        return _say(400, "The body must be a JSON list of events.")
-    except TooMany:
-        return _say(413, f"At most {MAX_REPORTS} events are taken at once.")
-    except Unrecorded:
-        return _say(503, "The events could not be recorded. Please send them again.")
-    return _say(200, "Recorded.")
+    return _record_reports(sendgrid_events, key)
 
 
 @bp.post("/receipts")
@@ -69,26 +62,31 @@ def signed_receipts() -> Response:
     key = settings().receipts_key
     if not key:
         return _say(503, "Receipts are not set up here: RECEIPTS_KEY is not set.")
+    return _record_reports(receipts, key)
+
+
+def _record_reports(dialect: Dialect, key: str) -> Response:
+    """Record the signed reports of a request as raw events by group commit; what they mean is worked out later."""
     request.max_content_length = MAX_BODY
     body = request.get_data(cache=False)
     try:
-        receipts.check_signature(
+        dialect.check_signature(
             key=key,
-            signature=request.headers.get(receipts.SIGNATURE_HEADER, ""),
-            timestamp=request.headers.get(receipts.TIMESTAMP_HEADER, ""),
+            signature=request.headers.get(dialect.SIGNATURE_HEADER, ""),
+            timestamp=request.headers.get(dialect.TIMESTAMP_HEADER, ""),
             body=body,
             now=now(),
         )
-        intake().record(*receipts.raw_events(body, signer=signer(), received_at=now()))
-    except receipts.BadSignature:
-        log.warning("receipts_bad_signature")
+        intake().record(*dialect.raw_events(body, signer=signer(), received_at=now()))
+    except BadSignature:
+        log.warning("webhook_bad_signature", endpoint=request.endpoint)
         return _say(403, "The signature does not match, or it is too old.")
     except NotReports:
-        return _say(400, "The body must be a JSON list of receipts.")
+        return _say(400, "The body must be a JSON list of events.")
     except TooMany:
-        return _say(413, f"At most {MAX_REPORTS} receipts are taken at once.")
+        return _say(413, f"At most {MAX_REPORTS} events are taken at once.")
     except Unrecorded:
-        return _say(503, "The receipts could not be recorded. Please send them again.")
+        return _say(503, "The events could not be recorded. Please send them again.")
     return _say(200, "Recorded.")
 
 
