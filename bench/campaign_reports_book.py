@@ -61,7 +61,7 @@ def fill_campaign(messages: int) -> int:
         f"SELECT {campaign.id}, id, current_date, 1000 + id % 5000 FROM account_opening",
         "VACUUM (ANALYZE) client",
         "VACUUM (ANALYZE) message",
-        "ANALYZE bench_member",
+        "ANALYZE bench_member, account_opening, attribution, counted_opening, run_segment, snapshot",
         "CHECKPOINT",
     )
     return campaign.id

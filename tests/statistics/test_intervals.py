@@ -6,6 +6,7 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.proportion import proportion_confint
 
 from app.statistics.intervals import wilson
 
@@ -27,7 +28,7 @@ def test_published_values(successes: int, total: int, low: float, high: float) -
     assert interval.high == pytest.approx(high, abs=5e-5)
 
 
-@settings(deadline=None)  # the first interval loads statsmodels
+@settings(deadline=None)  # the first interval loads the libraries
 @given(st.integers(0, 3_000_000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
 def test_interval_holds_the_share_and_stays_within_0_and_1(counts: tuple[int, int]) -> None:
     successes, total = counts
@@ -39,7 +40,7 @@ def test_interval_holds_the_share_and_stays_within_0_and_1(counts: tuple[int, in
         assert 0 <= interval.low <= successes / total <= interval.high <= 1
 
 
-@settings(deadline=None)  # the first interval loads statsmodels
+@settings(deadline=None)  # the first interval loads the libraries
 @given(st.integers(1, 5_000), st.data())
 def test_interval_is_symmetric_in_success_and_failure(total: int, data: st.DataObject) -> None:
     successes = data.draw(st.integers(0, total))
@@ -49,7 +50,7 @@ def test_interval_is_symmetric_in_success_and_failure(total: int, data: st.DataO
     assert one.low == pytest.approx(1 - other.high, abs=1e-12)
 
 
-@settings(deadline=None)  # the first interval loads statsmodels
+@settings(deadline=None)  # the first interval loads the libraries
 @given(st.integers(1, 2_000), st.data())
 def test_more_confidence_gives_a_wider_interval(total: int, data: st.DataObject) -> None:
     successes = data.draw(st.integers(0, total))
@@ -70,3 +71,13 @@ def test_knowing_the_module_does_not_load_statsmodels() -> None:
     """A sending worker imports the wiring and with it every page; 100 MB of statistics must not follow."""
     code = "import sys, app.statistics.intervals; sys.exit('statsmodels' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@settings(deadline=None)  # the first interval loads the libraries
+@given(st.integers(1, 3_000_000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
+def test_statsmodels_gives_the_same(counts: tuple[int, int]) -> None:
+    interval = wilson(*counts, confidence=0.9)
+    assert interval is not None
+    low, high = proportion_confint(*counts, alpha=0.1, method="wilson")
+    assert interval.low == pytest.approx(float(low), abs=1e-12)
+    assert interval.high == pytest.approx(float(high), abs=1e-12)

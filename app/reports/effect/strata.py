@@ -111,15 +111,18 @@ def opened_between(since: datetime, until: datetime, *, frame: BitMap64) -> BitM
     return (opened & frame) | (BitMap64(_merged_records(opened - frame).values()) & frame)
 
 
+# The order is that of the rows that are put together: an order in each aggregate would be a sort each.
 _COUNTED = text(
     """
-    SELECT string_agg(int8send(opening.client_id), '') FILTER (WHERE counted.effective_on IS NOT NULL) AS effective,
-           string_agg(int8send(opening.client_id), '' ORDER BY opening.opened_at DESC, opening.id DESC)
-               FILTER (WHERE counted.brought_in IS NOT NULL) AS clients,
-           string_agg(float8send(counted.brought_in::float8), '' ORDER BY opening.opened_at DESC, opening.id DESC)
-               FILTER (WHERE counted.brought_in IS NOT NULL) AS amounts
-    FROM counted_opening AS counted JOIN account_opening AS opening ON opening.id = counted.opening_id
-    WHERE counted.campaign_id = :campaign_id AND opening.client_id IS NOT NULL
+    SELECT string_agg(int8send(client_id), '') FILTER (WHERE effective_on IS NOT NULL) AS effective,
+           string_agg(int8send(client_id), '') FILTER (WHERE brought_in IS NOT NULL) AS clients,
+           string_agg(float8send(brought_in::float8), '') FILTER (WHERE brought_in IS NOT NULL) AS amounts
+    FROM (
+        SELECT opening.client_id, counted.effective_on, counted.brought_in
+        FROM counted_opening AS counted JOIN account_opening AS opening ON opening.id = counted.opening_id
+        WHERE counted.campaign_id = :campaign_id AND opening.client_id IS NOT NULL
+        ORDER BY opening.opened_at DESC, opening.id DESC
+    ) AS newest_first
     """
 )
 
