@@ -59,7 +59,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-# What the table shows, on the page and in files, in this order.
+# What the table shows in files, and on pages as far as `columns_of` says, in this order.
 COLUMNS = (
     Outcome.TARGETED,
     Outcome.SENT,
@@ -82,6 +82,13 @@ FURTHER = (
     Outcome.WAITING,
     Outcome.CANCELLED,
 )
+
+
+def columns_of(campaign: Campaign) -> tuple[Outcome, ...]:
+    """What the table of a campaign shows on pages: contact results only where advisers are asked to call or visit."""
+    calls = any(step.channel == "call" for step in campaign.steps)
+    return tuple(outcome for outcome in COLUMNS if calls or outcome is not Outcome.CONTACT_RESULTS)
+
 
 # What each figure is a share of. The funnel's first step has nothing above it.
 DENOMINATORS: dict[Outcome, Outcome] = {
@@ -234,15 +241,19 @@ def outcome_clients(
     outcome: Outcome,
     *,
     segment_id: int | None = None,
+    channel: str | None = None,
     within: BitMap64 | None = None,
     viewer: User | None = None,
 ) -> BitMap64:
     """The ids of the clients that one figure of the report counts: the same sets, so the same number.
 
-    `within` cuts it down to a group of clients.
+    `within` cuts it down to a group of clients, `channel` to what was sent on one.
     """
     runs = campaign_runs(campaign)
-    ledger = ledgers(runs, viewer=viewer).campaigns.get(campaign.id, Ledger())
+    counted = ledgers(runs, viewer=viewer)
+    ledger = counted.channels.get((campaign.id, channel)) if channel else counted.campaigns.get(campaign.id)
+    if ledger is None:
+        return BitMap64()
     found = ledger.clients[outcome]
     if within is not None:
         found = found & within

@@ -39,14 +39,14 @@ from app.reports.queries import (
     waiting_for,
 )
 from app.reports.response import (
-    COLUMNS,
     DENOMINATORS,
     FURTHER,
     Outcome,
     campaign_response,
+    columns_of,
 )
 from app.reports.service import note_list_export, note_report_export
-from app.reports.words import OUTCOME_LABELS, definition, denominator, reason_label
+from app.reports.words import OUTCOME_LABELS, channel_label, definition, denominator, reason_label
 
 bp = Blueprint("reports", __name__)
 MOVING = (State.RUNNING, State.PAUSED, State.SCHEDULED)
@@ -65,6 +65,7 @@ def words() -> dict[str, Any]:
         "denominator": denominator,
         "definition": definition,
         "reason_label": reason_label,
+        "channel_label": channel_label,
         "headline": headline,
         "verdict_tones": TONES,
         "judgements": JUDGEMENTS,
@@ -123,7 +124,7 @@ def campaign(code: str) -> str:
         effect=effect,
         forest=charts.forest(effect) if effect and effect.strata.has_control and effect.segments else None,
         suggested=suggested_segments(found, effect) if effect and can(Permission.EDIT_CAMPAIGNS) else [],
-        columns=COLUMNS,
+        columns=columns_of(found),
         further=FURTHER,
         funnel=charts.funnel(response.total),
         partial=not sees_whole_book(current_user),

@@ -20,7 +20,7 @@ from app.core.extensions import db
 from app.reports.response import campaign_response
 from tests.factories.campaigns import make_campaign
 from tests.factories.clients import make_clients
-from tests.factories.ledger import LAUNCH, make_launched_campaign, make_opening, make_run
+from tests.factories.ledger import LAUNCH, make_launched_campaign, make_opening, make_run, make_segment
 from tests.factories.users import make_branch, make_user, sign_in
 
 
@@ -84,6 +84,24 @@ def test_every_number_leads_to_exactly_its_clients(marketing: FlaskClient, campa
     listed = marketing.get(link.replace("&amp;", "&")).text
     assert "30 clients" in text_of(listed)
     assert len(re.findall(r'href="/clients/\d+"', listed)) == 30
+
+
+@pytest.mark.parametrize("address", ["/reports/SPRING/by/channel", "/reports/SPRING/segment?segment={later}"])
+def test_the_numbers_of_a_channel_and_of_a_later_segment_lead_to_their_clients(
+    marketing: FlaskClient, campaign: Campaign, address: str
+) -> None:
+    later = make_segment("Later", rule={"all": [{"field": "number", "op": "in", "value": ["1", "2", "60"]}]})
+    page = marketing.get(address.format(later=later.id)).text
+    cells = re.findall(r'href="(/reports/SPRING/clients[^"]+)">([\d,]+)</a>', page)
+    assert cells
+    for link, count in cells:
+        assert f"{count} client" in text_of(marketing.get(link.replace("&amp;", "&")).text)
+
+
+@pytest.mark.parametrize("group", ["channel:pigeon", "segment:0", "segment:x", "segment:99999999999999999999", "x:1"])
+def test_a_group_that_is_not_there_shows_nobody(marketing: FlaskClient, campaign: Campaign, group: str) -> None:
+    answer = marketing.get(f"/reports/SPRING/clients?outcome=sent&group={group}")
+    assert answer.status_code == 404 or "0 clients" in text_of(answer.text)
 
 
 def test_a_list_of_clients_is_masked_and_paged(marketing: FlaskClient, campaign: Campaign) -> None:

@@ -6,14 +6,18 @@ from enum import StrEnum
 from flask_babel import lazy_gettext as _l
 from pyroaring import BitMap64
 
+from app.audiences.queries import find_segment
 from app.campaigns.models import Campaign
 from app.reports.effect.breakdown import group_clients
 from app.reports.effect.groups import DIMENSIONS
+from app.reports.effect.later import segment_clients
 from app.reports.effect.strata import strata_of
 from app.reports.response import Outcome, campaign_runs, frozen_segments, outcome_clients, segment_name
 from app.reports.scope import run_scopes
-from app.reports.words import OUTCOME_LABELS
+from app.reports.words import OUTCOME_LABELS, channel_label
 from app.users.models import User
+
+BY_CHANNEL = "channel:"
 
 
 class ArmFigure(StrEnum):
@@ -67,6 +71,11 @@ class Figure:
     viewer: User | None = None
 
     @property
+    def channel(self) -> str | None:
+        """The one that it is cut down to."""
+        return self.group.removeprefix(BY_CHANNEL) if self.group.startswith(BY_CHANNEL) else None
+
+    @property
     def name(self) -> str:
         return self.of.value
 
@@ -84,13 +93,24 @@ class Figure:
         """The clients that it counts."""
         if isinstance(self.of, ArmFigure):
             return arm_clients(self.campaign, self.of, within=self.within, viewer=self.viewer)
-        return outcome_clients(self.campaign, self.of, within=self.within, viewer=self.viewer)
+        return outcome_clients(self.campaign, self.of, channel=self.channel, within=self.within, viewer=self.viewer)
+
+
+def _group_clients(campaign: Campaign, group: str, *, today: bool) -> BitMap64 | None:
+    dimension, _colon, key = group.partition(":")
+    if dimension in DIMENSIONS:
+        return group_clients(campaign, dimension, key, today=today)
+    segment = find_segment(int(key)) if dimension == "segment" and key.isdecimal() and int(key) < 1 << 62 else None
+    return segment_clients(segment) if segment else None
 
 
 def figure_named(
     campaign: Campaign, name: str, *, segment_id: int | None, group: str, today: bool, viewer: User | None
 ) -> Figure | None:
-    """The figure by the words of an address: `group` is "dimension:key". None where there is no such figure."""
+    """The figure by the words of an address; None where there is no such figure.
+
+    `group` is "dimension:key", "channel:name", or "segment:id" for a segment that was put on the report afterwards.
+    """
     of: Outcome | ArmFigure
     if name in set(Outcome):
         of = Outcome(name)
@@ -98,9 +118,10 @@ def figure_named(
         of = ArmFigure(name)
     else:
         return None
+    if group.startswith(BY_CHANNEL) and isinstance(of, Outcome):
+        return Figure(campaign, of, None, channel_label(group.removeprefix(BY_CHANNEL)), None, group, viewer=viewer)
     if group:
-        dimension, _colon, key = group.partition(":")
-        ids = group_clients(campaign, dimension, key, today=today) if dimension in DIMENSIONS else None
+        ids = _group_clients(campaign, group, today=today)
         return None if ids is None else Figure(campaign, of, None, None, ids, group, today, viewer)
     if segment_id is None:
         return Figure(campaign, of, viewer=viewer)

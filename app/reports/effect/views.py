@@ -14,7 +14,7 @@ from app.reports.effect.drafting import draft_suggested
 from app.reports.effect.groups import DIMENSIONS
 from app.reports.effect.later import later_row
 from app.reports.effect.report import campaign_effect
-from app.reports.response import COLUMNS, campaign_response
+from app.reports.response import campaign_response, columns_of
 from app.reports.views import bp
 
 TABS = (*DIMENSIONS, "channel")
@@ -54,7 +54,7 @@ def later_segment(code: str) -> str:
         row=later_row(found, segment, current_user) if segment else None,
         whole=response.total if response else None,
         response=response,
-        columns=COLUMNS,
+        columns=columns_of(found),
     )
 
 
