@@ -6,6 +6,7 @@ Both are written row by row, so memory does not grow with the number of rows.
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, cast
@@ -50,6 +51,15 @@ def csv_bytes(head: Sequence[str], lines: Iterable[Line], mark: str) -> Iterator
     yield buffer.getvalue().encode()
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A sheet of its own in a workbook."""
+
+    name: str
+    head: Sequence[str]
+    lines: Iterable[Line]
+
+
 def workbook(
     title: str,
     head: Sequence[str],
@@ -58,53 +68,63 @@ def workbook(
     *,
     notes: Iterable[Line] = (),
     chart_columns: Sequence[int] = (),
+    further: Iterable[Table] = (),
 ) -> BinaryIO:
     """An Excel file in a temporary file, at its beginning. Rates (headed "..., of ...") are shown as per cent.
 
-    `chart_columns` (from 0) are drawn as bars by line on a sheet of their own.
+    `chart_columns` (from 0) are drawn as bars by line on a sheet of their own; `further` tables get a sheet each.
     """
     file = TemporaryFile()  # noqa: SIM115 - sent and closed by the response
     book = xlsxwriter.Workbook(file, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
-    bold = book.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1})
-    soft = book.add_format({"italic": True, "font_color": "#566372"})
-    big = book.add_format({"bold": True, "font_size": 14})
-    count = book.add_format({"num_format": "#,##0"})
-    share = book.add_format({"num_format": "0.0%"})
-    amount = book.add_format({"num_format": "#,##0.00"})
+    formats = {
+        "bold": book.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1}),
+        "soft": book.add_format({"italic": True, "font_color": "#566372"}),
+        "big": book.add_format({"bold": True, "font_size": 14}),
+        int: book.add_format({"num_format": "#,##0"}),
+        float: book.add_format({"num_format": "0.0%"}),
+        Decimal: book.add_format({"num_format": "#,##0.00"}),
+    }
     wrap = book.add_format({"text_wrap": True, "valign": "top"})
-    sheet = book.add_worksheet(_("Report"))
-    sheet.set_landscape()
-    sheet.fit_to_pages(1, 0)
-    sheet.set_footer(f"&L{mark.replace('&', '&&')}&R&P / &N")
-    sheet.set_column(0, 0, 28)
-    sheet.set_column(1, len(head) - 1, 14)
-    sheet.write_string(0, 0, str(neutralise(title)), big)
-    sheet.write_string(1, 0, str(neutralise(mark)), soft)
-    for position, label in enumerate(head):
-        sheet.write_string(3, position, str(neutralise(label)), bold)
-    sheet.freeze_panes(4, 1)
-    last = 0
-    for number, line in enumerate(lines, start=FIRST_LINE):
-        _write_line(sheet, number, line, {int: count, float: share, Decimal: amount})
-        last = number
+    last = _add_table(book, Table(_("Report"), head, lines), title, mark, formats)
     if chart_columns and last >= FIRST_LINE:
         _add_chart(book, head, chart_columns, last)
+    for table in further:
+        _add_table(book, table, f"{title}: {table.name}", mark, formats)
     explained = list(notes)
     if explained:
         page = book.add_worksheet(_("Notes"))
         page.set_column(0, 0, 28)
         page.set_column(1, 1, 90)
         page.set_column(2, 2, 18)
-        page.write_string(0, 0, str(neutralise(mark)), soft)
+        page.write_string(0, 0, str(neutralise(mark)), formats["soft"])
         for number, line in enumerate(explained, start=2):
             for position, cell in enumerate(line):
                 if isinstance(cell, int):
-                    page.write_number(number, position, cell, count)
+                    page.write_number(number, position, cell, formats[int])
                 elif cell is not None:
-                    page.write_string(number, position, str(neutralise(cell)), bold if number == 2 else wrap)
+                    page.write_string(number, position, str(neutralise(cell)), formats["bold"] if number == 2 else wrap)
     book.close()
     file.seek(0)
     return cast(BinaryIO, file)
+
+
+def _add_table(book: Any, table: Table, title: str, mark: str, formats: dict[Any, Any]) -> int:
+    """A sheet with title, mark, head and lines. Returns the number of its last line, below FIRST_LINE without any."""
+    sheet = book.add_worksheet(table.name)
+    sheet.set_landscape()
+    sheet.fit_to_pages(1, 0)
+    sheet.set_footer(f"&L{mark.replace('&', '&&')}&R&P / &N")
+    sheet.set_column(0, 0, 28)
+    sheet.set_column(1, len(table.head) - 1, 14)
+    sheet.write_string(0, 0, str(neutralise(title)), formats["big"])
+    sheet.write_string(1, 0, str(neutralise(mark)), formats["soft"])
+    for position, label in enumerate(table.head):
+        sheet.write_string(FIRST_LINE - 1, position, str(neutralise(label)), formats["bold"])
+    sheet.freeze_panes(FIRST_LINE, 1)
+    last = 0
+    for last, line in enumerate(table.lines, start=FIRST_LINE):
+        _write_line(sheet, last, line, formats)
+    return last
 
 
 def _add_chart(book: Any, head: Sequence[str], columns: Sequence[int], last: int) -> None:
@@ -125,7 +145,7 @@ def _add_chart(book: Any, head: Sequence[str], columns: Sequence[int], last: int
     sheet.set_chart(chart)
 
 
-def _write_line(sheet: Any, number: int, line: Line, formats: dict[type, Any]) -> None:
+def _write_line(sheet: Any, number: int, line: Line, formats: dict[Any, Any]) -> None:
     for position, cell in enumerate(line):
         if isinstance(cell, str):
             sheet.write_string(number, position, str(neutralise(cell)))

@@ -4,19 +4,22 @@ Every file says who made it and when. Contact data is masked as on screen.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import tzinfo
 
 from flask_babel import gettext as _
 
 from app.campaigns.models import Campaign
 from app.clients.masking import mask_email, mask_mobile
-from app.core.spreadsheet_files import Cell, Line
+from app.core.spreadsheet_files import Cell, Line, Table
+from app.reports.effect.breakdown import breakdown
 from app.reports.effect.effects import Effect
 from app.reports.effect.report import CampaignEffect
 from app.reports.effect.words import JUDGEMENTS, headline
 from app.reports.queries import ClientLine
-from app.reports.response import COLUMNS, DENOMINATORS, FURTHER, Outcome, Response
-from app.reports.words import OUTCOME_LABELS, definition, denominator, reason_label
+from app.reports.response import COLUMNS, DENOMINATORS, FURTHER, Outcome, Response, Row
+from app.reports.words import OUTCOME_LABELS, channel_label, definition, denominator, reason_label
+from app.users.models import User
 
 HAPPENED = (
     Outcome.OPENED,
@@ -99,6 +102,38 @@ def table_lines(response: Response, effect: CampaignEffect | None = None) -> Ite
             one = effect.whole if row.segment_id is None else effect.segment(row.segment_id)
             line += _effect_cells(one) if one else []
         yield line
+
+
+def broken_down(campaign: Campaign, response: Response, viewer: User | None) -> Iterator[Table]:
+    """The report by channel, variant, branch, adviser and tier, as at sending; those without any lines are left out."""
+    if response.channels:
+        rows = [replace(row, name=channel_label(row.name)) for row in response.channels]
+        yield Table(_("Channel"), _part_head(_("Channel")), [_part_cells(row) for row in rows])
+    labels = {"variant": _("Variant"), "branch": _("Branch"), "adviser": _("Adviser"), "tier": _("Tier")}
+    for dimension, label in labels.items():
+        found = breakdown(campaign, dimension, viewer=viewer, shown=None)
+        if found.lines:
+            head = _part_head(label) + (_effect_head() if found.has_control else [])
+            lines = [_part_cells(row) + (_effect_cells(one) if found.has_control else []) for row, one in found.lines]
+            yield Table(label, head, lines)
+
+
+def _part_head(label: str) -> list[str]:
+    head = [label]
+    for outcome in COLUMNS:
+        head.append(str(OUTCOME_LABELS[outcome]))
+        if outcome in DENOMINATORS:
+            head.append(f"{OUTCOME_LABELS[outcome]}, {denominator(outcome)}")
+    return head
+
+
+def _part_cells(row: Row) -> list[Cell]:
+    cells: list[Cell] = [row.name]
+    for outcome in COLUMNS:
+        cells.append(row.count(outcome))
+        if outcome in DENOMINATORS:
+            cells.append(row.rate(outcome).share)
+    return cells
 
 
 def client_head() -> list[str]:

@@ -16,7 +16,7 @@ from app.clients.exporting.service import ROWS_WITHOUT_APPROVAL
 from app.clients.masking import mask_email
 from app.clients.queries import sees_whole_book
 from app.core.permissions import Permission, requires, signed_in
-from app.core.spreadsheet_files import MIME, Line, csv_bytes, watermark, workbook
+from app.core.spreadsheet_files import MIME, Line, Table, csv_bytes, watermark, workbook
 from app.core.unit_of_work import unit_of_work
 from app.core.web import can
 from app.reports import charts, exports
@@ -180,6 +180,7 @@ def export(code: str, format: str) -> Response:
         exports.table_lines(response, effect),
         notes=exports.definitions(response, found, effect),
         chart_columns=exports.chart_columns(head),
+        further=exports.broken_down(found, response, current_user),
     )
 
 
@@ -241,11 +242,13 @@ def _file(
     *,
     notes: Iterable[Line] = (),
     chart_columns: Sequence[int] = (),
+    further: Iterable[Table] = (),
 ) -> Response:
     name = f"{campaign.code}-{kind}.{format}"
     mark = watermark(current_user.name)
     if format == "xlsx":
-        file = workbook(f"{campaign.code} {campaign.name}", head, lines, mark, notes=notes, chart_columns=chart_columns)
+        title = f"{campaign.code} {campaign.name}"
+        file = workbook(title, head, lines, mark, notes=notes, chart_columns=chart_columns, further=further)
         return send_file(file, mimetype=MIME[format], as_attachment=True, download_name=name)
     body: Iterator[bytes] = stream_with_context(csv_bytes(head, lines, mark))
     response = Response(body, mimetype=MIME[format])

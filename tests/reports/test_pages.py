@@ -9,7 +9,9 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from python_calamine import CalamineWorkbook
 from sqlalchemy import select
+from xlsxwriter.utility import xl_col_to_name
 
 from app.audit.models import AuditEntry
 from app.campaigns.models import Campaign, State
@@ -176,15 +178,27 @@ class TestExport:
         assert (everyone[0], students[0], students[opened]) == ("everyone", "students", "30")
         assert mark[0].startswith("Exported by Staff")
 
-    def test_the_table_as_excel_has_numbers_and_notes(self, marketing: FlaskClient, campaign: Campaign) -> None:
+    def test_the_excel_file_has_the_table_each_break_down_a_chart_and_notes(
+        self, marketing: FlaskClient, campaign: Campaign
+    ) -> None:
         answer = marketing.get("/reports/SPRING/export.xlsx")
         assert answer.headers["Content-Disposition"].endswith("filename=SPRING-report.xlsx")
-        book = zipfile.ZipFile(io.BytesIO(answer.data))
-        sheets = [name for name in book.namelist() if name.startswith("xl/worksheets/sheet")]
-        assert len(sheets) == 2
-        report = book.read("xl/worksheets/sheet1.xml").decode()
-        assert re.search(r'<c r="B5"[^>]*><v>120</v></c>', report)
-        assert "Wilson" in book.read("xl/worksheets/sheet2.xml").decode()
+        book = CalamineWorkbook.from_filelike(io.BytesIO(answer.data))
+        sheets = {name: book.get_sheet_by_name(name).to_python() for name in book.sheet_names if name != "Chart"}
+        assert list(sheets) == ["Report", "Channel", "Notes"]
+        head, whole, everyone, students = sheets["Report"][3:7]
+        opened = head.index("Opened")
+        assert whole[:2] == ["Whole audience", 120]
+        assert [line[opened] for line in (whole, everyone, students)] == [30, 30, 30]
+        assert whole[opened + 1] == pytest.approx(30 / 117)
+        assert sheets["Channel"][4][:3] == ["E-mail", 120, 117]
+        assert any("Wilson" in str(cell) for line in sheets["Notes"] for cell in line)
+        chart = zipfile.ZipFile(io.BytesIO(answer.data)).read("xl/charts/chart1.xml").decode()
+        place = head.index("Accounts opened")
+        column = xl_col_to_name(place, True)
+        assert re.findall(r"<c:f>([^<]+)</c:f>", chart) == [
+            f"Report!{column}$4", "Report!$A$5:$A$7", f"Report!{column}$5:{column}$7"
+        ]  # fmt: skip
 
     def test_formulas_in_names_are_neutralised(self, marketing: FlaskClient, app: Flask) -> None:
         clients = make_clients(1, name='=HYPERLINK("http://evil.example","x")')
