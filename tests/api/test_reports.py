@@ -1,6 +1,7 @@
 """The reports over HTTP: every answer is held to the published description."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from app.core.unit_of_work import unit_of_work
 from app.users.models import User
 from app.users.service import create_api_key
 from tests.factories.clients import make_client, make_clients
+from tests.factories.effect import make_compared_run, make_openings
 from tests.factories.ledger import make_launched_campaign, make_run
 from tests.factories.users import make_branch, make_user
 
@@ -80,3 +82,29 @@ def test_a_key_counts_what_its_maker_may_see(call: Call) -> None:
 def test_a_key_for_something_else_reads_no_reports(call: Call) -> None:
     assert call("/reports", key=make_key("clients"), shape="/reports").status_code == 403
     assert call("/reports/X", key="bw_wrong", shape="/reports/{code}").status_code == 401
+
+
+def test_a_report_says_what_the_campaign_caused(call: Call) -> None:
+    clients = make_clients(2_000)
+    campaign = make_launched_campaign(code="DRIVE", fixed_cost=Decimal(500))
+    control = clients[::4]
+    few = [*clients[:5], control[0]]
+    make_compared_run(campaign, clients, control, segments={"everyone": clients, "few": few})
+    make_openings([client for client in clients if client not in set(control)][:150], campaign=campaign, brought_in=900)
+    make_openings(control[:20])
+    effect = call("/reports/DRIVE", key=make_key("reports"), shape="/reports/{code}").json["effect"]
+    whole = effect["total"]
+    assert (whole["treated"]["clients"], whole["treated"]["opened"]) == (1500, 150)
+    assert (whole["control"]["clients"], whole["control"]["opened"]) == (500, 20)
+    assert whole["absolute_lift"]["value"] == pytest.approx(150 / 1500 - 20 / 500)
+    assert whole["absolute_lift"]["low"] > 0
+    assert effect["cost_per_account"] == "3.33"
+    assert effect["split_check"]["ok"] is True
+    everyone, few_clients = effect["segments"]
+    assert everyone["judgement"] == "more"
+    assert (few_clients["judgement"], few_clients["absolute_lift"]) == ("too_few", None)
+
+
+def test_without_a_control_group_nothing_is_said_of_cause(call: Call) -> None:
+    make_run(make_launched_campaign(code="SPRING"), make_clients(3))
+    assert call("/reports/SPRING", key=make_key("reports"), shape="/reports/{code}").json["effect"] is None

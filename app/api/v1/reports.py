@@ -1,5 +1,6 @@
-"""Reports over HTTP: the response per campaign, segment and channel. Figures, never clients."""
+"""Reports over HTTP: the response per campaign, segment and channel, and what it caused. Figures, never clients."""
 
+from decimal import Decimal
 from typing import Any
 
 from flask import Response, jsonify
@@ -11,6 +12,9 @@ from app.campaigns.models import Campaign
 from app.campaigns.queries import campaign_by_code, visible_to
 from app.clients.queries import sees_whole_book
 from app.core.extensions import db
+from app.reports.effect.effects import Effect, Judgement
+from app.reports.effect.report import CampaignEffect, campaign_effect
+from app.reports.effect.verdict import Finding
 from app.reports.response import DENOMINATORS, Outcome, Row, campaign_response
 
 
@@ -28,10 +32,12 @@ def index() -> Response:
 
 @with_api_key("reports")
 def show(code: str) -> Response:
-    """The response of one campaign: the whole audience, each segment as frozen at the launch, each channel."""
+    """The response of one campaign: the whole audience, each segment as frozen at the launch, each channel; and what
+    it caused, where there is a control group."""
     user = calling_user()
     campaign = campaign_by_code(code, viewer=user)
     response = campaign_response(campaign, user)
+    effect = campaign_effect(campaign, user)
     return jsonify(
         campaign=_campaign(campaign),
         whole_firm=user is None or sees_whole_book(user),
@@ -45,6 +51,7 @@ def show(code: str) -> Response:
         channels=[_row(row) for row in response.channels],
         pending=response.pending,
         as_of=response.as_of.isoformat() if response.as_of else None,
+        effect=_effect(effect) if effect is not None and effect.strata.has_control else None,
     )
 
 
@@ -74,7 +81,74 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
+def _effect(effect: CampaignEffect) -> dict[str, Any]:
+    """Both arms as assigned, over every opening of either from the launch to the end of the window."""
+    assets = effect.assets.bootstrap
+    return {
+        "finding": effect.verdict.finding.value,
+        "split_check": {"ok": effect.split.ok, "p_value": effect.split.p} if effect.split else None,
+        "closes_at": effect.strata.closes_at.isoformat() if effect.strata.closes_at else None,
+        "total": _comparison(effect.whole),
+        "segments": [_comparison(one) for one in effect.segments],
+        "assets_brought_in": str(effect.assets.brought_in),
+        "incremental_assets": _estimate(assets.incremental, assets.incremental_low, assets.incremental_high)
+        if assets
+        else None,
+        "cost": _money(effect.cost),
+        "cost_per_account": _money(effect.cost_per_account),
+        "cost_per_incremental_account": _money(effect.cost_per_incremental),
+    }
+
+
+def _comparison(one: Effect) -> dict[str, Any]:
+    lift = None if one.too_few else one.lift
+    relative = (
+        _estimate(lift.relative, lift.relative_low, lift.relative_high) if lift and lift.relative is not None else None
+    )
+    return {
+        "name": one.name,
+        "segment_id": int(one.key) if one.key else None,
+        "treated": {"clients": one.treated, "opened": one.opened, "effective": one.effective},
+        "control": {"clients": one.control, "opened": one.control_opened, "effective": one.control_effective},
+        "judgement": one.judgement.value,
+        "absolute_lift": _estimate(lift.absolute, lift.low, lift.high) if lift else None,
+        "relative_lift": relative,
+        "incremental_accounts": _estimate(lift.incremental, lift.incremental_low, lift.incremental_high)
+        if lift
+        else None,
+        "drawn_in_lift": one.drawn_in if lift else None,
+        "p_value": one.p if lift else None,
+        "corrected_p_value": one.corrected if lift else None,
+    }
+
+
+def _estimate(value: float, low: float | None, high: float | None) -> dict[str, float | None]:
+    return {"value": value, "low": low, "high": high}
+
+
+def _money(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:.2f}"
+
+
 # ---- What machines read ---------------------------------------------------------------------------------------------
+
+_ARM = {
+    "type": "object",
+    "required": ["clients", "opened", "effective"],
+    "properties": {name: {"type": "integer"} for name in ("clients", "opened", "effective")},
+    "description": "Clients as assigned; of them those who opened an account, and an effective one.",
+}
+_MONEY = {"type": ["string", "null"], "description": "A decimal number in the firm's currency."}
+
+
+def _estimated(description: str) -> dict[str, Any]:
+    return {
+        "type": ["object", "null"],
+        "required": ["value", "low", "high"],
+        "properties": {name: {"type": ["number", "null"]} for name in ("value", "low", "high")},
+        "description": f"{description} Null where there are too few to tell.",
+    }
+
 
 _BY_REASON = {"type": "object", "additionalProperties": {"type": "integer"}}
 SCHEMAS: dict[str, Any] = {
@@ -124,9 +198,58 @@ SCHEMAS: dict[str, Any] = {
             },
         },
     },
+    "ReportComparison": {
+        "type": "object",
+        "required": ["name", "segment_id", "treated", "control", "judgement", "absolute_lift", "incremental_accounts"],
+        "properties": {
+            "name": {"type": "string"},
+            "segment_id": {"type": ["integer", "null"]},
+            "treated": _ARM,
+            "control": _ARM,
+            "judgement": {"type": "string", "enum": [judgement.value for judgement in Judgement]},
+            "absolute_lift": _estimated("Share of the treated less that of the control group, 95 % interval."),
+            "relative_lift": _estimated("The absolute lift as a share of the control group's rate."),
+            "incremental_accounts": _estimated("The absolute lift times the treated clients."),
+            "drawn_in_lift": {"type": ["number", "null"], "description": "Drawn towards the lift of all segments."},
+            "p_value": {"type": ["number", "null"]},
+            "corrected_p_value": {"type": ["number", "null"], "description": "For the number of segments."},
+        },
+    },
+    "ReportEffect": {
+        "type": ["object", "null"],
+        "required": ["finding", "split_check", "closes_at", "total", "segments", "cost"],
+        "description": "What the campaign caused; null without a control group.",
+        "properties": {
+            "finding": {"type": "string", "enum": [finding.value for finding in Finding]},
+            "split_check": {
+                "type": ["object", "null"],
+                "required": ["ok", "p_value"],
+                "properties": {"ok": {"type": "boolean"}, "p_value": {"type": "number"}},
+                "description": "Where it is not ok, no comparison is to be trusted.",
+            },
+            "closes_at": {"type": ["string", "null"], "format": "date-time", "description": "End of the window."},
+            "total": reference("ReportComparison"),
+            "segments": {"type": "array", "items": reference("ReportComparison")},
+            "assets_brought_in": _MONEY,
+            "incremental_assets": _estimated("Assets that would not have come without it, bootstrap interval."),
+            "cost": _MONEY,
+            "cost_per_account": _MONEY,
+            "cost_per_incremental_account": _MONEY,
+        },
+    },
     "Report": {
         "type": "object",
-        "required": ["campaign", "whole_firm", "total", "segments", "channels", "receipts", "pending", "as_of"],
+        "required": [
+            "campaign",
+            "whole_firm",
+            "total",
+            "segments",
+            "channels",
+            "receipts",
+            "pending",
+            "as_of",
+            "effect",
+        ],
         "properties": {
             "campaign": reference("ReportedCampaign"),
             "whole_firm": {"type": "boolean", "description": "False where the key reads a part of the firm."},
@@ -140,6 +263,7 @@ SCHEMAS: dict[str, Any] = {
             "channels": {"type": "array", "items": reference("ReportRow")},
             "pending": {"type": "integer", "description": "Clients that changed after `as_of`."},
             "as_of": {"type": ["string", "null"], "format": "date-time"},
+            "effect": reference("ReportEffect"),
         },
     },
 }
