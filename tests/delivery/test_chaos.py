@@ -17,7 +17,15 @@ from app.delivery.sweeping import sweep
 from bench.chaos.ledger import Ledger
 from bench.chaos.run import Chaos
 from bench.chaos.schedule import FULL_SIZE, Disruption, Planned, plan_disruptions
-from bench.chaos.system import CONNECTIONS, launch_campaign, read_accepted, settings_of, sink, workers
+from bench.chaos.system import (
+    CONNECTIONS,
+    launch_campaign,
+    listed_awaiting_receipt,
+    read_accepted,
+    settings_of,
+    sink,
+    workers,
+)
 from bench.chaos.verdict import judge
 
 MESSAGES = 1_500
@@ -54,8 +62,10 @@ def test_a_campaign_ends_complete_whoever_is_killed_meanwhile(
     assert complete
     assert (chaos.kills, chaos.kills_in_handing, chaos.flushes) == (2, 2, 1)
     accepted, strays = read_accepted(tmp_path, environ, ledger.addresses())
-    verdict = judge(ledger.message_states(), accepted, strays=strays)
+    states = ledger.message_states()
+    verdict = judge(states, accepted, strays=strays)
     ledger.close()
+    assert listed_awaiting_receipt(app) == {one for one, state in states.items() if state == "unconfirmed"}
     assert (verdict.lost, verdict.twice, verdict.strange) == (0, 0, 0)
     assert 0 < verdict.unconfirmed <= 2 * CONNECTIONS * 100 + sunk["cut_after_the_dot"]
     assert sum(verdict.states.values()) == MESSAGES
