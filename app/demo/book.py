@@ -76,7 +76,7 @@ _CLIENT_COLUMNS = (
 )  # fmt: skip
 _CONSENT_COLUMNS = ("client_id", "channel", "purpose", "granted", "source", "wording", "at")
 _ACCOUNT_COLUMNS = ("id", "client_id", "number", "kind", "opened_on", "branch_id", "partner_bank")
-_BALANCE_COLUMNS = ("account_id", "client_id", "on_date", "amount")
+BALANCE_COLUMNS = ("account_id", "client_id", "on_date", "amount")
 _TRANSACTION_COLUMNS = (
     "account_id", "client_id", "source", "external_id", "on_date", "kind", "amount", "fee", "order_channel",
 )  # fmt: skip
@@ -119,7 +119,7 @@ def write_book(*, count: int, outlets: Sequence[Outlet], custom: dict[str, Custo
     for table, place in (("balance", 2), ("transaction", 4)):
         days = [row[place] for row in getattr(rows, f"{table}s")] or [today()]
         ensure_months(table, min(days), max(days))
-    copy("balance", _BALANCE_COLUMNS, rows.balances)
+    copy("balance", BALANCE_COLUMNS, rows.balances)
     copy("transaction", _TRANSACTION_COLUMNS, rows.transactions)
     copy("position", _POSITION_COLUMNS, rows.positions)
     for table in ("client", "account"):

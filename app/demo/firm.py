@@ -27,6 +27,8 @@ from app.core.unit_of_work import unit_of_work
 from app.demo.book import OCCUPATIONS, Outlet, write_book
 from app.demo.names import person
 from app.demo.past import PAST, Staff, write_open_campaigns, write_openings, write_past_campaign
+from app.tracking.models import AccountOpening
+from app.tracking.openings.service import judge_campaign
 from app.users.models import Branch, User
 from app.users.queries import find_branch, head_office
 from app.users.service import create_branch, create_user
@@ -104,9 +106,11 @@ def build_firm(*, clients: int = 20_000, seed: int = 7) -> None:
         refresh_metrics()
         segments = _segments(staff.author)
         _templates(staff.author)
-        for plan in PAST:
-            write_past_campaign(plan, segments=segments, staff=staff, random=random)
+        past = [write_past_campaign(plan, segments=segments, staff=staff, random=random) for plan in PAST]
         _unprompted_openings(random)
+        refresh_metrics(client_ids=select(AccountOpening.client_id))
+        for campaign in past:
+            judge_campaign(campaign)
         write_open_campaigns(segments=segments, staff=staff)
         for segment in segments.values():
             recount(segment=segment)

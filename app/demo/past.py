@@ -7,7 +7,7 @@ crediting turn them into figures, withdrawn consents and suppressed addresses. O
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from email.message import EmailMessage
 from random import Random
@@ -32,7 +32,7 @@ from app.core.extensions import db, settings
 from app.delivery.models import Batch, Message, MessageState, Run
 from app.delivery.planning import freeze_run
 from app.delivery.postponing import BATCH_SIZE
-from app.demo.book import copy
+from app.demo.book import BALANCE_COLUMNS, copy
 from app.tracking.interpretation import hold_lock, interpret_pending
 from app.tracking.models import AccountOpening, Attribution, Reply
 from app.tracking.openings.attribution import credit_pending
@@ -511,16 +511,27 @@ def _write_answers(plan: Plan, campaign: Campaign, answers: _Answers, random: Ra
     )
 
 
+def _paid_in(opened_on: date, amount: Decimal, random: Random) -> Iterator[tuple[date, Decimal]]:
+    """The balances of a new account: most are paid into within days and some later; one in seven stays empty."""
+    if random.random() < 0.15:
+        return
+    first = opened_on + timedelta(days=random.choice((1, 1, 2, 3, 7, 12)))
+    for day, share in ((first, Decimal("0.6")), (first + timedelta(days=random.randrange(5, 20)), Decimal(1))):
+        if day < today():
+            yield day, amount * share
+
+
 def write_openings(
     *, source: str, key: str, product: str, openings: Sequence[tuple[str, datetime]], random: Random
 ) -> None:
-    """Account openings by client number, with the fund account behind each, credited to messages where they should."""
+    """Account openings by client number, with the fund account behind each and what was paid into it, credited to
+    messages where they should. The metrics of these clients are to be computed anew."""
     numbers = [number for number, _at in openings]
     known = {
         number: client_id
         for client_id, number in db.session.execute(select(Client.id, Client.number).where(Client.number.in_(numbers)))
     }
-    accounts = [
+    accounts: list[dict[str, Any]] = [
         {
             "client_id": known[number],
             "number": f"F{key}-{number}",
@@ -529,8 +540,18 @@ def write_openings(
         }
         for number, at in openings
     ]
+    amounts = [Decimal(round(random.lognormvariate(9.9, 0.9), -2)) for _opening in openings]
     if accounts:
-        db.session.execute(insert(Account), accounts)
+        ids = db.session.scalars(insert(Account).returning(Account.id, sort_by_parameter_order=True), accounts)
+        copy(
+            "balance",
+            BALANCE_COLUMNS,
+            [
+                (account_id, account["client_id"], day, paid_in)
+                for account_id, account, amount in zip(ids, accounts, amounts, strict=True)
+                for day, paid_in in _paid_in(account["opened_on"], amount, random)
+            ],
+        )
     insert_openings(
         source=source,
         openings=[
@@ -540,9 +561,9 @@ def write_openings(
                 opened_at=at,
                 account_number=f"F{key}-{number}",
                 product=product,
-                amount=Decimal(round(random.lognormvariate(9.9, 0.9), -2)),
+                amount=amount,
             )
-            for number, at in openings
+            for (number, at), amount in zip(openings, amounts, strict=True)
         ],
     )
     credit_pending()
