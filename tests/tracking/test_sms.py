@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from app.campaigns.sms_rules import meaning_of
 from app.channels.models import ChannelAccount
@@ -96,9 +97,13 @@ def twilio(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def signed(browser: FlaskClient, path: str, form: dict[str, str], key: str = "auth token") -> int:
+    return post_signed(browser, path, form, key).status_code
+
+
+def post_signed(browser: FlaskClient, path: str, form: dict[str, str], key: str = "auth token") -> TestResponse:
     words = settings().public_url + path + "".join(name + form[name] for name in sorted(form))
     signature = b64encode(digest(key.encode(), words.encode(), "sha1")).decode()
-    return browser.post(path, data=form, headers={"X-Twilio-Signature": signature}).status_code
+    return browser.post(path, data=form, headers={"X-Twilio-Signature": signature})
 
 
 @pytest.mark.usefixtures("twilio")
@@ -120,6 +125,14 @@ def test_twilio_passes_on_sms_and_help_is_answered(browser_client: FlaskClient) 
     assert signed(browser_client, "/webhooks/twilio/inbound", form) == 200
     assert signed(browser_client, "/webhooks/twilio/inbound", form, key="x") == 403
     assert db.session.scalars(select(ParkedSms.acted)).all() == ["opted out"]
+    asked = form | {"MessageSid": "SM3", "Body": "Help"}
+    answer = post_signed(browser_client, "/webhooks/twilio/inbound", asked)
+    assert settings().firm_name in answer.text
+    assert "Reply STOP to opt out." in answer.text
+    again = post_signed(
+        browser_client, "/webhooks/twilio/inbound", asked
+    )  # known already
+    assert "<Message>" not in again.text
 
 
 def test_a_gateways_receipts_and_messages_are_read_by_its_settings(app: Flask, browser_client: FlaskClient) -> None:
