@@ -6,11 +6,9 @@ first a tenth of it, so that each line tells how its cost grows. `reference` is 
 
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +24,6 @@ from app.campaigns.models import Campaign
 from app.config import load_config
 from app.core.embedded import embedded_servers, free_port
 from app.core.extensions import db
-from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
 from app.reports.effect.groups import groups_at_launch
 from app.reports.effect.later import later_row, segment_clients
@@ -38,8 +35,8 @@ from bench.delivery_book import DeliveryBook
 from bench.delivery_system import web
 from bench.figures import Measure, exponent, report
 from bench.measuring import best, seconds
+from bench.pages import load, session_cookie
 from tests.factories.ledger import make_segment
-from tests.factories.users import make_user, sign_in
 
 ROUNDS = 5
 WINDOW = 100
@@ -106,11 +103,11 @@ def _measures(book: DeliveryBook, messages: int) -> Iterator[Measure]:
         500,
         "value",
     )
-    cookie = _session_cookie(book)
+    cookie = session_cookie(book)
     url = f"{book.environ['BASE_URL']}/reports/{db.session.get_one(Campaign, campaign_id).code}"
     db.session.rollback()
     with web(book, patience=PATIENCE):
-        page = min(_load(url, cookie) for _ in range(ROUNDS * 2))
+        page = min(load(url, cookie, holding="segment 19") for _ in range(ROUNDS * 2))
         memory = _memory(book)
     yield Measure("report page over HTTP", messages, page * 1000, "ms", bound=300, on="value")
     yield Measure("memory of the web process", messages, memory, "MB")
@@ -172,28 +169,6 @@ def _plain(campaign_id: int, cells: list[Any]) -> None:
     found = {row[0]: tuple(row[1:]) for row in db.session.execute(_PLAIN, {"campaign_id": campaign_id})}
     cells[1:2] = [found]
     db.session.rollback()
-
-
-def _session_cookie(book: DeliveryBook) -> str:
-    """The cookie of somebody of head office who is signed in."""
-    user = make_user(role=Role.HEAD_OFFICE, email=f"bench{time.time_ns()}@example.com")
-    cookie = sign_in(book.app.test_client(), user).get_cookie("session")
-    assert cookie is not None
-    return f"session={cookie.value}"
-
-
-def _load(url: str, cookie: str) -> float:
-    """Seconds until the last byte of a page of the real web process."""
-    parts = urlsplit(url)
-    start = time.perf_counter()
-    connection = HTTPConnection(parts.netloc, timeout=60)
-    connection.request("GET", parts.path, headers={"Cookie": cookie})
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
-    assert answer.status == 200, answer.status
-    assert b"Segment 19" in body
-    return time.perf_counter() - start
 
 
 def _memory(book: DeliveryBook) -> float:

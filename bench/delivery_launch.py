@@ -5,20 +5,17 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
-from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
 from app.campaigns.models import Campaign, State
 from app.campaigns.service import launch
 from app.core.extensions import db
-from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
 from bench.delivery_book import DeliveryBook, campaign_to, forget_campaigns, states
 from bench.delivery_system import Workers, all_batches_done, relay, send_workers, smtp_sink, wait_until, web
 from bench.figures import Measure
-from tests.factories.users import make_user, sign_in
+from bench.pages import load, session_cookie
 
 LONGEST = 3_600.0
 LOOK_EVERY = 0.5
@@ -38,7 +35,7 @@ class Seen:
 
 
 def measures(book: DeliveryBook) -> Iterator[Measure]:
-    cookie = _session_cookie(book)
+    cookie = session_cookie(book)
     with smtp_sink() as port, web(book):
         seen = {}
         for sample in (True, False):
@@ -61,13 +58,13 @@ def _launch(book: DeliveryBook, workers: Workers, cookie: str, *, sample: bool) 
     seen = Seen()
     campaign = campaign_to(sample=sample, state=State.APPROVED)
     url = f"{book.environ['BASE_URL']}/campaigns/{campaign.code}/progress"
-    _load(url, cookie)  # the page is warm, as it is where people work
+    load(url, cookie, holding="progress")  # the page is warm, as it is where people work
     with unit_of_work():
         launch(campaign=db.session.get_one(Campaign, campaign.id), actor=None)
     wait_until(_something_planned, "messages are planned", patience=LONGEST)
     looked = time.monotonic()
     while not all_batches_done():
-        seen.pages.append(_load(url, cookie))
+        seen.pages.append(load(url, cookie, holding="progress"))
         seen.size = max(seen.size, workers.largest())
         looked += LOOK_EVERY
         time.sleep(max(0.0, looked - time.monotonic()))
@@ -83,25 +80,3 @@ def _launch(book: DeliveryBook, workers: Workers, cookie: str, *, sample: bool) 
 def _something_planned() -> bool:
     with db.engine.connect() as connection:
         return bool(connection.scalar(text("SELECT EXISTS (SELECT FROM batch)")))
-
-
-def _session_cookie(book: DeliveryBook) -> str:
-    """The cookie of somebody of head office who is signed in."""
-    user = make_user(role=Role.HEAD_OFFICE, email=f"bench{time.time_ns()}@example.com")
-    cookie = sign_in(book.app.test_client(), user).get_cookie("session")
-    assert cookie is not None
-    return f"session={cookie.value}"
-
-
-def _load(url: str, cookie: str) -> float:
-    """How long the page took, in seconds."""
-    parts = urlsplit(url)
-    start = time.perf_counter()
-    connection = HTTPConnection(parts.netloc, timeout=30)
-    connection.request("GET", parts.path, headers={"Cookie": cookie})
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
-    assert answer.status == 200, answer.status
-    assert b"progress" in body.lower()
-    return time.perf_counter() - start
