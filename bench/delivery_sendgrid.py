@@ -2,10 +2,8 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,11 @@ from sqlalchemy import text
 
 from app.channels.base import EmailTemplate, Envelope, OutgoingEmail
 from app.channels.email.sendgrid import request_body
-from app.core.embedded import free_port
 from app.core.extensions import db
 from app.demo.processes import ROOT
 from bench.delivery_book import DeliveryBook, PartMissing
 from bench.delivery_smtp import PROCESSES, ROUNDS, send_sample
-from bench.delivery_system import run_together, send_workers
+from bench.delivery_system import mock, run_together, send_workers
 from bench.figures import Measure
 from bench.schema_check import compile_schema
 from bench.sendgrid_mock import mail_send_schema
@@ -34,7 +31,7 @@ def measures(book: DeliveryBook) -> Iterator[Measure]:
         raise PartMissing("the vendor's description of its requests is not beside the project")
     _check_the_check(description)
     ours, bare = [], []
-    with _mock(description) as url:
+    with mock("bench.sendgrid_mock", str(description)) as url:
         environ = {"EMAIL_CHANNEL": "sendgrid", "SENDGRID_API_KEY": "key", "SENDGRID_HOST": url}
         for _ in range(ROUNDS):
             with send_workers(book, **environ):
@@ -56,19 +53,6 @@ def _send_bare(book: DeliveryBook, environ: dict[str, str]) -> float:
         [sys.executable, "-m", "bench.bare_sendgrid", str(start), str(min(start + share - 1, last))] for start in starts
     ]
     return run_together(commands, {**book.environ, **environ})
-
-
-@contextmanager
-def _mock(description: Path) -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "bench.sendgrid_mock", str(port), str(description)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
 
 
 def _check_the_check(description: Path) -> None:

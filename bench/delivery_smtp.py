@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from app.campaigns.models import State
+from app.campaigns.models import Campaign, State
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
 from app.delivery.planning import plan_run
@@ -60,21 +60,26 @@ def measures(book: DeliveryBook) -> Iterator[Measure]:
     )
 
 
-def send_sample(book: DeliveryBook, *, enough: int | None = None) -> float:
-    """Plan the letter to the sample, then let the waiting workers send it; how long that took, in seconds.
+def send_sample(
+    book: DeliveryBook,
+    *,
+    enough: int | None = None,
+    campaign: Callable[[], Campaign] | None = None,
+) -> float:
+    """Plan a campaign to the sample (the letter), then let the waiting workers send it; how long that took, in seconds.
 
     With `enough` the campaign is paused once so many are sent.
     """
     forget_campaigns()
-    campaign = campaign_to(sample=True, state=State.PAUSED)
-    plan_run(campaign.id, lambda **_: None)
-    set_state(campaign, State.RUNNING)
+    made = campaign() if campaign else campaign_to(sample=True, state=State.PAUSED)
+    plan_run(made.id, lambda **_: None)
+    set_state(made, State.RUNNING)
     start = time.perf_counter()
     with unit_of_work():
-        resume_run(campaign.id)
+        resume_run(made.id)
     if enough is not None:
         wait_until(lambda: all_batches_done() or states().get("sent", 0) >= enough, "some are sent", patience=LONGEST)
-        set_state(campaign, State.PAUSED)
+        set_state(made, State.PAUSED)
         wait_until(lambda: "handing" not in states(), "nothing is on its way")
         return time.perf_counter() - start
     wait_until(all_batches_done, "everything is sent", patience=LONGEST)

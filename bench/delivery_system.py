@@ -80,12 +80,26 @@ def smtp_sink() -> Iterator[int]:
 def keeping_sink(store: Path) -> Iterator[int]:
     """The sink of the demo, which keeps every message (`app.demo.sink.read_messages`)."""
     port = free_port()
-    command = [sys.executable, "-m", "app.demo.sink", "--port", str(port), "--store", str(store)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
+    with _program("app.demo.sink", "--port", str(port), "--store", str(store)):
+        yield port
+
+
+@contextmanager
+def mock(module: str, *arguments: str) -> Iterator[str]:
+    """A mock of a vendor, started with a port and these arguments. Yields its address."""
+    port = free_port()
+    with _program(module, str(port), *arguments):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _program(module: str, *arguments: str) -> Iterator[None]:
+    """A program that writes a line once it is ready."""
+    with subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdout is not None
         process.stdout.readline()
         try:
-            yield port
+            yield
         finally:
             process.terminate()
 

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, text
 from sqlalchemy.orm import aliased
 
-from app.campaigns.models import Campaign, State, Step
+from app.campaigns.models import Campaign, State
 from app.campaigns.sending_rules import PERIOD_DAYS
 from app.core.extensions import Timestamp, db, settings
-from app.delivery.models import Batch, Message, MessageState, Run
+from app.delivery.models import Batch, Message, MessageState
 
 CAPPED, OUTRANKED = "capped", "outranked"
 _HIGHEST = 3
@@ -68,17 +68,18 @@ def keep_caps_strict(channel: str) -> None:
     the lock with itself and waits for nobody; where others send too they take turns. The lock is held for the handing
     over in the database, not while the channel talks to the network.
     """
-    sends_too = (
-        select(literal(1))
-        .select_from(Run)
-        .join(Campaign, Campaign.id == Run.campaign_id)
-        .join(Step, Step.campaign_id == Campaign.id)
-        .where(
-            Run.state.in_(("planning", "sending")),
-            Campaign.purpose == "marketing",
-            Step.channel == channel,
-        )
-    )
-    steps = db.session.scalar(select(func.count()).select_from(sends_too.limit(2).subquery())) or 0
-    lock = "pg_advisory_xact_lock" if steps > 1 else "pg_advisory_xact_lock_shared"
-    db.session.execute(text(f"SELECT {lock}(hashtextextended(:name, 0))"), {"name": f"marketing by {channel}"})
+    db.session.execute(_TURNS, {"channel": channel, "name": f"marketing by {channel}"})
+
+
+# One statement, as it is on the way of every window.
+_TURNS = text(
+    """
+    SELECT CASE WHEN count(*) > 1 THEN pg_advisory_xact_lock(hashtextextended(:name, 0))::text
+                ELSE pg_advisory_xact_lock_shared(hashtextextended(:name, 0))::text END
+    FROM (
+        SELECT 1 FROM run JOIN campaign ON campaign.id = run.campaign_id JOIN step ON step.campaign_id = campaign.id
+        WHERE run.state IN ('planning', 'sending') AND campaign.purpose = 'marketing' AND step.channel = :channel
+        LIMIT 2
+    ) AS sends_too
+    """
+)

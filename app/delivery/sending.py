@@ -122,10 +122,12 @@ def send_batch(batch_id: int) -> None:
         if not window.rows:
             break
         results = work.material.send(work.channel, window.rows)
-        _record_surely(work, results)
+        left = _record_surely(work, results)
         if any(result.account_at_fault for result in results):
             release(work)
             return
+        if not left:
+            break
     finish(work)
 
 
@@ -232,6 +234,7 @@ def hand_over(work: Work, *, limit: int) -> Window | None:
         .where(Batch.id == work.batch_id, Batch.token == work.token, may_send(), _says_the_same(work))
         .values(lease_until=now() + LEASE)
         .returning(Batch.id)
+        .execution_options(synchronize_session=False)
     )
     account = db.session.get_one(ChannelAccount, work.account_id, populate_existing=True)
     work.in_trouble = account.failures > 0
@@ -382,8 +385,9 @@ def _storable(words: str | None) -> str | None:
     return words.replace("\0", "") if words else words
 
 
-def record_results(work: Work, results: Sequence[Result]) -> None:
+def record_results(work: Work, results: Sequence[Result]) -> int:
     """Write what became of a window's messages, the contacts made and the batch's counts, in the caller's transaction.
+    Returns how many of the batch's rows are not settled yet.
 
     May be called again with the same results, as after a commit whose answer was lost: a row that is being handed over
     by somebody else by then is left alone. A row that was swept to unconfirmed meanwhile takes its real outcome, but
@@ -412,7 +416,7 @@ def record_results(work: Work, results: Sequence[Result]) -> None:
     ]
     if refused:
         postpone(work.batch_id, refused)
-    refresh_tally(work.batch_id)
+    return refresh_tally(work.batch_id)
 
 
 def postpone(batch_id: int, message_ids: Sequence[int]) -> None:
@@ -453,24 +457,31 @@ _TALLY = text(
         FROM message WHERE batch_id = :batch_id
     ) AS counted
     WHERE batch.id = :batch_id
+    RETURNING batch.size - batch.sent - batch.failed - batch.skipped - batch.unconfirmed
     """
 )
 
 
-def refresh_tally(batch_id: int) -> None:
-    """Count the batch's rows anew: at most 500 of them, and never wrong however often a row changed."""
-    db.session.execute(_TALLY, {"batch_id": batch_id})
+def refresh_tally(batch_id: int) -> int:
+    """Count the batch's rows anew: at most 500 of them, and never wrong however often a row changed.
+
+    Returns how many are not settled yet.
+    """
+    return int(db.session.execute(_TALLY, {"batch_id": batch_id}).scalar_one())
 
 
-def _record_surely(work: Work, results: Sequence[Result]) -> None:
-    """Record, and where the database is away keep the results and try again until it is back."""
+def _record_surely(work: Work, results: Sequence[Result]) -> int:
+    """Record, and where the database is away keep the results and try again until it is back.
+
+    Returns how many of the batch's rows are not settled yet.
+    """
     delay = 0.5
     while True:
         try:
             with unit_of_work():
-                record_results(work, results)
+                left = record_results(work, results)
                 _note_health(work, results)
-            return
+            return left
         except OperationalError as error:
             log.error("results_not_recorded_yet", batch=work.batch_id, error=type(error).__name__)
             db.session.remove()
