@@ -24,14 +24,21 @@ PART = 10  # the start and the end of a send are a tenth of it each
 
 @dataclass
 class Seen:
-    """What was seen of one send: seconds to the first message, MB of the largest process, seconds a page took."""
+    """What was seen of one send: seconds to the first message, MB of the largest process, seconds a page took.
+
+    The first `planning` pages are shorter: they say that the messages are being planned.
+    """
 
     first: float = 0.0
     size: float = 0.0
     pages: list[float] = field(default_factory=list)
+    planning: int = 0
 
-    def typical(self, part: slice) -> float:
-        return statistics.median(self.pages[part]) * 1000
+    def start_and_end(self) -> tuple[float, float]:
+        """The typical page, in ms, of the first and of the last tenth of those that show how far the send is."""
+        pages = self.pages[self.planning :]
+        count = len(pages) // PART or 1
+        return statistics.median(pages[:count]) * 1000, statistics.median(pages[-count:]) * 1000
 
 
 def measures(book: DeliveryBook) -> Iterator[Measure]:
@@ -43,8 +50,7 @@ def measures(book: DeliveryBook) -> Iterator[Measure]:
             with send_workers(book, **relay(port)) as workers:
                 seen[sample] = _launch(book, workers, cookie, sample=sample)
     small, large = seen[True], seen[False]
-    count = len(large.pages) // PART or 1
-    start, end = large.typical(slice(None, count)), large.typical(slice(-count, None))
+    start, end = large.start_and_end()
     slowest = statistics.quantiles(large.pages, n=20)[-1] * 1000
     size = book.clients
     yield Measure("first message after the launch", size, large.first, "s", bound=3, on="value")
@@ -64,6 +70,7 @@ def _launch(book: DeliveryBook, workers: Workers, cookie: str, *, sample: bool) 
     wait_until(_something_planned, "messages are planned", patience=LONGEST)
     looked = time.monotonic()
     while not all_batches_done():
+        seen.planning += not _planned()
         seen.pages.append(load(url, cookie, holding="progress"))
         seen.size = max(seen.size, workers.largest())
         looked += LOOK_EVERY
@@ -75,6 +82,11 @@ def _launch(book: DeliveryBook, workers: Workers, cookie: str, *, sample: bool) 
     )
     db.session.rollback()
     return seen
+
+
+def _planned() -> bool:
+    with db.engine.connect() as connection:
+        return bool(connection.scalar(text("SELECT bool_and(planned_at IS NOT NULL) FROM run")))
 
 
 def _something_planned() -> bool:

@@ -179,6 +179,16 @@ def test_a_message_larger_than_the_relay_takes_fails_alone() -> None:
         assert len(keeper.mails) == 2
 
 
+def test_a_session_that_finds_nothing_left_to_send_is_kept_and_not_waited_for() -> None:
+    with relay(data_size_limit=4_000) as (_keeper, port):
+        channel = SmtpChannel(f"smtp://127.0.0.1:{port}", connections=2)
+        emails = [make_email(1, name="x" * 5_000), make_email(2)]
+        results = channel.send(EmailBatch(TEMPLATE, ENVELOPE), emails)
+        assert {result.outcome for result in results} == {Outcome.SENT, Outcome.FAILED}
+        assert len(channel._idle) == 2  # one that waited for a reply would have been given up
+        channel.close()
+
+
 def test_the_message_id_is_the_same_through_every_relay() -> None:
     with ExitStack() as stack:
         kept = []

@@ -129,9 +129,7 @@ def test_twilio_passes_on_sms_and_help_is_answered(browser_client: FlaskClient) 
     answer = post_signed(browser_client, "/webhooks/twilio/inbound", asked)
     assert settings().firm_name in answer.text
     assert "Reply STOP to opt out." in answer.text
-    again = post_signed(
-        browser_client, "/webhooks/twilio/inbound", asked
-    )  # known already
+    again = post_signed(browser_client, "/webhooks/twilio/inbound", asked)  # known already
     assert "<Message>" not in again.text
 
 

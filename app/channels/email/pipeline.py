@@ -133,13 +133,13 @@ class Pipeline:
         self._build = build
         self._connect = connect
         self._results: list[Result] = []
+        self._kept: list[Session] = []  # that have nothing more to do and are still good
         self._selector = selectors.DefaultSelector()
         self._lost = 0
         self._trouble = "relay unreachable"
 
     def run(self, connections: int) -> tuple[list[Result], list[Session]]:
         """What became of each message, and the sessions that are still good."""
-        kept: list[Session] = []
         with self._selector:
             for _ in range(min(connections, len(self._waiting))):
                 self._open()
@@ -154,13 +154,10 @@ class Pipeline:
                     except (OSError, smtplib.SMTPException) as error:
                         self._give_up(session, error)
                     else:
-                        if not session.stages:
-                            self._selector.unregister(session.socket)
-                            session.rest()
-                            kept.append(session)
+                        self._keep_if_idle(session)
         for email in self._waiting:
             self._results.append(not_taken(email, self._trouble, at_fault=True))
-        return self._results, kept
+        return self._results, self._kept
 
     def _open(self) -> None:
         """One more session, with its first message."""
@@ -175,6 +172,15 @@ class Pipeline:
             session.write(self._offer_next(session))
         except OSError as error:
             self._give_up(session, error)
+        else:
+            self._keep_if_idle(session)
+
+    def _keep_if_idle(self, session: Session) -> None:
+        """A session that waits for no reply has nothing to listen for."""
+        if not session.stages:
+            self._selector.unregister(session.socket)
+            session.rest()
+            self._kept.append(session)
 
     def _give_up(self, session: Session, error: Exception) -> None:
         """The session broke: settle what it had, and go on over a new one where that makes sense."""

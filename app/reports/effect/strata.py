@@ -114,8 +114,8 @@ def opened_between(since: datetime, until: datetime, *, frame: BitMap64) -> BitM
 # The order is that of the rows that are put together: an order in each aggregate would be a sort each.
 _COUNTED = text(
     """
-    SELECT string_agg(int8send(client_id), '') FILTER (WHERE effective_on IS NOT NULL) AS effective,
-           string_agg(int8send(client_id), '') FILTER (WHERE brought_in IS NOT NULL) AS clients,
+    SELECT string_agg(int4send(client_id::int), '') FILTER (WHERE effective_on IS NOT NULL) AS effective,
+           string_agg(int4send(client_id::int), '') FILTER (WHERE brought_in IS NOT NULL) AS clients,
            string_agg(float8send(brought_in::float8), '') FILTER (WHERE brought_in IS NOT NULL) AS amounts
     FROM (
         SELECT opening.client_id, counted.effective_on, counted.brought_in
@@ -134,7 +134,7 @@ def _counted(campaign: Campaign, frame: BitMap64) -> tuple[BitMap64, dict[int, f
     """
     row = db.session.execute(_COUNTED, {"campaign_id": campaign.id}).one()
     effective = unpacked(row.effective)
-    amounts: dict[int, float] = dict(zip(_numbers("Q", row.clients), _numbers("d", row.amounts), strict=True))
+    amounts: dict[int, float] = dict(zip(_numbers("I", row.clients), _numbers("d", row.amounts), strict=True))
     strangers = (effective | BitMap64(amounts)) - frame
     records: dict[int, int] = {kept: one for kept, one in _merged_records(strangers).items() if one in frame}
     known = {records.get(client, client): amount for client, amount in amounts.items()}
