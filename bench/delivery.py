@@ -17,7 +17,7 @@ from app import models as models  # every table, before anything is mapped
 from bench.delivery_book import PartMissing, delivery_book
 from bench.figures import report
 
-PARTS = ("planning", "smtp", "sendgrid", "sms", "launch")
+PARTS = ("planning", "smtp", "sendgrid", "sms", "stopping", "launch")
 
 
 def main() -> None:

@@ -9,10 +9,8 @@ from datetime import timedelta
 from functools import partial
 
 from pyroaring import BitMap64
-from sqlalchemy import ColumnElement, bindparam, insert, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.types import BigInteger
 
 from app.audiences.compiler import condition
 from app.audiences.fields import load_catalogue
@@ -24,6 +22,7 @@ from app.campaigns.models import Campaign, CampaignSegment, Step
 from app.campaigns.service import hold, still_approved
 from app.campaigns.step_kinds import contacts_of, step_kind
 from app.clients.queries import visible_clients
+from app.core.arrays import array_text
 from app.core.clock import now
 from app.core.extensions import db
 from app.core.queues import send_task
@@ -41,14 +40,15 @@ RESEND_AFTER = timedelta(seconds=30)
 _INSERT_MESSAGES = text(
     """
     INSERT INTO message (run_id, campaign_id, step_id, client_id, batch_id, channel, branch_id, adviser_id)
-    SELECT :run_id, :campaign_id, :step_id, client.id, (:batch_ids)[(chosen.place - 1) / :batch_size + 1],
+    SELECT :run_id, :campaign_id, :step_id, client.id,
+           (SELECT CAST(:batch_ids AS bigint[]))[(chosen.place - 1) / :batch_size + 1],
            :channel, client.branch_id, client.adviser_id
-    FROM unnest(:client_ids) WITH ORDINALITY AS chosen (id, place)
+    FROM unnest(CAST(:client_ids AS bigint[])) WITH ORDINALITY AS chosen (id, place)
     JOIN client ON client.id = chosen.id
     ORDER BY chosen.place
     ON CONFLICT (run_id, step_id, client_id) DO NOTHING
     """
-).bindparams(bindparam("batch_ids", type_=ARRAY(BigInteger)), bindparam("client_ids", type_=ARRAY(BigInteger)))
+)
 
 
 class AudienceMoved(Exception):
@@ -264,9 +264,9 @@ def plan_messages(
             "campaign_id": campaign_id,
             "step_id": step_id,
             "channel": channel,
-            "batch_ids": batch_ids,
+            "batch_ids": array_text(batch_ids),
             "batch_size": BATCH_SIZE,
-            "client_ids": chosen,
+            "client_ids": array_text(chosen),
         },
     )
     for batch_id in batch_ids:

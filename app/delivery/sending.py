@@ -33,9 +33,8 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.types import BigInteger, Text
+from sqlalchemy.types import BigInteger
 
 from app.campaigns.models import Campaign, Step, Variant
 from app.campaigns.step_kinds import step_kind, words_of
@@ -45,6 +44,7 @@ from app.channels.models import ChannelAccount
 from app.channels.registry import channel_of
 from app.clients.engagement.service import CONTACTED, Happening, note
 from app.clients.models import Client
+from app.core.arrays import array_text
 from app.core.clock import now
 from app.core.errors import AppError
 from app.core.extensions import db
@@ -362,7 +362,8 @@ _RECORD = text(
         reference = result.reference,
         unconfirmed_at = CASE WHEN result.state = 'unconfirmed' THEN coalesce(message.unconfirmed_at, :at) END,
         sent_at = CASE WHEN result.state = 'sent' THEN :at ELSE message.sent_at END
-    FROM unnest(:ids, :states, :reasons, :references) AS result (id, state, reason, reference)
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
+                CAST(:references AS text[])) AS result (id, state, reason, reference)
     WHERE message.id = result.id
       AND CASE message.state
           WHEN 'handing' THEN message.batch_id = :batch_id
@@ -372,11 +373,6 @@ _RECORD = text(
           END
     RETURNING message.id, message.state, message.client_id, message.campaign_id, message.channel, message.sent_at
     """
-).bindparams(
-    bindparam("ids", type_=ARRAY(BigInteger)),
-    bindparam("states", type_=ARRAY(Text)),
-    bindparam("reasons", type_=ARRAY(Text)),
-    bindparam("references", type_=ARRAY(Text)),
 )
 
 
@@ -399,10 +395,10 @@ def record_results(work: Work, results: Sequence[Result]) -> int:
             "at": now(),
             "batch_id": work.batch_id,
             "token": work.token,
-            "ids": [result.message_id for result in results],
-            "states": [STATE_OF[result.outcome].value for result in results],
-            "reasons": [_storable(result.reason) for result in results],
-            "references": [_storable(result.reference) for result in results],
+            "ids": array_text(result.message_id for result in results),
+            "states": array_text(STATE_OF[result.outcome].value for result in results),
+            "reasons": array_text(_storable(result.reason) for result in results),
+            "references": array_text(_storable(result.reference) for result in results),
         },
     ).all()
     note(

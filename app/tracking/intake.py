@@ -9,12 +9,14 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import psycopg
 import structlog
+
+from app.core.arrays import array_text
 
 CAPACITY = 10_000
 GROUP = 1_000
@@ -73,20 +75,6 @@ def _clip(value: str | None, length: int) -> str | None:
     if value is None or (len(value) <= length and value.isascii() and "\0" not in value):
         return value
     return value[:length].replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def _array(values: Iterable[object]) -> str:
-    """An array as PostgreSQL reads it (its manual, 8.15.6), written in a tenth of the time that the driver takes."""
-    return "{" + ",".join(map(_element, values)) + "}"
-
-
-def _element(value: object) -> str:
-    if value is None:
-        return "NULL"
-    text = str(value)
-    if '"' in text or "\\" in text:
-        text = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
 
 
 class _Ticket:
@@ -183,7 +171,7 @@ class Intake:
             ticket.recorded = True
 
     def _insert(self, rows: list[tuple[object, ...]]) -> None:
-        arrays = [_array(column) for column in zip(*rows, strict=True)]
+        arrays = [array_text(column) for column in zip(*rows, strict=True)]
         try:
             self._connected().execute(_INSERT, arrays)
         except psycopg.OperationalError:

@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, Text, bindparam, delete, text
+from sqlalchemy import delete, text
 
 from app.clients.engagement.models import Engagement
-from app.core.extensions import Timestamp, db
+from app.core.arrays import array_text
+from app.core.extensions import db
 
 CONTACTED, OPENED, CLICKED, REPLIED = "contacted", "opened", "clicked", "replied"
 
@@ -29,7 +30,8 @@ _NOTE = text(
     INSERT INTO engagement (client_id, kind, campaign_id, channel, first_at, last_at)
     SELECT coalesce(client.merged_into_id, client.id) AS client_id, noted.kind, noted.campaign_id,
            (array_agg(noted.channel ORDER BY noted.at))[1], min(noted.at), max(noted.at)
-    FROM unnest(:kinds, :client_ids, :campaign_ids, :channels, :times)
+    FROM unnest(CAST(:kinds AS text[]), CAST(:client_ids AS bigint[]), CAST(:campaign_ids AS bigint[]),
+                CAST(:channels AS text[]), CAST(:times AS timestamptz[]))
         AS noted (kind, client_id, campaign_id, channel, at)
     JOIN client ON client.id = noted.client_id
     GROUP BY coalesce(client.merged_into_id, client.id), noted.kind, noted.campaign_id
@@ -39,12 +41,6 @@ _NOTE = text(
         last_at = greatest(engagement.last_at, excluded.last_at)
     WHERE excluded.first_at < engagement.first_at OR excluded.last_at > engagement.last_at
     """
-).bindparams(
-    bindparam("kinds", type_=ARRAY(Text)),
-    bindparam("client_ids", type_=ARRAY(BigInteger)),
-    bindparam("campaign_ids", type_=ARRAY(BigInteger)),
-    bindparam("channels", type_=ARRAY(Text)),
-    bindparam("times", type_=ARRAY(Timestamp)),
 )
 
 
@@ -54,7 +50,7 @@ def note(happenings: Iterable[Happening]) -> None:
     if not columns:
         return
     names = ("kinds", "client_ids", "campaign_ids", "channels", "times")
-    db.session.execute(_NOTE, dict(zip(names, map(list, columns), strict=True)))
+    db.session.execute(_NOTE, dict(zip(names, map(array_text, columns), strict=True)))
 
 
 def forget_hits(pairs: Collection[tuple[int, int]]) -> None:
