@@ -15,6 +15,7 @@ from sqlalchemy import Row, text
 
 from app.clients.engagement.service import CLICKED, OPENED, REPLIED, Happening, forget_responses, note
 from app.clients.service import suppress, withdraw_consent
+from app.core.arrays import array_text
 from app.core.extensions import db
 from app.delivery.deliverability.counting import mark_due_by_message
 from app.delivery.service import settle_unconfirmed
@@ -122,7 +123,7 @@ def interpret_round() -> Interpreted:
     judged = judge(hits, rules=rules_in_force()) if hits else Judged({}, frozenset())
     machines = {key for key, machine in judged.machine.items() if machine}
     others = [row for row in rows if (row.id, row.at) not in judged.machine]
-    db.session.execute(_INTERPRETED, {"ids": [row.id for row in others], "times": [row.at for row in others]})
+    db.session.execute(_INTERPRETED, _keys(others))
     events = len(rows)
     _write_times([row for row in rows if row.client_id is not None], machines)
     restate(judged.turned)
@@ -138,13 +139,18 @@ def interpret_round() -> Interpreted:
     return Interpreted(events=events, messages_settled=len(unconfirmed))
 
 
+def _keys(rows: Sequence[Row[Any]]) -> dict[str, str]:
+    """The keys of events, as the statements take them."""
+    return {"ids": array_text(row.id for row in rows), "times": array_text(row.at for row in rows)}
+
+
 def _write_times(rows: Sequence[Row[Any]], machines: Set[tuple[int, datetime]]) -> None:
     if rows:
         values = {
-            "message_ids": [row.message_id for row in rows],
-            "kinds": [row.kind for row in rows],
-            "machines": [(row.id, row.at) in machines for row in rows],
-            "times": [row.at for row in rows],
+            "message_ids": array_text(row.message_id for row in rows),
+            "kinds": array_text(row.kind for row in rows),
+            "machines": array_text((row.id, row.at) in machines for row in rows),
+            "times": array_text(row.at for row in rows),
         }
         db.session.execute(_WRITE, values)
 
@@ -230,7 +236,7 @@ def _act_on(rows: Sequence[Row[Any]]) -> None:
     """Withdraw consents and suppress addresses, once per event."""
     if not rows:
         return
-    keys = {"ids": [row.id for row in rows], "times": [row.at for row in rows]}
+    keys = _keys(rows)
     withdrawn: dict[tuple[str, str], list[Row[Any]]] = defaultdict(list)
     suppressed: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in db.session.execute(_TO_ACT, keys):
