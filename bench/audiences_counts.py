@@ -191,7 +191,8 @@ def _nested_segment() -> Segment:
     if found is None:
         found = Segment(name="Of value", rule=rule, version=1)
         db.session.add(found)
-        db.session.commit()
+    found.rule = rule  # a kept book may have it with the rule of an earlier version
+    db.session.commit()
     return found
 
 
