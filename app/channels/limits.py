@@ -16,7 +16,7 @@ from app.channels.models import ChannelAccount, ChannelLimit
 from app.core.clock import now, today
 from app.core.extensions import Timestamp, db, settings
 
-DOMAIN_BURST_SECONDS = 3  # what waits for a domain is looked at every two seconds and must not lose the tokens between
+BURST_SECONDS = 3  # what waits is looked at every two seconds and must not lose the tokens between
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def lease_for_domain(domain: str, wanted: int) -> Lease:
     rate = db.session.scalar(select(ChannelLimit.rate_per_second).where(ChannelLimit.id.in_(throttle)))
     if rate is None:
         return Lease(wanted)
-    return _take(throttle, wanted, rate=rate, allowance=None, burst=DOMAIN_BURST_SECONDS)
+    return _take(throttle, wanted, rate=rate, allowance=None)
 
 
 def throttled_domains() -> dict[str, float]:
@@ -92,7 +92,7 @@ def give_back(account: ChannelAccount, unused: int) -> None:
         )
 
 
-# The bucket holds some seconds' worth (`burst`), at least one message. `filled` is what is in it now.
+# The bucket holds BURST_SECONDS' worth, at least one message. `filled` is what is in it now.
 _TAKE = text(
     """
     UPDATE channel_limit
@@ -118,12 +118,20 @@ _TAKE = text(
 ).bindparams(bindparam("at", type_=Timestamp), bindparam("day", type_=Date))
 
 
-def _take(limit: Any, wanted: int, *, rate: float | None, allowance: int | None, burst: int = 1) -> Lease:
+def _take(limit: Any, wanted: int, *, rate: float | None, allowance: int | None) -> Lease:
     at, day = now(), today()
     limit_id = db.session.scalar(limit)
     granted, left_today = db.session.execute(
         _TAKE,
-        {"id": limit_id, "wanted": wanted, "rate": rate, "allowance": allowance, "at": at, "day": day, "burst": burst},
+        {
+            "id": limit_id,
+            "wanted": wanted,
+            "rate": rate,
+            "allowance": allowance,
+            "at": at,
+            "day": day,
+            "burst": BURST_SECONDS,
+        },
     ).one()
     if granted > 0:
         return Lease(granted)

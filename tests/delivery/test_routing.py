@@ -131,17 +131,25 @@ def test_no_more_leaves_than_the_daily_limit_and_the_rest_waits_for_the_next_day
     assert db.session.scalars(select(Batch.due_at)).one() > now()
 
 
-def test_tokens_fill_up_with_time_to_one_seconds_worth() -> None:
+def test_tokens_fill_up_with_time_to_three_seconds_worth() -> None:
     account = make_account(rate_per_second=10)
+
+    def seconds_pass(seconds: float) -> None:
+        with unit_of_work() as session:
+            session.execute(update(ChannelLimit).values(filled_at=ChannelLimit.filled_at - timedelta(seconds=seconds)))
+
     with unit_of_work():
-        assert lease(account, 100).granted == 10
+        assert lease(account, 100).granted == 10  # one second's worth to begin with
         assert lease(account, 100).granted == 0
-    with unit_of_work() as session:
-        session.execute(update(ChannelLimit).values(filled_at=ChannelLimit.filled_at - timedelta(seconds=0.5)))
+    seconds_pass(0.5)
+    with unit_of_work():
         assert lease(account, 100).granted in (5, 6)
-    with unit_of_work() as session:
-        session.execute(update(ChannelLimit).values(filled_at=ChannelLimit.filled_at - timedelta(hours=5)))
-        assert lease(account, 100).granted == 10
+    seconds_pass(2)  # who waits is looked at every two seconds: the whole rate is used
+    with unit_of_work():
+        assert lease(account, 100).granted in (20, 21)
+    seconds_pass(5 * 3600)
+    with unit_of_work():
+        assert lease(account, 100).granted == 30
 
 
 @pytest.mark.parametrize(("days", "allowed"), [(-1, 0), (0, 50), (1, 75), (2, 112), (3, 168), (4000, 1000)])
