@@ -10,7 +10,7 @@ from app.content.sms.service import new_sms
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
 from bench.big_book import run_statements
-from bench.delivery_book import SAMPLE, DeliveryBook, campaign_to
+from bench.delivery_book import IN_FIFTY, SAMPLE, DeliveryBook, campaign_to
 from bench.delivery_smtp import ROUNDS, send_sample
 from bench.delivery_system import mock, send_workers
 from bench.figures import Measure
@@ -47,10 +47,10 @@ def measures(book: DeliveryBook) -> Iterator[Measure]:
 
 
 def _give_mobiles() -> None:
-    """The sample agrees to SMS; and whatever the hour of the measure, nobody is asleep."""
+    """Who may get the letter agrees to SMS; and whatever the hour of the measure, nobody is asleep."""
     run_statements(
         "UPDATE client SET mobile = '+86138' || lpad((id % 100000000)::text, 8, '0'), sms_consent = true "
-        f"WHERE city = '{SAMPLE}'",
+        f"WHERE city = '{SAMPLE}' AND substr(number, 3)::int % 50 >= {50 - IN_FIFTY}",
         "VACUUM (ANALYZE) client",
     )
     with unit_of_work() as session:
