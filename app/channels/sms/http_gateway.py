@@ -21,7 +21,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 import structlog
 import urllib3
@@ -62,8 +62,10 @@ class HttpGatewayChannel:
                 raise ValueError(f"{name} has an unknown placeholder: {{{sorted(unknown)[0]}}}")
         if self._batch_size > 1 and "{messages}" not in self._settings["body"]:
             raise ValueError("the body of a batch needs {messages}")
-        self._pool = urllib3.PoolManager(
-            maxsize=self._connections, block=True, timeout=urllib3.Timeout(TIMEOUT), retries=False
+        # Asked for a path each time: a manager of several hosts would take each address apart anew.
+        self._origin = _origin(self._settings["url"])
+        self._pool = urllib3.connection_from_url(
+            self._origin, maxsize=self._connections, block=True, timeout=urllib3.Timeout(TIMEOUT)
         )
 
     def send(self, batch: SmsBatch, messages: Sequence[OutgoingSms]) -> list[Result]:
@@ -76,8 +78,14 @@ class HttpGatewayChannel:
 
     def _request(self, batch: SmsBatch, group: Sequence[OutgoingSms]) -> list[Result]:
         try:
-            response = self._pool.request(
-                self._settings["method"], self._url(batch, group), body=self._body(batch, group), headers=self._headers
+            response = self._pool.urlopen(
+                self._settings["method"],
+                self._url(batch, group)[len(self._origin) :] or "/",
+                body=self._body(batch, group),
+                headers=self._headers,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
             )
         except (NewConnectionError, ConnectTimeoutError, socket.gaierror) as error:
             return self._all(group, Outcome.NOT_TAKEN, f"unreachable: {type(error).__name__}", at_fault=True)
@@ -171,6 +179,14 @@ def mapping(lines: str) -> dict[str, str]:
     """{word: meaning} of lines such as `DELIVRD = delivered`; words in lower case."""
     pairs = (line.partition("=") for line in lines.splitlines() if "=" in line)
     return {word.strip().lower(): meaning.strip().lower() for word, _sign, meaning in pairs}
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port of an address whose path may have placeholders. ValueError where the host has one."""
+    parts = urlsplit(url)
+    if "{" in parts.netloc:
+        raise ValueError("the host of the address must not have a placeholder")
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _headers(lines: str) -> dict[str, str]:
