@@ -1,25 +1,24 @@
 """The overview, the reports, the clients behind each figure, and their export."""
 
-from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, send_file, stream_with_context, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import get_timezone
 from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from app.audiences.snapshots import freeze
-from app.campaigns.models import STATE_LABELS, STATE_TONES, Campaign, State
+from app.campaigns.models import STATE_LABELS, STATE_TONES, State
 from app.campaigns.queries import campaign_by_code
 from app.clients.exporting.service import ROWS_WITHOUT_APPROVAL
 from app.clients.masking import mask_email
 from app.clients.queries import sees_whole_book
 from app.core.permissions import Permission, requires, signed_in
-from app.core.spreadsheet_files import MIME, Line, Table, csv_bytes, watermark, workbook
 from app.core.unit_of_work import unit_of_work
 from app.core.web import can
 from app.reports import charts, exports
+from app.reports.downloads import table_file
 from app.reports.effect.drafting import suggested_segments
 from app.reports.effect.figures import Figure, figure_named
 from app.reports.effect.report import campaign_effect
@@ -172,12 +171,12 @@ def export(code: str, format: str) -> Response:
     response = campaign_response(found, current_user)
     effect = campaign_effect(found, current_user)
     head = exports.table_head(effect)
-    return _file(
-        found,
-        "report",
+    return table_file(
+        f"{found.code}-report",
         format,
-        head,
-        exports.table_lines(response, effect),
+        title=f"{found.code} {found.name}",
+        head=head,
+        lines=exports.table_lines(response, effect),
         notes=exports.definitions(response, found, effect),
         chart_columns=exports.chart_columns(head),
         further=exports.broken_down(found, response, current_user),
@@ -214,7 +213,13 @@ def export_clients(code: str) -> Any:
     chunks = client_chunks(found, ids, viewer=current_user)
     zone = get_timezone()
     lines = (exports.client_cells(line, zone) for chunk in chunks for line in chunk)
-    return _file(found, figure.name, form.format.data, exports.client_head(), lines)
+    return table_file(
+        f"{found.code}-{figure.name}",
+        str(form.format.data),
+        title=f"{found.code} {found.name}",
+        head=exports.client_head(),
+        lines=lines,
+    )
 
 
 def _figure(code: str) -> Figure:
@@ -231,26 +236,3 @@ def _figure(code: str) -> Figure:
     if figure is None:
         abort(404)
     return figure
-
-
-def _file(
-    campaign: Campaign,
-    kind: str,
-    format: str,
-    head: list[str],
-    lines: Iterable[Line],
-    *,
-    notes: Iterable[Line] = (),
-    chart_columns: Sequence[int] = (),
-    further: Iterable[Table] = (),
-) -> Response:
-    name = f"{campaign.code}-{kind}.{format}"
-    mark = watermark(current_user.name)
-    if format == "xlsx":
-        title = f"{campaign.code} {campaign.name}"
-        file = workbook(title, head, lines, mark, notes=notes, chart_columns=chart_columns, further=further)
-        return send_file(file, mimetype=MIME[format], as_attachment=True, download_name=name)
-    body: Iterator[bytes] = stream_with_context(csv_bytes(head, lines, mark))
-    response = Response(body, mimetype=MIME[format])
-    response.headers.set("Content-Disposition", "attachment", filename=name)
-    return response

@@ -102,3 +102,4 @@ def test_a_branch_ranks_its_own_clients_only(browser_client: FlaskClient, app: F
     assert "Li Na" in page
     assert "Wu Bo" not in page
     assert browser_client.get("/rankings/ranking.xlsx?by=team").status_code == 200
+    assert "Exported by" in browser_client.get("/rankings/ranking.csv?by=team").text

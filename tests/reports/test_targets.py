@@ -268,6 +268,7 @@ def test_the_workbook_can_be_read_again(browser_client: FlaskClient, app: Flask,
     campaign = make_launched_campaign(code="SPRING")
     wanted(campaign, chief, Wanted(Measure.ACCOUNTS, Decimal(10), branch=branch, week=date(2026, 3, 2)))
     sign_in(browser_client, chief)
+    assert "Exported by" in browser_client.get("/reports/SPRING/targets/targets.csv").text
     file = browser_client.get("/reports/SPRING/targets/targets.xlsx")
     response = browser_client.post(
         "/reports/SPRING/targets/file", data={"file": (io.BytesIO(file.data), "targets.xlsx")}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, render_template, request, send_file
+from flask import Blueprint, render_template, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response
@@ -15,9 +15,10 @@ from app.campaigns.models import Campaign
 from app.core.clock import now
 from app.core.extensions import db
 from app.core.permissions import Permission, requires
-from app.core.spreadsheet_files import MIME, Cell, watermark, workbook
+from app.core.spreadsheet_files import Cell
 from app.core.unit_of_work import unit_of_work
 from app.reports.advisers.queries import FEWEST, STEPS, WHOLES, Ranked, funnels, ranking, total
+from app.reports.downloads import table_file
 from app.users.sessions import signed_in_user
 
 rankings = Blueprint("rankings", __name__, url_prefix="/rankings")
@@ -52,10 +53,10 @@ def index() -> str:
     )
 
 
-@rankings.get("/ranking.xlsx")
+@rankings.get("/ranking.<any(csv, xlsx):format>")
 @requires(Permission.EXPORT)
-def export() -> Response:
-    """The same as a workbook."""
+def export(format: str) -> Response:
+    """The same as a file."""
     chosen = _chosen()
     with unit_of_work():
         record(
@@ -67,8 +68,7 @@ def export() -> Response:
         head.append(str(STEP_LABELS[step]))
         if step in WHOLES:
             head.append(_("%(step)s, of %(whole)s", step=STEP_LABELS[step], whole=STEP_LABELS[WHOLES[step]]))
-    file = workbook(_("Adviser funnel"), head, _cells(_lines(chosen)), watermark(signed_in_user().name))
-    return send_file(file, mimetype=MIME["xlsx"], as_attachment=True, download_name="adviser-funnel.xlsx")
+    return table_file("adviser-funnel", format, title=_("Adviser funnel"), head=head, lines=_cells(_lines(chosen)))
 
 
 def _chosen() -> dict[str, Any]:

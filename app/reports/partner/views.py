@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 
-from flask import Blueprint, Response, render_template, send_file
+from flask import Blueprint, Response, render_template
 from flask_babel import gettext as _
 
 from app.campaigns.models import Campaign
 from app.campaigns.queries import campaign_by_code
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
-from app.core.spreadsheet_files import MIME, Cell, csv_bytes, watermark, workbook
+from app.core.spreadsheet_files import Cell
 from app.core.unit_of_work import unit_of_work
+from app.reports.downloads import table_file
 from app.reports.partner.forms import PartnerForm
 from app.reports.partner.queries import PartnerReport, earlier_exports, partner_report
 from app.reports.partner.service import note_export, require_partner_reports
@@ -44,16 +45,15 @@ def export(code: str) -> Response | tuple[str, int]:
     except AppError as error:
         form.partner.errors = [str(error)]
         return _page(found, report, form), 422
-    mark = f"{watermark(signed_in_user().name)} · {_('For %(partner)s', partner=partner)}"
-    head = [_("Clients contacted"), *category_labels(report), _("Total")]
-    name = f"{found.code}-partner.{format}"
-    if format == "xlsx":
-        title = f"{found.code} {found.name}"
-        file = workbook(title, head, _lines(report), mark, notes=_notes(found))
-        return send_file(file, mimetype=MIME[format], as_attachment=True, download_name=name)
-    body = Response(b"".join(csv_bytes(head, _lines(report), mark)), mimetype=MIME[format])
-    body.headers.set("Content-Disposition", "attachment", filename=name)
-    return body
+    return table_file(
+        f"{found.code}-partner",
+        format,
+        title=f"{found.code} {found.name}",
+        head=[_("Clients contacted"), *category_labels(report), _("Total")],
+        lines=_lines(report),
+        notes=_notes(found),
+        addressee=_("For %(partner)s", partner=partner),
+    )
 
 
 def _campaign(code: str) -> Campaign:

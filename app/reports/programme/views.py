@@ -1,17 +1,16 @@
 """The programme over a period, and a few campaigns side by side."""
 
-from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request, send_file, stream_with_context
+from flask import Blueprint, Response, render_template, request
 from flask_babel import get_timezone
 
 from app.campaigns.models import STATE_LABELS, STATE_TONES
 from app.core.clock import now
 from app.core.permissions import Permission, requires
-from app.core.spreadsheet_files import MIME, Line, csv_bytes, watermark, workbook
 from app.core.unit_of_work import unit_of_work
+from app.reports.downloads import table_file
 from app.reports.effect.words import headline
 from app.reports.programme import charts, exporting
 from app.reports.programme.queries import (
@@ -75,7 +74,8 @@ def export(format: str) -> Response:
         note_export(what="programme", format=format, campaigns=len(found.lines), actor=signed_in_user())
     title = f"{period.first} – {period.last}"
     head, lines = exporting.programme_head(grouping), exporting.programme_lines(found, grouping)
-    return _file("programme", title, format, head, lines, exporting.programme_notes())
+    notes = exporting.programme_notes()
+    return table_file("programme", format, title=title, head=head, lines=lines, notes=notes)
 
 
 @bp.get("/programme/compare")
@@ -108,7 +108,8 @@ def export_comparison(format: str) -> Response:
         note_export(what="comparison", format=format, campaigns=len(found), actor=signed_in_user())
     title = ", ".join(one.campaign.code for one in found)
     lines = exporting.comparison_lines(found)
-    return _file("comparison", title, format, exporting.comparison_head(), lines, exporting.comparison_notes())
+    head, notes = exporting.comparison_head(), exporting.comparison_notes()
+    return table_file("comparison", format, title=title, head=head, lines=lines, notes=notes)
 
 
 def _codes() -> list[str]:
@@ -134,15 +135,3 @@ def _day(name: str) -> date | None:
     except ValueError:
         return None
     return day if 1990 <= day.year <= 2200 else None
-
-
-def _file(
-    kind: str, title: str, format: str, head: list[str], lines: Iterable[Line], notes: Iterable[Line]
-) -> Response:
-    name, mark = f"{kind}.{format}", watermark(signed_in_user().name)
-    if format == "xlsx":
-        file = workbook(title, head, lines, mark, notes=notes)
-        return send_file(file, mimetype=MIME[format], as_attachment=True, download_name=name)
-    body = Response(stream_with_context(csv_bytes(head, lines, mark)), mimetype=MIME[format])
-    body.headers.set("Content-Disposition", "attachment", filename=name)
-    return body

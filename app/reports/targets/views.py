@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
@@ -13,9 +13,9 @@ from app.campaigns.queries import campaign_by_code
 from app.clients.queries import sees_whole_book
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
-from app.core.spreadsheet_files import MIME, watermark, workbook
 from app.core.unit_of_work import unit_of_work
 from app.core.web import can
+from app.reports.downloads import table_file
 from app.reports.service import note_report_export
 from app.reports.targets import service
 from app.reports.targets.files import FURTHER, HEAD, SHOWN, FileRefused, file_notes, read_targets, target_rows
@@ -122,22 +122,22 @@ def upload(code: str) -> Any:
     return _back(code)
 
 
-@targets.get("/targets.xlsx")
+@targets.get("/targets.<any(csv, xlsx):format>")
 @requires(Permission.EXPORT)
-def export(code: str) -> Response:
-    """Targets and results as a workbook; changed there, it may be read again."""
+def export(code: str, format: str) -> Response:
+    """Targets and results as a file; changed there, it may be read again."""
     campaign = _campaign(code)
     with unit_of_work():
-        note_report_export(campaign=campaign, format="xlsx", actor=signed_in_user())
+        note_report_export(campaign=campaign, format=format, actor=signed_in_user())
     lines = target_lines(campaign, viewer=signed_in_user())
-    file = workbook(
-        f"{campaign.code} {campaign.name}",
-        [*HEAD, *FURTHER],
-        target_rows(lines),
-        watermark(signed_in_user().name),
+    return table_file(
+        f"{campaign.code}-targets",
+        format,
+        title=f"{campaign.code} {campaign.name}",
+        head=[*HEAD, *FURTHER],
+        lines=target_rows(lines),
         notes=file_notes(),
     )
-    return send_file(file, mimetype=MIME["xlsx"], as_attachment=True, download_name=f"{campaign.code}-targets.xlsx")
 
 
 def _campaign(code: str) -> Campaign:
