@@ -177,7 +177,7 @@ def definitions(response: Response, campaign: Campaign, effect: CampaignEffect |
         ]
     yield [
         _("Intervals"),
-        _("95 %% Wilson score intervals. E. B. Wilson (1927), J. Am. Stat. Assoc. 22:209-212."),
+        _("95 % Wilson score intervals. E. B. Wilson (1927), J. Am. Stat. Assoc. 22:209-212."),
         None,
     ]
     if effect is not None:

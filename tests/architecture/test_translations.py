@@ -23,6 +23,7 @@ AVOIDED = (
     "抑制列表", "安静时间", "未确认", "弹回",
 )  # fmt: skip
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]")
+BARE = re.compile(r"(?<!%)(?:%%)*%(?!%|\(\w+\)[sd])")
 
 
 def used() -> set[str]:
@@ -60,6 +61,20 @@ def test_translations_keep_the_placeholders(language: str) -> None:
             ids, strings = texts(message)
             expected = set(PLACEHOLDER.findall(" ".join(ids)))
             assert [set(PLACEHOLDER.findall(string)) for string in strings] == [expected] * len(strings), ids[0]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_percent_sign_is_written_as_its_reader_takes_it(language: str) -> None:
+    """Templates put values into every text, so a bare "%" of theirs fails; a text of Python without values is shown as
+    it stands, so "%%" of theirs is seen."""
+    known = {} if language == "en" else {texts(message)[0][0]: texts(message)[1] for message in catalogue(language)}
+    for file, _line, found, _comments, _context in extract_from_dir(APP, METHODS, keywords=KEYWORDS):
+        ids = list(found) if isinstance(found, tuple) else [found]
+        for words in [*ids, *known.get(ids[0], [])]:
+            if file.endswith(".html"):
+                assert not BARE.search(words), (file, words)
+            elif not PLACEHOLDER.search(words):
+                assert "%%" not in words, (file, words)
 
 
 def test_chinese_uses_the_terms_of_the_trade() -> None:

@@ -237,10 +237,9 @@ def read_report(page: Page, folder: Path) -> None:
     reload_until(page, lambda: {label: figure(page, label) for label in wanted} == wanted, f"the figures {wanted}")
     lakeside = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name=SEGMENT))
     friends = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="Friends of Asia growth"))
-    # As in the tiles, with the results of contacts before the accounts.
-    *before, accounts = wanted.values()
-    assert numbers(lakeside.locator(".rate-value").all_inner_texts()) == [*before, "0", accounts]
-    assert numbers(friends.locator(".rate-value").all_inner_texts()) == ["1", "1", "1", "1", "0", "0", "0", "0", "0"]
+    # As in the tiles; a campaign without calls has no column for their results.
+    assert numbers(lakeside.locator(".rate-value").all_inner_texts()) == list(wanted.values())
+    assert numbers(friends.locator(".rate-value").all_inner_texts()) == ["1", "1", "1", "1", "0", "0", "0", "0"]
     expect(page.locator("#funnel canvas, #funnel svg").first).to_be_visible()
 
     with page.expect_download() as download:

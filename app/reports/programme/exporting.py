@@ -82,7 +82,7 @@ def comparison_notes() -> Iterator[list[Cell]]:
     yield [
         _("Absolute lift"),
         _(
-            "Share of the treated who opened an account less that of the control group, with its 95 %% Newcombe hybrid "
+            "Share of the treated who opened an account less that of the control group, with its 95 % Newcombe hybrid "
             "score interval. R. G. Newcombe (1998), Statist. Med. 17:873-890."
         ),
         None,
