@@ -75,7 +75,7 @@ class TransferForm(FlaskForm):  # type: ignore[misc]
             "One a line, at most %(most)s, where a list of client numbers is chosen above.", most=MAX_NUMBERS
         ),
     )
-    to = _advisers(_l("To"))
+    to = _advisers(_l("Hand over to"))
     reason = _reason()
 
     def listed(self) -> list[str]:
