@@ -221,7 +221,7 @@ def test_an_edit_to_a_taken_address_is_refused(app: Flask) -> None:
 def test_staff_are_paged_both_ways_and_searched(app: Flask) -> None:
     branch = make_branch()
     for number in range(120):
-        make_user(name=f"Person {number:03}", branch=branch)
+        make_user(name=f"Person {number:03}", email=f"p{number}@example.com", branch=branch)
     make_user(name="Elsewhere")
     first = staff_page(scope=branch)
     second = staff_page(scope=branch, after=first.after)
