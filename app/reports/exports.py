@@ -12,13 +12,14 @@ from flask_babel import gettext as _
 from app.campaigns.models import Campaign
 from app.clients.masking import mask_email, mask_mobile
 from app.core.spreadsheet_files import Cell, Line, Table
+from app.delivery.accounts.words import channel_label
 from app.reports.effect.breakdown import breakdown
 from app.reports.effect.effects import Effect
 from app.reports.effect.report import CampaignEffect
 from app.reports.effect.words import JUDGEMENTS, headline
 from app.reports.queries import ClientLine
 from app.reports.response import COLUMNS, DENOMINATORS, FURTHER, Outcome, Response, Row
-from app.reports.words import OUTCOME_LABELS, channel_label, definition, denominator, reason_label
+from app.reports.words import OUTCOME_LABELS, definition, denominator, reason_label
 from app.users.models import User
 
 HAPPENED = (

@@ -17,6 +17,7 @@ from app.clients.queries import sees_whole_book
 from app.core.permissions import Permission, requires, signed_in
 from app.core.unit_of_work import unit_of_work
 from app.core.web import can
+from app.delivery.accounts.words import channel_label
 from app.reports import charts, exports
 from app.reports.downloads import table_file
 from app.reports.effect.drafting import suggested_segments
@@ -45,7 +46,7 @@ from app.reports.response import (
     columns_of,
 )
 from app.reports.service import note_list_export, note_report_export
-from app.reports.words import OUTCOME_LABELS, channel_label, definition, denominator, reason_label
+from app.reports.words import OUTCOME_LABELS, definition, denominator, reason_label
 
 bp = Blueprint("reports", __name__)
 MOVING = (State.RUNNING, State.PAUSED, State.SCHEDULED)

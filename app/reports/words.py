@@ -4,7 +4,6 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from app.audiences.snapshots import REASON_LABELS
-from app.delivery.accounts.words import CHANNEL_LABELS
 from app.reports.response import DENOMINATORS, Outcome
 
 OUTCOME_LABELS = {
@@ -71,11 +70,6 @@ def denominator(outcome: Outcome) -> str | None:
     """ "of delivered", or None for the figure that all others are a part of."""
     whole = DENOMINATORS.get(outcome)
     return None if whole is None else _("of %(figure)s", figure=str(OUTCOME_LABELS[whole]).lower())
-
-
-def channel_label(channel: str) -> str:
-    """A channel in words; one of an outside package by its own name."""
-    return str(CHANNEL_LABELS.get(channel, channel))
 
 
 def reason_label(reason: str) -> str:

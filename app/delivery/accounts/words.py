@@ -18,6 +18,13 @@ CHANNEL_LABELS = {
     "call": _l("Adviser call or visit"),
     "webhook": _l("Webhook"),
 }
+
+
+def channel_label(channel: str) -> str:
+    """A channel in words; one of an outside package by its own name."""
+    return str(CHANNEL_LABELS.get(channel, channel))
+
+
 ACTIONS = {
     "create": _l("Created"),
     "edit": _l("Changed"),

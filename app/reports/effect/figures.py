@@ -8,13 +8,14 @@ from pyroaring import BitMap64
 
 from app.audiences.queries import find_segment
 from app.campaigns.models import Campaign
+from app.delivery.accounts.words import channel_label
 from app.reports.effect.breakdown import group_clients
 from app.reports.effect.groups import DIMENSIONS
 from app.reports.effect.later import segment_clients
 from app.reports.effect.strata import strata_of
 from app.reports.response import Outcome, campaign_runs, frozen_segments, outcome_clients, segment_name
 from app.reports.scope import run_scopes
-from app.reports.words import OUTCOME_LABELS, channel_label
+from app.reports.words import OUTCOME_LABELS
 from app.users.models import User
 
 BY_CHANNEL = "channel:"

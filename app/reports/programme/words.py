@@ -7,6 +7,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from app.campaigns.models import PURPOSE_LABELS
+from app.delivery.accounts.words import channel_label
 from app.reports.programme.queries import Grouping
 
 GROUPING_LABELS = {
@@ -15,7 +16,6 @@ GROUPING_LABELS = {
     Grouping.CHANNEL: _l("Channel"),
     Grouping.TAG: _l("Tag"),
 }
-_CHANNELS = {"email": _l("E-mail"), "sms": _l("SMS"), "call": _l("Call or visit"), "webhook": _l("Webhook")}
 
 
 def part_name(grouping: Grouping, key: str) -> str:
@@ -25,4 +25,4 @@ def part_name(grouping: Grouping, key: str) -> str:
         return str(format_date(first, "yyyy年M月" if str(get_locale()).startswith("zh") else "MMMM yyyy"))
     if grouping is Grouping.TAG:
         return key or str(_("Without a tag"))
-    return str((PURPOSE_LABELS if grouping is Grouping.PURPOSE else _CHANNELS).get(key, key))
+    return channel_label(key) if grouping is Grouping.CHANNEL else str(PURPOSE_LABELS.get(key, key))

@@ -8,12 +8,12 @@ from flask_babel import lazy_gettext as _l
 
 from app.campaigns.effective_rule import KIND_LABELS, read_rule, rule_sentences
 from app.campaigns.queries import campaign_by_code
-from app.campaigns.sending_rules import CHANNEL_LABELS
 from app.clients.masking import mask_account, mask_email, mask_mobile
 from app.clients.queries import find_client
 from app.core.errors import AppError
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
+from app.delivery.accounts.words import channel_label
 from app.tracking.openings import queries, service
 from app.tracking.openings.files import refused_csv
 from app.tracking.openings.forms import OpeningsFileForm, SetAsideForm
@@ -49,7 +49,7 @@ def words() -> dict[str, Any]:
         "opening_kinds": KIND_LABELS,
         "matched_by_labels": MATCHED_BY_LABELS,
         "waiting": queries.waiting_counts(signed_in_user()),
-        "channel_label": lambda channel: CHANNEL_LABELS.get(channel, channel),
+        "channel_label": channel_label,
         "rule_sentences": lambda campaign: rule_sentences(read_rule(campaign.effective_rule)),
         "masks": {"email": mask_email, "mobile": mask_mobile, "account_number": mask_account},
     }
