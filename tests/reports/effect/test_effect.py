@@ -1,5 +1,6 @@
 """Both arms as they were assigned, whoever opened an account, and what is read from it."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -205,7 +206,9 @@ class TestPage:
 
     @pytest.mark.parametrize("dimension", ["branch", "adviser", "tier", "variant", "channel"])
     def test_every_breakdown_is_there(self, marketing: FlaskClient, campaign: Campaign, dimension: str) -> None:
-        assert marketing.get(f"/reports/DRIVE/by/{dimension}").status_code == 200
+        page = marketing.get(f"/reports/DRIVE/by/{dimension}")
+        assert page.status_code == 200
+        assert re.findall(r'id="by-(\w+)"[^>]*aria-current="true"', page.text) == [dimension]
         assert marketing.get(f"/reports/DRIVE/by/{dimension}?today=1").status_code == 200
 
     def test_a_segment_put_on_afterwards_is_described_and_not_compared(
