@@ -321,6 +321,11 @@ def test_a_message_refused_for_now_waits_longer_each_time_and_is_given_up_in_the
         pauses.append((batch.due_at - before).total_seconds())
     assert pauses[:4] == pytest.approx([5, 10, 20, 40], abs=1.5)
     assert states() == {"failed": 1, "sent": 2}
+    # what deliverability counts as deferred: the message that was refused for now, at the first time it was
+    deferred = db.session.execute(select(Message.id, Message.deferred_at).where(Message.deferred_at.is_not(None)))
+    [(message_id, deferred_at)] = deferred
+    assert message_id == refused
+    assert deferred_at < before
     assert set(db.session.scalars(select(Batch.state))) == {"done"}
     progress = campaign_progress(the_campaign().id)
     assert progress is not None
