@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from flask_babel import format_decimal
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import (
@@ -11,14 +13,14 @@ from wtforms import (
     RadioField,
     SelectChoice,
     SelectField,
-    SelectMultipleField,
     StringField,
     TextAreaField,
 )
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
-from wtforms.widgets import CheckboxInput, ListWidget
 
+from app.clients.ownership.loads import AdviserLoad
 from app.clients.ownership.service import MAX_REASON
+from app.core.form_fields import CheckboxesField
 from app.users.models import User
 from app.users.service import MAX_CAPACITY
 
@@ -29,6 +31,23 @@ def people(users: Sequence[User]) -> list[SelectChoice]:
     return [SelectChoice(user.id, f"{user.name} ({user.branch.name})") for user in users]
 
 
+def people_with_room(loads: Sequence[AdviserLoad]) -> list[SelectChoice]:
+    """Advisers with what they own against what they can."""
+    return [
+        SelectChoice(
+            load.adviser.id,
+            _(
+                "%(name)s (%(branch)s): %(owned)s of %(capacity)s clients",
+                name=load.adviser.name,
+                branch=load.adviser.branch.name,
+                owned=format_decimal(load.owned),
+                capacity=format_decimal(load.capacity),
+            ),
+        )
+        for load in loads
+    ]
+
+
 def _reason() -> Any:
     return StringField(
         _l("Reason"),
@@ -37,11 +56,9 @@ def _reason() -> Any:
 
 
 def _advisers(label: object) -> Any:
-    return SelectMultipleField(
+    return CheckboxesField(
         label,
         coerce=int,
-        widget=ListWidget(prefix_label=False),
-        option_widget=CheckboxInput(),
         description=_l("Among several, the clients are dealt so that each gets as many, rich and poor alike."),
     )
 

@@ -20,10 +20,10 @@ from app.clients.ownership.forms import (
     CapacityForm,
     EndForm,
     TransferForm,
-    people,
+    people_with_room,
 )
 from app.clients.ownership.handing_over import clients_numbered, open_jobs, selections, transfer_or_order
-from app.clients.ownership.loads import AdviserLoad, adviser_loads, kinds_of_work, load_of
+from app.clients.ownership.loads import AdviserLoad, adviser_loads, kinds_of_work, load_of, loads_of
 from app.clients.queries import find_client
 from app.core.errors import AppError
 from app.core.permissions import Permission, allows, requires
@@ -181,7 +181,7 @@ def _transfer_form() -> TransferForm:
         _("Typed"): [SelectChoice("numbers", _("A list of client numbers"))],
         **{label: choices for label, choices in offered.items() if choices},
     }
-    form.to.choices = people(queries.advisers_in_reach(me))
+    form.to.choices = people_with_room(loads_of(queries.advisers_in_reach(me)))
     return form
 
 
@@ -239,7 +239,7 @@ def _panel(client: Client, form: AssignForm | None) -> str:
 
 def _assign_form() -> AssignForm:
     form = AssignForm()
-    form.adviser.choices = people(queries.advisers_in_reach(signed_in_user()))
+    form.adviser.choices = people_with_room(loads_of(queries.advisers_in_reach(signed_in_user())))
     return form
 
 
