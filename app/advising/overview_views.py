@@ -16,6 +16,7 @@ from app.clients.ownership.queries import able_to_advise
 from app.core.clock import today
 from app.core.errors import AppError, NotFound
 from app.core.extensions import db
+from app.core.form_fields import options
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.users.absences import absences_of, end_absence, note_absence
@@ -73,8 +74,8 @@ def absences() -> Any:
     me = signed_in_user()
     form = AbsenceForm()
     people = _people(me)
-    form.user.choices = [(person.id, person.name) for person in people]
-    form.deputy.choices = [(0, _("Nobody")), *((person.id, person.name) for person in _deputies(me))]
+    form.user.choices = options((person.id, person.name) for person in people)
+    form.deputy.choices = options({0: _("Nobody")} | {person.id: person.name for person in _deputies(me)})
     if request.method == "GET" and any(person.id == me.id for person in people):
         form.user.data = me.id
     if form.validate_on_submit():

@@ -14,12 +14,11 @@ from wtforms import (
     FormField,
     IntegerField,
     RadioField,
+    SelectChoice,
     SelectField,
-    SelectMultipleField,
     StringField,
 )
 from wtforms.validators import Length, NumberRange, Optional
-from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.audiences.choices import Directory, frequent
 from app.campaigns.counting import MODEL_LABELS, MOST_FIXED, MOST_UNIT, Counting
@@ -37,15 +36,11 @@ from app.campaigns.step_kinds import step_kind
 from app.clients.holdings.models import Account
 from app.clients.labels import holding_label
 from app.core.extensions import db
+from app.core.form_fields import CheckboxesField, options
 
 ROWS = 4
 USUAL_KINDS = ("cash", "a_share_shanghai", "a_share_shenzhen", "margin", "fund", "custody", "deposit", "loan", "card")
 _NO_AMOUNT = _l("Enter an amount of zero or more.")
-
-
-class _Boxes(SelectMultipleField):  # type: ignore[misc]
-    widget = ListWidget(prefix_label=False)
-    option_widget = CheckboxInput()
 
 
 class NeededForm(Form):  # type: ignore[misc]
@@ -65,19 +60,19 @@ class UnitCostForm(Form):  # type: ignore[misc]
 class CountingForm(FlaskForm):  # type: ignore[misc]
     attribution_model = RadioField(
         _l("Which message is credited"),
-        choices=list(MODEL_LABELS.items()),
+        choices=options(MODEL_LABELS),
         description=_l(
             "Of those sent before the opening within the attribution window, on all channels. With “last click” the "
             "window counts from the last click by a person."
         ),
     )
     ruled = BooleanField(_l("An account opening is effective only if it meets these conditions"))
-    kinds = _Boxes(_l("What counts"), choices=list(KIND_LABELS.items()))
+    kinds = CheckboxesField(_l("What counts"), choices=options(KIND_LABELS))
     accounts = FieldList(FormField(NeededForm), min_entries=ROWS, max_entries=ROWS)
     minimum = DecimalField(
         _l("At least this amount"), [Optional(), NumberRange(0, MOST_FIXED, _NO_AMOUNT)], places=None
     )
-    minimum_kinds = _Boxes(
+    minimum_kinds = CheckboxesField(
         _l("On accounts of these kinds"), validate_choice=False, description=_l("None chosen: total assets.")
     )
     within_days = IntegerField(
@@ -96,9 +91,9 @@ class CountingForm(FlaskForm):  # type: ignore[misc]
     def prepare(self, campaign: Campaign) -> "CountingForm":
         """Offer the kinds of accounts there are, and a cost for each step."""
         kinds = _kinds_of_accounts(read_rule(campaign.effective_rule))
-        labels = [(kind, holding_label(kind)) for kind in kinds]
+        labels = options((kind, holding_label(kind)) for kind in kinds)
         for row in self.accounts:
-            row.form.kind.choices = [("", _l("No further account")), *labels]
+            row.form.kind.choices = [SelectChoice("", _l("No further account")), *labels]
         self.minimum_kinds.choices = labels
         while len(self.unit_costs) < len(campaign.steps):
             self.unit_costs.append_entry()

@@ -12,13 +12,14 @@ from wtforms.validators import InputRequired, Length, NumberRange
 from app.campaigns.models import PURPOSE_LABELS, Campaign
 from app.clients.preferences.models import Topic
 from app.clients.preferences.queries import topic_name, topics
+from app.core.form_fields import options
 
 
 class SetupForm(FlaskForm):  # type: ignore[misc]
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name.")), Length(max=200)])
     purpose = SelectField(
         _l("Purpose"),
-        choices=list(PURPOSE_LABELS.items()),
+        choices=options(PURPOSE_LABELS),
         description=_l(
             "Marketing needs each client's consent. Service messages and statutory notices hold no promotion."
         ),

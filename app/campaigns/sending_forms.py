@@ -12,18 +12,17 @@ from wtforms import (
     IntegerField,
     RadioField,
     SelectField,
-    SelectMultipleField,
     StringField,
     TextAreaField,
     TimeField,
 )
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
-from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.campaigns.gates import awaiting_second_check
 from app.campaigns.models import LONGEST_SPREAD_HOURS, PRIORITY_LABELS, Campaign
 from app.campaigns.sending_plan import LONGEST_NAME, LONGEST_TERM_MONTHS, SendingPlan, plan_of, sending_sentences
 from app.campaigns.sending_rules import CHANNEL_LABELS, MOST, PERIOD_DAYS, PERIOD_LABELS, Rules, rules_in_force
+from app.core.form_fields import CheckboxesField, options
 
 WEEKDAYS = {
     1: _l("Monday"),
@@ -35,12 +34,7 @@ WEEKDAYS = {
     7: _l("Sunday"),
 }
 _NO_TIME = _l("Enter a time such as 10:00.")
-RISKS = [("", _l("No product"))] + [(str(level), f"R{level}") for level in range(1, 6)]
-
-
-class _Boxes(SelectMultipleField):  # type: ignore[misc]
-    widget = ListWidget(prefix_label=False)
-    option_widget = CheckboxInput()
+RISKS = options({"": _l("No product")} | {str(level): f"R{level}" for level in range(1, 6)})
 
 
 class SendingForm(FlaskForm):  # type: ignore[misc]
@@ -48,7 +42,7 @@ class SendingForm(FlaskForm):  # type: ignore[misc]
 
     priority = RadioField(
         _l("Priority"),
-        choices=[(key, label) for key, label in PRIORITY_LABELS.items()],
+        choices=options(PRIORITY_LABELS),
         coerce=int,
         description=_l("Where a client may get only one of two campaigns that wait, the higher priority wins."),
     )
@@ -66,7 +60,7 @@ class SendingForm(FlaskForm):  # type: ignore[misc]
     send_until = TimeField(
         _l("Not after"), [Optional()], description=_l("Each day, by the client's clock. Quiet hours hold besides.")
     )
-    send_days = _Boxes(_l("Only on these days"), choices=list(WEEKDAYS.items()), coerce=int)
+    send_days = CheckboxesField(_l("Only on these days"), choices=options(WEEKDAYS), coerce=int)
     product_name = StringField(_l("Product"), [Length(max=LONGEST_NAME)])
     product_risk = SelectField(
         _l("Product risk"),
@@ -104,9 +98,9 @@ class RulesForm(FlaskForm):  # type: ignore[misc]
 
     quiet_from = TimeField(_l("Quiet from"), [InputRequired(_NO_TIME)])
     quiet_until = TimeField(_l("until"), [InputRequired(_NO_TIME)])
-    quiet_channels = _Boxes(
+    quiet_channels = CheckboxesField(
         _l("Quiet hours hold for"),
-        choices=list(CHANNEL_LABELS.items()),
+        choices=options(CHANNEL_LABELS),
         description=_l("By the clock of the client's own time zone. Statutory notices are exempt."),
     )
     launch_tolerance = DecimalField(

@@ -3,8 +3,10 @@
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField, FileRequired
-from wtforms import RadioField, SelectChoice, SelectField, StringField, TextAreaField
+from wtforms import RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Regexp
+
+from app.core.form_fields import options
 
 CHANNEL_LABELS = {"email": _l("E-mail"), "sms": _l("SMS"), "call": _l("Calls")}
 # What a client's will may be about: marketing on a channel, or a matter beside the channels.
@@ -48,10 +50,6 @@ STATEMENT_SOURCES = {
 }
 
 
-def _choices(labels: dict[str, object]) -> list[SelectChoice]:
-    return [SelectChoice(value, label) for value, label in labels.items()]
-
-
 class UploadForm(FlaskForm):  # type: ignore[misc]
     file = FileField(
         _l("File"),
@@ -61,14 +59,14 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
 
 
 class ConsentForm(FlaskForm):  # type: ignore[misc]
-    matter = SelectField(_l("About"), choices=_choices(MATTER_LABELS))
+    matter = SelectField(_l("About"), choices=options(MATTER_LABELS))
     granted = RadioField(
         _l("The client"),
-        choices=_choices({"yes": _l("agrees"), "no": _l("does not want it")}),
+        choices=options({"yes": _l("agrees"), "no": _l("does not want it")}),
         default="no",
         validators=[InputRequired(_l("Please choose one."))],
     )
-    source = SelectField(_l("How the client said so"), choices=_choices(SOURCE_LABELS))
+    source = SelectField(_l("How the client said so"), choices=options(SOURCE_LABELS))
     wording = TextAreaField(
         _l("What was said or signed"),
         validators=[
@@ -87,7 +85,7 @@ class ReasonForm(FlaskForm):  # type: ignore[misc]
 
 
 class SuppressForm(FlaskForm):  # type: ignore[misc]
-    channel = SelectField(_l("Channel"), choices=_choices(CHANNEL_LABELS))
+    channel = SelectField(_l("Channel"), choices=options(CHANNEL_LABELS))
     addresses = TextAreaField(
         _l("Addresses or mobile numbers"),
         validators=[InputRequired(_l("Please enter at least one.")), Length(max=200_000)],
@@ -117,7 +115,7 @@ class EditFieldForm(FlaskForm):  # type: ignore[misc]
         validators=[Length(max=300)],
         description=_l("What is meant, for those who fill it in."),
     )
-    edited_by = SelectField(_l("Who may fill it in by hand"), choices=_choices(EDITOR_LABELS))
+    edited_by = SelectField(_l("Who may fill it in by hand"), choices=options(EDITOR_LABELS))
     choices = TextAreaField(
         _l("Choices"),
         validators=[Length(max=60_000)],
@@ -125,7 +123,7 @@ class EditFieldForm(FlaskForm):  # type: ignore[misc]
     )
 
     @property
-    def listed_choices(self) -> list[str]:
+    def listedoptions(self) -> list[str]:
         return [line.strip() for line in (self.choices.data or "").splitlines() if line.strip()]
 
 
@@ -141,4 +139,4 @@ class FieldForm(EditFieldForm):
         ],
         description=_l("What messages and files use, such as risk_score. It cannot be changed later."),
     )
-    type = SelectField(_l("Type"), choices=_choices(TYPE_LABELS))
+    type = SelectField(_l("Type"), choices=options(TYPE_LABELS))

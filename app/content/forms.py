@@ -11,6 +11,7 @@ from app.content import starters
 from app.content.models import EmailContent, Template
 from app.content.personalisation import merge_fields
 from app.core.extensions import db
+from app.core.form_fields import options
 
 _DEFAULTS = {
     "client.first_name": _l("client"),
@@ -26,7 +27,7 @@ class MessageForm(FlaskForm):  # type: ignore[misc]
     """The words of an e-mail. `seen` is the id of the version the editor began from (0: none)."""
 
     seen = HiddenField(default="0")
-    format = SelectField(_l("Written in"), choices=[("mjml", "MJML"), ("html", "HTML")])
+    format = SelectField(_l("Written in"), choices=options({"mjml": "MJML", "html": "HTML"}))
     subject = StringField(_l("Subject"), [InputRequired(_l("Enter a subject.")), Length(max=500)])
     preheader = StringField(
         _l("Preheader"),

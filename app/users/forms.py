@@ -13,15 +13,14 @@ from wtforms import (
     PasswordField,
     SelectChoice,
     SelectField,
-    SelectMultipleField,
     StringField,
     ValidationError,
 )
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
-from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.core.errors import AppError
 from app.core.extensions import LANGUAGES
+from app.core.form_fields import CheckboxesField, options
 from app.core.permissions import ROLE_LABELS
 from app.users import passwords, service, teams
 from app.users.models import API_RESOURCES, User
@@ -85,7 +84,7 @@ class SignInForm(FlaskForm):  # type: ignore[misc]
 
 class ProfileForm(FlaskForm):  # type: ignore[misc]
     name = StringField(_l("Name"), [InputRequired(_l("Enter your name.")), Length(max=100)])
-    language = SelectField(_l("Language"), choices=[SelectChoice(code, name) for code, name in LANGUAGES.items()])
+    language = SelectField(_l("Language"), choices=options(LANGUAGES))
 
 
 class PasswordForm(FlaskForm):  # type: ignore[misc]
@@ -105,11 +104,9 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
 class StaffForm(FlaskForm):  # type: ignore[misc]
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name.")), Length(max=100)])
     email = EmailField(_l("E-mail address"), [InputRequired(_l("Enter an e-mail address.")), Length(max=254)])
-    roles = SelectMultipleField(
+    roles = CheckboxesField(
         _l("Roles"),
         choices=[SelectChoice(role.value, label) for role, label in ROLE_LABELS.items()],
-        widget=ListWidget(prefix_label=False),
-        option_widget=CheckboxInput(),
         description=_l("Nobody is both marketing officer and compliance checker."),
     )
     branch = SelectField(_l("Branch"), coerce=int, description=_l("They see the clients of this branch and below it."))
@@ -174,14 +171,10 @@ class TeamForm(FlaskForm):  # type: ignore[misc]
 
     name = StringField(_l("Name"), [InputRequired(_l("Enter a name.")), Length(max=teams.MAX_NAME)])
     parent = SelectField(_l("Belongs to"), coerce=int)
-    members = SelectMultipleField(
-        _l("Members"), coerce=int, widget=ListWidget(prefix_label=False), option_widget=CheckboxInput()
-    )
-    leaders = SelectMultipleField(
+    members = CheckboxesField(_l("Members"), coerce=int)
+    leaders = CheckboxesField(
         _l("Who leads it"),
         coerce=int,
-        widget=ListWidget(prefix_label=False),
-        option_widget=CheckboxInput(),
         description=_l("Who leads it sees the clients of every member and of the teams below it."),
     )
 
@@ -192,12 +185,10 @@ class ApiKeyForm(FlaskForm):  # type: ignore[misc]
         [InputRequired(_l("Enter a name.")), Length(max=100)],
         description=_l("The system that will use it, such as Core banking."),
     )
-    resources = SelectMultipleField(
+    resources = CheckboxesField(
         _l("What it is for"),
         [InputRequired(_l("Choose what the key is for."))],
-        choices=list(API_RESOURCE_LABELS.items()),
+        choices=options(API_RESOURCE_LABELS),
         default=["account-openings"],
-        option_widget=CheckboxInput(),
-        widget=ListWidget(prefix_label=False),
         description=_l("It reads the clients that you may see, and ends when your own account does."),
     )

@@ -12,6 +12,7 @@ from wtforms.validators import InputRequired, NumberRange, Optional
 from app.campaigns.experiments.control import Shares
 from app.campaigns.models import LONGEST_TEST_HOURS, MOST_CONTROL, MOST_GLOBAL_CONTROL, Campaign, Step
 from app.campaigns.step_kinds import all_words, step_kind
+from app.core.form_fields import options
 
 METRIC_LABELS = {
     "opened": _l("Opened"),
@@ -75,7 +76,7 @@ class ComparisonForm(FlaskForm):  # type: ignore[misc]
         [InputRequired(_NUMBER), NumberRange(1, LONGEST_TEST_HOURS, _l("Enter 1 or more."))],
         description=_l("Counted from the launch. There is one verdict, at this time and not before."),
     )
-    unit = SelectField(_l("Unit"), choices=[(key, label) for key, (label, _hours) in UNITS.items()])
+    unit = SelectField(_l("Unit"), choices=options((key, label) for key, (label, _hours) in UNITS.items()))
     test_percent = DecimalField(
         _l("Try on so many percent first"),
         [Optional(), NumberRange(0.01, 99.99, _l("Enter more than 0 and less than 100, or nothing."))],
@@ -121,7 +122,7 @@ def comparison_form(step: Step, source: Any = None) -> ComparisonForm:
     } | {f"share_{letter}": _plain(share) for letter, share in shares.items()}
     made = type("ComparisonFormOfStep", (ComparisonForm,), fields)
     form = made(source, data=chosen) if source is not None else made(data=chosen)
-    form.metric.choices = [(metric, METRIC_LABELS[metric]) for metric in step_kind(step.channel).metrics]
+    form.metric.choices = options((metric, METRIC_LABELS[metric]) for metric in step_kind(step.channel).metrics)
     return form  # type: ignore[no-any-return]
 
 

@@ -13,6 +13,7 @@ from app.clients.models import Client
 from app.clients.queries import find_client
 from app.core import clock
 from app.core.errors import AppError
+from app.core.form_fields import options
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.users.sessions import signed_in_user
@@ -68,8 +69,8 @@ def end_override(number: str) -> Any:
 def _part(client: Client, model: str | None, form: OverrideForm | None = None) -> str:
     if model is not None:
         form = form or OverrideForm(model=model, expires_on=clock.today() + timedelta(days=90))
-        form.model.choices = [(one, str(MODEL_LABELS[one])) for one in OVERRIDABLE]
-        form.class_code.choices = queries.class_choices(model)
+        form.model.choices = options((one, MODEL_LABELS[one]) for one in OVERRIDABLE)
+        form.class_code.choices = options(queries.class_choices(model))
     return render_template(
         "clients/classes/_client.html",
         client=client,

@@ -11,17 +11,16 @@ from wtforms import (
     HiddenField,
     SelectChoice,
     SelectField,
-    SelectMultipleField,
     StringField,
     TextAreaField,
 )
 from wtforms.validators import InputRequired, Length
-from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.clients.editing.fields import NEEDED, Fact, masked_value, may_change, typed, waits
 from app.clients.importing.values import BadValue, parse_client_number
 from app.clients.labels import FLAG_LABELS
 from app.clients.models import Client
+from app.core.form_fields import CheckboxesField, options
 from app.users.models import User
 from app.users.queries import branch_tree
 
@@ -45,7 +44,7 @@ class NewClientForm(FlaskForm):  # type: ignore[misc]
 
 
 class FlagForm(FlaskForm):  # type: ignore[misc]
-    flag = SelectField(_l("Flag"), choices=[SelectChoice(key, label) for key, label in FLAG_LABELS.items()])
+    flag = SelectField(_l("Flag"), choices=options(FLAG_LABELS))
     reason = StringField(
         _l("Reason"),
         validators=[InputRequired(_l("Please give a reason; it is kept in the audit trail.")), Length(max=500)],
@@ -152,11 +151,9 @@ def _field(fact: Fact, actor: User, client: Client | None, value: Any) -> Any:
         render |= {"autocomplete": "off"}
     if fact.kind == "choices":
         known = dict.fromkeys([*(fact.choices or {}), *(value or ())])
-        return SelectMultipleField(
+        return CheckboxesField(
             fact.label,
             choices=[SelectChoice(one, one) for one in known],
-            widget=ListWidget(prefix_label=False),
-            option_widget=CheckboxInput(),
             description=help_text,
         )
     choices = _choices(fact, actor, value)

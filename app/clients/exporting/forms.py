@@ -2,28 +2,24 @@
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, RadioField, SelectMultipleField, StringField
+from wtforms import BooleanField, RadioField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
-from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.clients.exporting.columns import Column
 from app.clients.exporting.service import MAX_PURPOSE
+from app.core.form_fields import CheckboxesField, options
 
 FIRST_CHOSEN = ("number", "name", "branch", "adviser", "status")
 
 
 class ExportForm(FlaskForm):  # type: ignore[misc]
-    columns = SelectMultipleField(
+    columns = CheckboxesField(
         _l("Columns"),
         [InputRequired(_l("Choose at least one column."))],
-        option_widget=CheckboxInput(),
-        widget=ListWidget(prefix_label=False),
         default=FIRST_CHOSEN,
     )
-    format = RadioField(
-        _l("Format"), choices=[SelectChoice("xlsx", "Excel"), SelectChoice("csv", "CSV")], default="xlsx"
-    )
+    format = RadioField(_l("Format"), choices=options({"xlsx": "Excel", "csv": "CSV"}), default="xlsx")
     unmasked = BooleanField(_l("With e-mail addresses, mobile and identity numbers in full"))
     purpose = StringField(
         _l("What the list is for"),

@@ -7,11 +7,12 @@ from typing import Any
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField, FileRequired
-from wtforms import BooleanField, SelectChoice, SelectField, StringField, TimeField
+from wtforms import BooleanField, SelectField, StringField, TimeField
 from wtforms.validators import InputRequired, Length, Optional
 
 from app.clients.feeds.definitions import TARGETS
 from app.clients.feeds.labels import KIND_LABELS, SCHEDULE_LABELS
+from app.core.form_fields import options
 
 _FILE_HELP = _l("CSV, TSV or Excel (.xlsx). The first row names the columns.")
 
@@ -22,7 +23,7 @@ class FeedForm(FlaskForm):  # type: ignore[misc]
         validators=[InputRequired(_l("Please enter a name.")), Length(max=40)],
         description=_l("Letters, digits, hyphens and underscores, such as daily-balances. It cannot be changed later."),
     )
-    kind = SelectField(_l("What the rows are"), choices=[SelectChoice(*pair) for pair in KIND_LABELS.items()])
+    kind = SelectField(_l("What the rows are"), choices=options(KIND_LABELS))
     source = StringField(
         _l("Source"),
         validators=[InputRequired(_l("Please name the system that the rows come from.")), Length(max=40)],
@@ -45,9 +46,7 @@ class LoadForm(FlaskForm):  # type: ignore[misc]
 
 
 class ScheduleForm(FlaskForm):  # type: ignore[misc]
-    schedule = SelectField(
-        _l("Look into the folder"), choices=[SelectChoice(*pair) for pair in SCHEDULE_LABELS.items()]
-    )
+    schedule = SelectField(_l("Look into the folder"), choices=options(SCHEDULE_LABELS))
     daily_at = TimeField(_l("Time of day"), validators=[Optional()], description=_l("In the firm’s time zone."))
     enabled = BooleanField(_l("The feed is switched on"))
 

@@ -9,8 +9,9 @@ from wtforms.validators import InputRequired, Length
 
 from app.content.sms.models import REGISTRATION_LABELS, SmsContent, SmsSignature, SmsTemplate
 from app.content.sms.queries import signatures, templates
+from app.core.form_fields import options
 
-_STATES = [(state.value, label) for state, label in REGISTRATION_LABELS.items()]
+_STATES = options((state.value, label) for state, label in REGISTRATION_LABELS.items())
 
 
 class SmsForm(FlaskForm):  # type: ignore[misc]
@@ -25,14 +26,12 @@ class SmsForm(FlaskForm):  # type: ignore[misc]
         """Offer what is in use, and what the content has although it is not any more."""
         used_signature = [content.signature] if content and content.signature else []
         used_template = [content.template] if content and content.template else []
-        self.signature.choices = [
-            ("", _l("None")),
-            *dict.fromkeys((str(one.id), one.name) for one in [*signatures(), *used_signature]),
-        ]
-        self.template.choices = [
-            ("", _l("None: write your own")),
-            *dict.fromkeys((str(one.id), one.name) for one in [*templates(), *used_template]),
-        ]
+        self.signature.choices = options(
+            {"": _l("None")} | {str(one.id): one.name for one in [*signatures(), *used_signature]}
+        )
+        self.template.choices = options(
+            {"": _l("None: write your own")} | {str(one.id): one.name for one in [*templates(), *used_template]}
+        )
 
     def fill(self, content: SmsContent | None) -> None:
         """Show these words in the editor; where there are none, the first signature."""
@@ -41,7 +40,7 @@ class SmsForm(FlaskForm):  # type: ignore[misc]
             self.template.data = str(content.template_id or "")
             self.text.data = content.text
         elif len(self.signature.choices) > 1:
-            self.signature.data = self.signature.choices[1][0]
+            self.signature.data = self.signature.choices[1].value
         self.seen.data = str(content.id if content else 0)
 
     def words(self) -> dict[str, Any]:

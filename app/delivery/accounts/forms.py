@@ -9,7 +9,6 @@ from wtforms import (
     DateField,
     FloatField,
     IntegerField,
-    SelectChoice,
     SelectField,
     StringField,
     TextAreaField,
@@ -18,6 +17,7 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from app.channels.base import Setting, Vendor
 from app.channels.models import ChannelAccount
+from app.core.form_fields import options
 from app.delivery.accounts.words import LOCATION_LABELS
 
 PREFIX = "setting_"
@@ -51,7 +51,7 @@ class AccountForm(FlaskForm):  # type: ignore[misc]
     warm_up_factor = FloatField(
         _l("Times as many each day"), validators=[Optional(), NumberRange(1, 10)], description=_l("Such as 1.5.")
     )
-    location = SelectField(_l("Where the data goes"), choices=[SelectChoice(*pair) for pair in LOCATION_LABELS.items()])
+    location = SelectField(_l("Where the data goes"), choices=options(LOCATION_LABELS))
 
     def facts(self) -> dict[str, Any]:
         """What the service takes."""
@@ -95,7 +95,7 @@ def _field(setting: Setting) -> Any:
     if setting.kind == "number":
         return FloatField(**common, validators=[*needed, NumberRange(0, 1_000_000)])
     if setting.kind == "choice":
-        return SelectField(**common, choices=[SelectChoice(*pair) for pair in setting.choices])
+        return SelectField(**common, choices=options(setting.choices))
     if setting.kind == "long_text":
         return TextAreaField(**common, validators=[*needed, Length(max=20_000)])
     return StringField(**common, validators=[*needed, Length(max=2_000)])

@@ -7,29 +7,24 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, DateField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import BooleanField, DateField, SelectField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length, Optional
-from wtforms.widgets import CheckboxInput, ListWidget
 
+from app.campaigns.sending_rules import CHANNEL_LABELS
 from app.clients.importing.values import BadValue, parse_email
 from app.core.extensions import settings
+from app.core.form_fields import CheckboxesField, options
 from app.tracking.lead_forms.models import LeadForm
 from app.tracking.lead_forms.service import FIELDS, LONGEST, Design, Said
 from app.tracking.openings.reading import is_storable, mobile_number
 
 ASKED_LABELS = {"required": _l("Required"), "optional": _l("Optional"), "off": _l("Not asked")}
-CHANNEL_LABELS = {"email": _l("E-mail"), "sms": _l("SMS"), "call": _l("Call")}
 LONGEST_SAID = {"name": 100, "mobile": 40, "email": 254, "message": 2_000}
 TRAP = "website"  # a field that people do not see: who fills it in is a machine
 
 
-class _Boxes(SelectMultipleField):  # type: ignore[misc]
-    widget = ListWidget(prefix_label=False)
-    option_widget = CheckboxInput()
-
-
 def _asked(label: object) -> SelectField:
-    return SelectField(label, choices=list(ASKED_LABELS.items()))
+    return SelectField(label, choices=options(ASKED_LABELS))
 
 
 class DesignForm(FlaskForm):  # type: ignore[misc]
@@ -42,7 +37,7 @@ class DesignForm(FlaskForm):  # type: ignore[misc]
         [DataRequired(_l("Enter the words that people agree to.")), Length(max=LONGEST["consent_text"])],
         description=_l("Each change is a new version. Every form sent in keeps the words that were agreed to."),
     )
-    consent_channels = _Boxes(_l("The consent is for"), choices=list(CHANNEL_LABELS.items()))
+    consent_channels = CheckboxesField(_l("The consent is for"), choices=options(CHANNEL_LABELS))
     thanks = TextAreaField(_l("Words of thanks"), [Length(max=LONGEST["thanks"])])
     next_url = StringField(
         _l("Address to go on to"),
