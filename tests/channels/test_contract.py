@@ -120,6 +120,25 @@ def test_a_server_that_is_away_is_the_accounts_fault(name: str, environ: dict[st
     assert {(result.outcome, result.account_at_fault) for result in results.values()} == {(Outcome.NOT_TAKEN, True)}
 
 
+@pytest.mark.parametrize("manner", ["cut_after_body", "garbage_after_body"])
+@pytest.mark.parametrize("name", OVER_THE_NETWORK)
+def test_a_server_that_answers_nothing_costs_what_was_on_its_way_and_not_the_campaign(
+    name: str, manner: str, environ: dict[str, str]
+) -> None:
+    kit = KITS[name]
+    assert kit.speak is not None
+    with misbehaving(kit.speak) as server:
+        server.manner, server.answer = manner, kit.answer
+        channel = open_channel(kit, name, server.port, environ)
+        count = channel.window
+        results = send(channel, kit, count)
+        times = taken(server, count)
+    assert any(result.account_at_fault for result in results.values()), "the account is left alone"
+    assert 1 <= len(server.taken) <= 20, "no more is offered"
+    for number, result in results.items():
+        assert (result.outcome is Outcome.UNCONFIRMED) == (times[number] == 1), result
+
+
 @pytest.mark.parametrize("name", OVER_THE_NETWORK)
 def test_a_channel_recovers_with_its_server(name: str, environ: dict[str, str]) -> None:
     kit = KITS[name]

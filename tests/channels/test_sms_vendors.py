@@ -116,8 +116,10 @@ def test_a_batch_is_one_request_and_each_message_has_its_own_outcome() -> None:
         ((429, {}), Outcome.NOT_TAKEN, True),
         ((401, {}), Outcome.NOT_TAKEN, True),
         ((400, {}), Outcome.FAILED, False),
-        ((503, {}), Outcome.UNCONFIRMED, False),
-        (None, Outcome.UNCONFIRMED, False),
+        ((404, {}), Outcome.NOT_TAKEN, True),
+        ((302, {}), Outcome.UNCONFIRMED, True),
+        ((503, {}), Outcome.UNCONFIRMED, True),
+        (None, Outcome.UNCONFIRMED, True),
     ],
 )
 def test_what_a_gateways_refusal_means(answer: Answer, outcome: Outcome, at_fault: bool) -> None:
@@ -171,8 +173,8 @@ def test_twilio_gets_the_form_of_its_reference_with_a_callback_that_leads_back()
         ((400, {"code": 21610, "message": "unsubscribed recipient", "status": 400}), Outcome.FAILED, False),
         ((401, {"code": 20003, "message": "Authenticate", "status": 401}), Outcome.NOT_TAKEN, True),
         ((429, {"code": 20429, "message": "Too Many Requests", "status": 429}), Outcome.NOT_TAKEN, True),
-        ((500, {"code": 20500, "message": "Internal Server Error", "status": 500}), Outcome.UNCONFIRMED, False),
-        (None, Outcome.UNCONFIRMED, False),
+        ((500, {"code": 20500, "message": "Internal Server Error", "status": 500}), Outcome.UNCONFIRMED, True),
+        (None, Outcome.UNCONFIRMED, True),
     ],
 )
 def test_what_twilios_refusal_means(answer: Answer, outcome: Outcome, at_fault: bool) -> None:

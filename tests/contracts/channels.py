@@ -20,7 +20,7 @@ class Kit:
     """`account(port)` gives settings and secret of an account that leads to loopback; `message(number)` one message,
     in which the text `mark(number)` stands and nowhere else. `speak` None: the vendor uses no network.
 
-    `time_outs` are the module attributes that hold seconds to wait; `all_at_once`: one request carries the window.
+    `time_outs` are the module attributes that hold seconds to wait.
     """
 
     account: Callable[[int], tuple[Mapping[str, Any], str | None]]

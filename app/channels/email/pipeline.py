@@ -23,7 +23,7 @@ from app.channels.email.mime import mail_address
 
 log = structlog.get_logger(__name__)
 TIMEOUT = 30.0  # seconds without a word from any session
-MAX_LOST = 3  # sessions in a row that ended before they took anything
+MAX_LOST = 3  # sessions in a row that ended without having answered for anything
 _FRESH = 5.0  # seconds for which an idle session is not asked whether it lives
 _LONGEST_REPLY = 1 << 16
 WITHOUT_LEAVE = {530, 534, 535, 538}  # RFC 4954: the account has to sign in, or to do so better
@@ -191,12 +191,17 @@ class Pipeline:
         session.close()
         if session.handed is not None:
             self._results.append(
-                Result(session.handed.message_id, Outcome.UNCONFIRMED, reason="connection lost after the body")
+                Result(
+                    session.handed.message_id,
+                    Outcome.UNCONFIRMED,
+                    reason="connection lost after the body",
+                    account_at_fault=not session.took_anything,
+                )
             )
         if session.offered is not None:
             self._waiting.append(session.offered)  # behind the others: it may be what ends sessions
         if not isinstance(error, LeaveRefused):
-            self._lost = 0 if session.took_anything or session.handed is not None else self._lost + 1
+            self._lost = 0 if session.took_anything else self._lost + 1
         if self._waiting and self._lost < MAX_LOST:
             self._open()
 

@@ -12,7 +12,8 @@ Values are escaped for JSON or for a form, by the content type. What comes back 
 (`data.0.id`): `reference_path`, and `outcome_path` whose words `accepted`, `refused` and `later` list. In a batch,
 `results_path` is the list of its messages in the order sent.
 
-A request that left and was not answered is unconfirmed and never repeated.
+A request that left and was not answered, or with an error of the server, is unconfirmed and never repeated; the account
+is left alone for a while then, so that an outage costs only what was on its way.
 """
 
 import json
@@ -20,6 +21,7 @@ import re
 import socket
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
@@ -30,11 +32,13 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from app.channels.base import Outcome, Result, Setting, Vendor
 from app.channels.sms.message import OutgoingSms, SmsBatch
+from app.channels.sms.offering import offer
 from app.config import Config
 
 TIMEOUT = 20.0
 CONNECTIONS = 8
 SMALLEST_WINDOW, LARGEST_WINDOW = 100, 200  # a crash leaves one unconfirmed
+ACCOUNT_AT_FAULT = {401, 403, 404, 405, 429}  # its key, address, method or rate, not the messages
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _KNOWN = {
     "secret", "to", "text", "body", "token", "signature", "signature_id", "template_id", "variables", "messages",
@@ -73,8 +77,7 @@ class HttpGatewayChannel:
         groups = [messages[at : at + self._batch_size] for at in range(0, len(messages), self._batch_size)]
         if len(groups) == 1:
             return self._request(batch, groups[0])
-        found = self._threads.map(lambda group: self._request(batch, group), groups)
-        return [result for results in found for result in results]
+        return offer(groups, partial(self._request, batch), self._threads)
 
     def _request(self, batch: SmsBatch, group: Sequence[OutgoingSms]) -> list[Result]:
         try:
@@ -91,15 +94,15 @@ class HttpGatewayChannel:
             return self._all(group, Outcome.NOT_TAKEN, f"unreachable: {type(error).__name__}", at_fault=True)
         except (HTTPError, OSError) as error:
             log.warning("sms_gateway_silent", error=type(error).__name__, messages=len(group))
-            return self._all(group, Outcome.UNCONFIRMED, "no answer from the provider")
+            return self._all(group, Outcome.UNCONFIRMED, "no answer from the provider", at_fault=True)
         return self._read(response.status, response.data, group)
 
     def _read(self, status: int, data: bytes, group: Sequence[OutgoingSms]) -> list[Result]:
         reason = f"HTTP {status}"
-        if status in (401, 403, 429):  # the account, not the messages
+        if status in ACCOUNT_AT_FAULT:
             return self._all(group, Outcome.NOT_TAKEN, reason, at_fault=True)
-        if status >= 500:
-            return self._all(group, Outcome.UNCONFIRMED, reason)
+        if status >= 500 or not (200 <= status < 300 or status >= 400):  # a redirect is not followed, and says nothing
+            return self._all(group, Outcome.UNCONFIRMED, reason, at_fault=True)
         if status >= 400:
             return self._all(group, Outcome.FAILED, reason)
         try:

@@ -17,6 +17,7 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from app.channels.base import Outcome, Result, Setting, Vendor
 from app.channels.sms.message import OutgoingSms, SmsBatch
+from app.channels.sms.offering import offer
 from app.config import Config
 
 TIMEOUT = 20.0
@@ -45,7 +46,7 @@ class TwilioChannel:
 
     def send(self, batch: SmsBatch, messages: Sequence[OutgoingSms]) -> list[Result]:
         with ThreadPoolExecutor(min(CONNECTIONS, len(messages))) as threads:
-            return list(threads.map(self._send_one, messages))
+            return offer([[sms] for sms in messages], lambda group: [self._send_one(sms) for sms in group], threads)
 
     def _send_one(self, sms: OutgoingSms) -> Result:
         callback = {"status_callback": self._callback + sms.token} if sms.message_id else {}
@@ -56,10 +57,10 @@ class TwilioChannel:
         except (ConnectTimeout, NoConnection) as error:
             if isinstance(error, ConnectTimeout) or _never_connected(error):
                 return Result(sms.message_id, Outcome.NOT_TAKEN, reason="unreachable", account_at_fault=True)
-            return Result(sms.message_id, Outcome.UNCONFIRMED, reason="no answer from the provider")
+            return _unanswered(sms)
         except (RequestException, OSError, ValueError, KeyError) as error:
             log.warning("twilio_no_answer", error=type(error).__name__)
-            return Result(sms.message_id, Outcome.UNCONFIRMED, reason="no answer from the provider")
+            return _unanswered(sms)
         return Result(sms.message_id, Outcome.SENT, reference=sent.sid)
 
 
@@ -68,8 +69,13 @@ def _refusal(sms: OutgoingSms, error: Any) -> Result:
     log.warning("twilio_refused", status=error.status, code=error.code)
     if error.status in ACCOUNT_AT_FAULT:
         return Result(sms.message_id, Outcome.NOT_TAKEN, reason=reason, account_at_fault=True)
-    outcome = Outcome.UNCONFIRMED if error.status >= 500 else Outcome.FAILED
-    return Result(sms.message_id, outcome, reason=reason)
+    if error.status >= 500:
+        return Result(sms.message_id, Outcome.UNCONFIRMED, reason=reason, account_at_fault=True)
+    return Result(sms.message_id, Outcome.FAILED, reason=reason)
+
+
+def _unanswered(sms: OutgoingSms) -> Result:
+    return Result(sms.message_id, Outcome.UNCONFIRMED, reason="no answer from the provider", account_at_fault=True)
 
 
 def _never_connected(error: NoConnection) -> bool:
