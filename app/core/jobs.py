@@ -175,7 +175,8 @@ def _finish(lease: Lease, **values: Any) -> None:
 
 @task(RUN_JOB)
 def run_job(job_id: int) -> None:
-    """Claim and run one job. A Retryable error puts it back with a growing delay; others end it as failed."""
+    """Claim and run one job. A Retryable error, or a database that was away, puts it back with a growing delay; others
+    end it as failed."""
     claimed = claim(job_id)
     if claimed is None:
         return
@@ -184,7 +185,7 @@ def run_job(job_id: int) -> None:
         _handlers[name](lease, **args)
     except LeaseLost:
         log.warning("job_lease_lost", job=job_id, name=name)
-    except Retryable as error:
+    except (Retryable, OperationalError) as error:
         db.session.rollback()
         row = db.session.get_one(Job, job_id)
         if row.attempts >= MAX_ATTEMPTS:

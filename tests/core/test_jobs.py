@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from app.config import Config
 from app.core import jobs
@@ -52,9 +52,16 @@ def handlers() -> Iterator[None]:
     def break_down(lease: Lease) -> None:
         raise ZeroDivisionError("secret@example.com")
 
+    @job("test.cut")
+    def cut(lease: Lease) -> None:
+        """The first time, its session of the database ends under it."""
+        calls.append({})
+        if len(calls) == 1:
+            db.session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
     calls.clear()
     yield
-    for name in ("test.note", "test.refuse", "test.busy", "test.break"):
+    for name in ("test.note", "test.refuse", "test.busy", "test.break", "test.cut"):
         jobs._handlers.pop(name)
 
 
@@ -207,6 +214,15 @@ def test_a_retryable_error_puts_it_back_with_a_growing_delay_until_it_has_failed
     run_job(job_id)
     assert (row(job_id).state, row(job_id).error) == ("failed", "Retryable")
     assert len(calls) == MAX_ATTEMPTS
+
+
+def test_a_job_that_met_the_end_of_the_database_goes_on_when_it_is_back() -> None:
+    job_id = enqueued("test.cut")
+    run_job(job_id)
+    assert (row(job_id).state, row(job_id).error) == ("due", None)
+    change(job_id, run_at=now())
+    run_job(job_id)
+    assert (row(job_id).state, len(calls)) == ("done", 2)
 
 
 def test_the_tick_sends_what_waits_once_in_half_a_minute(broker: Redis) -> None:
