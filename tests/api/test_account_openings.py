@@ -136,9 +136,12 @@ def test_a_body_that_is_not_json_is_refused(browser_client: FlaskClient, key: st
     assert answer.json is not None
 
 
-def test_an_opening_of_today_may_be_some_hours_ahead(browser_client: FlaskClient, key: str) -> None:
-    at = (now() + timedelta(hours=10)).isoformat()
-    assert _post(browser_client, key, _opening(opened_at=at)).status_code == 201
+@pytest.mark.parametrize(("minutes", "status"), [(4, 201), (6, 422), (23 * 60, 422)])
+def test_an_opening_may_be_ahead_by_no_more_than_clocks_are_apart(
+    browser_client: FlaskClient, key: str, minutes: int, status: int
+) -> None:
+    at = (now() + timedelta(minutes=minutes)).isoformat()
+    assert _post(browser_client, key, _opening(opened_at=at)).status_code == status
 
 
 def test_the_description_for_machines_names_the_resource(browser_client: FlaskClient) -> None:

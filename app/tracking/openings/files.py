@@ -2,12 +2,16 @@
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from hashlib import sha256
 from typing import BinaryIO, TypeVar
+from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -15,13 +19,12 @@ from flask_babel import lazy_gettext as _l
 from app.clients.importing.reading import RowProblem, column_names, data_rows, detect
 from app.clients.importing.values import BadValue, parse_date, parse_email, parse_money
 from app.core.errors import AppError
+from app.core.extensions import settings
 from app.core.spreadsheets import neutralise
-from app.tracking.openings.reading import IDENTIFIERS, mobile_number
+from app.tracking.openings.reading import CLOCKS_APART, EARLIEST_YEAR, IDENTIFIERS, mobile_number
 from app.tracking.openings.taking import Opening
 
 MAX_TEXT = 200
-EARLIEST_YEAR = 1900
-AHEAD = timedelta(days=1)
 
 T = TypeVar("T")
 
@@ -138,23 +141,43 @@ def _identity(given: Mapping[str, str], account_number: str | None, cells: Mappi
     return "row:" + sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
+# A time behind a date that is not in ISO 8601: "9:30", "09:30:15.5", "9:30 PM", "09:30+08:00".
+_CLOCK = re.compile(r"[ T](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d{1,9})?)?(?:\s?([AaPp])[Mm])?(Z|[+-]\d{2}:?\d{2})?$")
+
+
 def _moment(text: str, received_at: datetime) -> datetime:
-    """A time, UTC where it names no zone. A bare date is the end of that day, but not later than now: an opening on the
-    day of a message then counts as after it."""
-    try:
-        moment = datetime.fromisoformat(text)
-        bare_date = len(text) <= 10
-    except ValueError:
-        moment = datetime.combine(_read(parse_date, text), time.min)
-        bare_date = True
+    """When the account was opened; a time without an offset is that of the firm's zone.
+
+    A bare date is the last moment of that day in the firm's zone, where openings are judged by the day: one on the day
+    of a message then counts as after it, and still as that day's. Of today it is the moment of reading: the last
+    moment lies in the future, where no account is opened yet.
+    """
+    zone = ZoneInfo(settings().time_zone)
+    moment, bare_date = _read(_written, text)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
     if bare_date:
-        moment = datetime.combine(moment, time.max)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if bare_date and moment.date() == received_at.date():
-        moment = min(moment, received_at)
-    if moment.year < EARLIEST_YEAR or moment > received_at + AHEAD:
+        moment = max(moment, min(datetime.combine(moment, time.max, zone), received_at))
+    if moment.year < EARLIEST_YEAR or moment > received_at + CLOCKS_APART:
         raise _named(BadValue(_l("“%(value)s” lies in the future or too far back.")), text)
-    return moment
+    return moment.astimezone(UTC)
+
+
+def _written(text: str) -> tuple[datetime, bool]:
+    """The time in a cell as it is written, and whether it is a bare date (then at 0:00). Raises BadValue."""
+    with suppress(ValueError):
+        return datetime.combine(date.fromisoformat(text), time.min), True
+    with suppress(ValueError):
+        return datetime.fromisoformat(text), False
+    day = parse_date(text)
+    clock = _CLOCK.search(unicodedata.normalize("NFKC", text))
+    if clock is None:
+        return datetime.combine(day, time.min), True
+    hour, minute, second, half, offset = clock.groups(default="")
+    of_day = int(hour) % 12 + 12 * (half in "Pp") if half else int(hour)
+    try:
+        return datetime.fromisoformat(f"{day}T{of_day:02}:{minute}:{second or '00'}{offset}"), False
+    except ValueError:
+        raise BadValue(_l("“%(value)s” is not a date.")) from None
 
 
 def _read(parse: Callable[[str], T], text: str) -> T:

@@ -15,7 +15,8 @@ class OpeningsFileForm(FlaskForm):  # type: ignore[misc]
         validators=[FileRequired(_l("Please choose a file."))],
         description=_l(
             "CSV or Excel with a row of column names: opened_at is needed, and one of client_number, tracking_code, "
-            "email and mobile; external_id, account_number, kind, product and amount are used where they are there."
+            "email and mobile; external_id, account_number, kind, product and amount are used where they are there. "
+            "Dates, and times without an offset such as +08:00, are those of the firm's time zone."
         ),
     )
 

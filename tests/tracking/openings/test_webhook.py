@@ -83,6 +83,13 @@ def test_bad_rows_of_a_batch_are_parked_with_the_reason(browser_client: FlaskCli
     assert browser_client.get("/account-openings/parked?state=settled").text.count("Dealt with") >= 1
 
 
+@pytest.mark.parametrize(("minutes", "taken"), [(4, 1), (6, 0), (23 * 60, 0)])
+def test_an_opening_to_come_is_parked(browser_client: FlaskClient, minutes: int, taken: int) -> None:
+    answer = _post(browser_client, _row(opened_at=(now() + timedelta(minutes=minutes)).isoformat()))
+    assert answer.json is not None
+    assert (answer.json["taken"], len(answer.json["parked"])) == (taken, 1 - taken)
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff", b'{"openings": []}', b"[" * 100_000])
 def test_what_is_no_report_is_refused(browser_client: FlaskClient, body: bytes) -> None:
     assert _post(browser_client, body).status_code == 400
