@@ -5,13 +5,18 @@ from decimal import Decimal
 
 from flask import Flask
 from flask.testing import FlaskClient
+from pyroaring import BitMap64
+from sqlalchemy import select, update
 
+from app.advising.models import AdviserTask
 from app.campaigns.models import Campaign
 from app.clients.models import Client
 from app.core.clock import now
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
-from app.reports.advisers.queries import Funnel, funnels, ranking
+from app.delivery.models import Message
+from app.reports.advisers.queries import STEPS, Funnel, funnels, ranking, total
+from app.tracking.models import AccountOpening, Attribution
 from app.tracking.openings.models import CountedOpening
 from app.users.models import User
 from tests.factories.advising import make_call_campaign, make_called_client, make_tasks
@@ -32,6 +37,14 @@ def contacted(clients: list[Client], results: list[str | None], campaign: Campai
             row.tried_at = row.result_at = now()
             row.result = result
             row.reached_at = None if result == "no_answer" else now()
+
+
+def claim_too(opening: AccountOpening, *campaigns: Campaign) -> None:
+    """These campaigns claim the opening as well."""
+    with unit_of_work() as session:
+        for campaign in campaigns:
+            message = session.scalars(select(Message.id).where(Message.campaign_id == campaign.id)).one()
+            session.add(Attribution(opening_id=opening.id, campaign_id=campaign.id, message_id=message))
 
 
 def line(lines: list[Funnel], user: User) -> Funnel:
@@ -55,7 +68,7 @@ def test_each_step_is_counted_with_what_it_is_a_share_of(app: Flask) -> None:
     assert [found.count(step) for step in ("assigned", "tried", "reached", "interested", "appointment")] == [
         6, 5, 4, 3, 2,
     ]  # fmt: skip
-    assert (found.opened, found.effective) == (2, 1)
+    assert (found.count("opened"), found.count("effective")) == (2, 1)
     assert (found.share("tried"), found.share("effective")) == (5 / 6, 0.5)
     assert funnels(chief, since=now() - MONTH, campaign=make_call_campaign()) == []
 
@@ -71,8 +84,29 @@ def test_posts_that_are_not_marketing_ones_are_listed_and_not_ranked(app: Flask)
     assert [(one.place, one.funnel.id) for one in ranked] == [(1, seller.id), (None, clerk.id)]
 
 
+def test_an_opening_that_two_campaigns_claim_counts_once_for_an_adviser_and_in_all(app: Flask) -> None:
+    adviser, other, chief = make_user(role="adviser"), make_user(role="adviser"), make_user(role="head_office")
+    client = make_called_client(adviser)
+    first, second, third = make_call_campaign(), make_call_campaign(), make_call_campaign()
+    for campaign in (first, second, third):
+        contacted([client], ["interested"], campaign)
+    with unit_of_work() as session:  # the third campaign's contact was a colleague's
+        session.execute(update(AdviserTask).where(AdviserTask.campaign_id == third.id).values(adviser_id=other.id))
+    opening = make_opening(first, client.id, opened_at=now())
+    claim_too(opening, second, third)
+    lines = funnels(chief, since=now() - MONTH)
+    assert [line(lines, one).count("opened") for one in (adviser, other)] == [1, 1]
+    assert line(lines, adviser).count("assigned") == 1
+    assert [total(lines).count(step) for step in ("assigned", "interested", "opened")] == [1, 1, 1]
+    assert [one.count("opened") for one in funnels(chief, since=now() - MONTH, teams=True)] == [1]
+
+
 def make_funnel(number: int, assigned: int, opened: int) -> Funnel:
-    return Funnel(number, f"A{number}", None, True, assigned, 0, 0, 0, 0, opened, 0)
+    clients = dict.fromkeys(STEPS, BitMap64()) | {
+        "assigned": BitMap64(range(assigned)),
+        "opened": BitMap64(range(opened)),
+    }
+    return Funnel(number, f"A{number}", None, True, clients)
 
 
 def test_equal_ones_share_a_place_and_few_are_not_ranked_by_a_share() -> None:
@@ -89,7 +123,7 @@ def test_teams_are_counted_together(app: Flask) -> None:
     clients = [make_called_client(make_user(role="adviser", team=team)) for _ in range(2)]
     contacted(clients, ["reached", None], campaign)
     found = funnels(chief, since=now() - MONTH, teams=True)
-    assert [(one.name, one.assigned, one.tried) for one in found] == [("North", 2, 1)]
+    assert [(one.name, one.count("assigned"), one.count("tried")) for one in found] == [("North", 2, 1)]
 
 
 def test_a_branch_ranks_its_own_clients_only(browser_client: FlaskClient, app: Flask) -> None:

@@ -1,8 +1,8 @@
-"""The funnel of contacts by adviser and by team, over clients of campaigns.
+"""The funnel of contacts by adviser and by team: sets of clients, so that each of them counts once.
 
-What is counted is a client in a campaign, once, however many steps asked for a contact. An account counts where the
-campaign claims an opening of the client, an effective one by the campaign's own rule; so both come from the core
-systems and not from what advisers note.
+Once for an adviser, and once in all, however many campaigns and steps asked for a contact or claim the same account
+opening. An account counts where a campaign that asked for the contact claims an opening of the client, an effective one
+by that campaign's own rule; so both come from the core systems and not from what advisers note.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Subquery, Text, cast, func, null, select, true
+from pyroaring import BitMap64
+from sqlalchemy import ColumnElement, Select, case, func, select, true
 
 from app.advising.models import AdviserTask, TaskState
+from app.audiences.snapshots import packed, unpacked
 from app.campaigns.models import Campaign
 from app.campaigns.queries import visible_to
 from app.clients.models import Client
@@ -37,6 +39,10 @@ FEWEST = 20
 """Who was given fewer clients is not ranked by a share: luck would decide."""
 
 
+Steps = dict[str, BitMap64]
+"""Clients by the step they came to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Funnel:
     """How far the clients of one adviser or team came. `id` None: nobody's, in the queues of branches, or no team.
@@ -48,16 +54,10 @@ class Funnel:
     name: str | None
     group: str | None
     ranked: bool
-    assigned: int
-    tried: int
-    reached: int
-    interested: int
-    appointment: int
-    opened: int
-    effective: int
+    clients: Steps
 
     def count(self, step: str) -> int:
-        return int(getattr(self, step))
+        return len(self.clients[step])
 
     def share(self, step: str) -> float | None:
         """The step as a share of what it is a share of; None where there is nothing to divide by."""
@@ -72,28 +72,71 @@ class Funnel:
 
 def funnels(viewer: User, *, since: datetime, campaign: Campaign | None = None, teams: bool = False) -> list[Funnel]:
     """The funnel of each adviser (or each team's advisers together), over tasks made since then of visible clients."""
-    pairs = _pairs(viewer, since, campaign)
-    counts = [func.count().filter(pairs.c[step]) for step in STEPS]
-    adviser = pairs.outerjoin(User, User.id == pairs.c.adviser_id)
-    query: Select[*tuple[Any, ...]]
-    if teams:
-        query = (
-            select(Team.id, Team.name, cast(null(), Text), true(), *counts)
-            .select_from(adviser.outerjoin(Team, Team.id == User.team_id))
-            .group_by(Team.id, Team.name)
-        )
-    else:
-        query = (
-            select(User.id, User.name, Branch.name, func.coalesce(User.marketing_post, False), *counts)
-            .select_from(adviser.outerjoin(Branch, Branch.id == User.branch_id))
-            .group_by(User.id, User.name, Branch.name)
-        )
-    return [Funnel(*row) for row in db.session.execute(query)]
+    of_advisers = _steps(viewer, since, campaign)
+    known = {row.id: row for row in db.session.execute(_advisers(list(filter(None, of_advisers))))}
+    if not teams:
+        return [
+            Funnel(one, known[one].name, known[one].branch, known[one].marketing_post, steps)
+            if one is not None
+            else Funnel(None, None, None, False, steps)
+            for one, steps in of_advisers.items()
+        ]
+    of_teams: dict[int | None, list[Steps]] = {}
+    names: dict[int | None, str | None] = {}
+    for one, steps in of_advisers.items():
+        team_id = None if one is None else known[one].team_id
+        names[team_id] = None if one is None else known[one].team
+        of_teams.setdefault(team_id, []).append(steps)
+    return [Funnel(team_id, names[team_id], None, True, _united(some)) for team_id, some in of_teams.items()]
 
 
-def _pairs(viewer: User, since: datetime, campaign: Campaign | None) -> Subquery:
-    """One row for each adviser, campaign and client, with a flag for each step."""
-    claims = (
+def _advisers(ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            User.id, User.name, User.marketing_post, User.team_id, Branch.name.label("branch"), Team.name.label("team")
+        )
+        .join(Branch, Branch.id == User.branch_id)
+        .outerjoin(Team, Team.id == User.team_id)
+        .where(User.id.in_(ids))
+    )
+
+
+def _steps(viewer: User, since: datetime, campaign: Campaign | None) -> dict[int | None, Steps]:
+    """The clients of each adviser by step, in one pass over the tasks."""
+    claim = _claims(campaign).subquery()
+    task = AdviserTask
+    came_to: dict[str, ColumnElement[bool]] = {
+        "assigned": true(),
+        "tried": task.tried_at.is_not(None),
+        "reached": task.reached_at.is_not(None),
+        "interested": task.result.in_(("interested", "appointment", "opened")),
+        "appointment": task.result.in_(("appointment", "opened")),
+        "opened": claim.c.client_id.is_not(None),
+        "effective": claim.c.effective,
+    }
+    query = (
+        select(task.adviser_id, *(packed(case((came_to[step], task.client_id))) for step in STEPS))
+        .join(Client, Client.id == task.client_id)
+        .join(Campaign, Campaign.id == task.campaign_id)
+        .outerjoin(claim, (claim.c.campaign_id == task.campaign_id) & (claim.c.client_id == task.client_id))
+        .where(
+            visible_clients(viewer),
+            visible_to(viewer),
+            task.created_at >= since,
+            # Who was tried before it was withdrawn has been worked on.
+            (task.state != TaskState.WITHDRAWN) | task.tried_at.is_not(None),
+        )
+        .group_by(task.adviser_id)
+    )
+    if campaign is not None:
+        query = query.where(task.campaign_id == campaign.id)
+    rows = db.session.execute(query)
+    return {row[0]: {step: unpacked(ids) for step, ids in zip(STEPS, row[1:], strict=True)} for row in rows}
+
+
+def _claims(campaign: Campaign | None) -> Select[int, int, bool]:
+    """(campaign, client, whether effective) of the openings that campaigns claim."""
+    query = (
         select(
             Attribution.campaign_id,
             AccountOpening.client_id,
@@ -108,36 +151,11 @@ def _pairs(viewer: User, since: datetime, campaign: Campaign | None) -> Subquery
         .where(AccountOpening.client_id.is_not(None))
         .group_by(Attribution.campaign_id, AccountOpening.client_id)
     )
-    if campaign is not None:
-        claims = claims.where(Attribution.campaign_id == campaign.id)
-    claim = claims.subquery()
-    task = AdviserTask
-    flags = {
-        "assigned": true(),
-        "tried": func.bool_or(task.tried_at.is_not(None)),
-        "reached": func.bool_or(task.reached_at.is_not(None)),
-        "interested": func.bool_or(func.coalesce(task.result.in_(("interested", "appointment", "opened")), False)),
-        "appointment": func.bool_or(func.coalesce(task.result.in_(("appointment", "opened")), False)),
-        "opened": func.bool_or(claim.c.client_id.is_not(None)),
-        "effective": func.bool_or(func.coalesce(claim.c.effective, False)),
-    }
-    query = (
-        select(task.adviser_id, task.campaign_id, task.client_id, *(flag.label(name) for name, flag in flags.items()))
-        .join(Client, Client.id == task.client_id)
-        .join(Campaign, Campaign.id == task.campaign_id)
-        .outerjoin(claim, (claim.c.campaign_id == task.campaign_id) & (claim.c.client_id == task.client_id))
-        .where(
-            visible_clients(viewer),
-            visible_to(viewer),
-            task.created_at >= since,
-            # Who was tried before it was withdrawn has been worked on.
-            (task.state != TaskState.WITHDRAWN) | task.tried_at.is_not(None),
-        )
-        .group_by(task.adviser_id, task.campaign_id, task.client_id)
-    )
-    if campaign is not None:
-        query = query.where(task.campaign_id == campaign.id)
-    return query.subquery()
+    return query if campaign is None else query.where(Attribution.campaign_id == campaign.id)
+
+
+def _united(some: Sequence[Steps]) -> Steps:
+    return {step: BitMap64().union(*(steps[step] for steps in some)) for step in STEPS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,5 +183,5 @@ def ranking(lines: Sequence[Funnel], *, by: str, share: bool) -> list[Ranked]:
 
 
 def total(lines: Sequence[Funnel]) -> Funnel:
-    """All lines together."""
-    return Funnel(None, None, None, False, *(sum(line.count(step) for line in lines) for step in STEPS))
+    """All lines together, each client once."""
+    return Funnel(None, None, None, False, _united([line.clients for line in lines]))
