@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from pyroaring import BitMap64
-from sqlalchemy import ColumnElement, insert, select, text
+from sqlalchemy import ColumnElement, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from app.audiences.compiler import condition
@@ -18,7 +18,7 @@ from app.audiences.rules import parse_rule
 from app.audiences.sentence import sentence
 from app.audiences.snapshots import client_ids, freeze, packed, reach, unpacked
 from app.campaigns.gates import gates
-from app.campaigns.models import Campaign, CampaignSegment, Step
+from app.campaigns.models import Campaign, CampaignSegment, State, Step
 from app.campaigns.service import hold, still_approved
 from app.campaigns.step_kinds import contacts_of, step_kind
 from app.clients.queries import visible_clients
@@ -63,12 +63,16 @@ def plan_run(campaign_id: int, renew: Callable[..., None]) -> None:
     """Freeze the audience of a launched campaign and plan its messages.
 
     Where the audience is not the one that was approved any more, nothing is planned and the campaign is held.
-    `renew(done=, total=)` is called in each chunk's transaction; it raises where the job was taken over.
+    Planning ends early where the campaign was cancelled meanwhile. `renew(done=, total=)` is called in each chunk's
+    transaction; it raises where the job was taken over.
     """
     try:
         with unit_of_work():
             renew()
-            run_id = freeze_run(campaign=db.session.get_one(Campaign, campaign_id)).id
+            campaign = db.session.get_one(Campaign, campaign_id, populate_existing=True)
+            if campaign.state == State.CANCELLED:
+                return
+            run_id = freeze_run(campaign=campaign).id
     except AudienceMoved as moved:
         with unit_of_work():
             renew()
@@ -76,16 +80,15 @@ def plan_run(campaign_id: int, renew: Callable[..., None]) -> None:
         return
     for step_id in _step_ids(campaign_id):
         plan_step(run_id, step_id, renew)
-    with unit_of_work():
-        run = db.session.get_one(Run, run_id)
-        if run.state == "planning":
-            run.state = "sending"
-            run.planned_at = now()
+    with unit_of_work() as session:
+        session.execute(
+            update(Run).where(Run.id == run_id, Run.state == "planning").values(state="sending", planned_at=now())
+        )
 
 
 def plan_step(run_id: int, step_id: int, renew: Callable[..., None]) -> None:
     """Plan what is not planned yet of a step, in chunks: to everybody treated whom its channel may reach, but for those
-    who wait for the end of a test of variants. May be called again at any time.
+    who wait for the end of a test of variants. May be called again at any time; stops where the run was cancelled.
     """
     step = db.session.get_one(Step, step_id)
     campaign_id, channel, contact = step.campaign_id, step.channel, step_kind(step.channel).contact_of(step)
@@ -94,6 +97,8 @@ def plan_step(run_id: int, step_id: int, renew: Callable[..., None]) -> None:
     for chunk in _chunks(treated - _planned(run_id, step_id)):
         with unit_of_work():
             renew(total=len(treated))
+            if _cancelled(run_id):
+                return
             for variant, ids in arms.items():
                 plan_messages(
                     run_id=run_id,
@@ -210,6 +215,18 @@ def _reachable(run_id: int, channel: str) -> BitMap64:
     reached = db.session.get(RunChannel, (run_id, channel))
     audience = reached.audience if reached else db.session.get_one(Run, run_id).audience
     return audience.client_ids if audience else BitMap64()
+
+
+def _cancelled(run_id: int) -> bool:
+    """Whether somebody cancelled the run or its campaign. Who does so now waits for the end of the transaction, so that
+    what it plans is cancelled too."""
+    row = db.session.execute(
+        select(Run.state, Campaign.state)
+        .join(Campaign, Campaign.id == Run.campaign_id)
+        .where(Run.id == run_id)
+        .with_for_update(read=True, of=Run)
+    ).one()
+    return "cancelled" in row
 
 
 def _step_ids(campaign_id: int) -> Sequence[int]:

@@ -39,11 +39,12 @@ def render_message_html(message_id: int) -> str:
 
 def send_copies(
     *, campaign: Campaign, words: Worded, addresses: Sequence[str], client: Client | None, mark: str
-) -> None:
+) -> dict[str, Outcome]:
     """Send the message of a step or variant to members of staff, uncounted and with plain links; `mark` leads the
     subject.
 
-    Filled with the client's values, or with examples. Raises Retryable where the channel took none.
+    Filled with the client's values, or with examples. Returns what became of each address's copy. Raises Retryable,
+    before anything is sent, where no account can take mail.
     """
     compiled = compile_email(_content(words), footer())
     if mark:
@@ -54,9 +55,8 @@ def send_copies(
         raise Retryable
     channel, batch = channel_of(account), EmailBatch(compiled.template, envelope(campaign))
     db.session.commit()  # no transaction is open over the network
-    results = channel.send(batch, [_copy(compiled, values, address) for address in addresses])
-    if results and all(result.outcome is Outcome.NOT_TAKEN for result in results):
-        raise Retryable
+    copies = [_copy(compiled, values, place, address) for place, address in enumerate(addresses)]
+    return {addresses[result.message_id]: result.outcome for result in channel.send(batch, copies)}
 
 
 def _content(words: Worded) -> EmailContent:
@@ -65,10 +65,11 @@ def _content(words: Worded) -> EmailContent:
     return words.content
 
 
-def _copy(compiled: CompiledEmail, values: dict[str, Any], address: str) -> OutgoingEmail:
+def _copy(compiled: CompiledEmail, values: dict[str, Any], place: int, address: str) -> OutgoingEmail:
+    """`place` in the list stands for the id of a message, which a copy has not."""
     config = settings()
     return OutgoingEmail(
-        message_id=0,
+        message_id=place,
         token=f"copy.{uuid4().hex}",
         recipient=address,
         slots=compiled.fill(values, MessageLinks(None)),

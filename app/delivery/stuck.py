@@ -19,7 +19,7 @@ from app.core.clock import now
 from app.core.extensions import db
 from app.core.jobs import Job, enqueue
 from app.delivery.models import Batch, Message, MessageState, Run
-from app.delivery.sweeping import reopen_runs
+from app.delivery.sweeping import cancel_run, reopen_runs
 from app.delivery.tallying import refresh_tallies
 
 log = structlog.get_logger(__name__)
@@ -121,6 +121,14 @@ def campaigns_not_planned() -> Select[Any]:
     )
 
 
+def runs_of_cancelled_campaigns() -> Select[Any]:
+    return (
+        select(Campaign.id)
+        .join(Run, Run.campaign_id == Campaign.id)
+        .where(Campaign.state == State.CANCELLED, Run.state.in_(("planning", "sending")))
+    )
+
+
 def _has_unsent() -> ColumnElement[bool]:
     return exists(
         select(literal(1)).where(
@@ -183,6 +191,11 @@ def _end_claims(batch_ids: list[int]) -> None:
     )
 
 
+def _cancel_runs(campaign_ids: list[int]) -> None:
+    for campaign_id in campaign_ids:
+        cancel_run(campaign_id)
+
+
 def _plan_again(campaign_ids: list[int]) -> None:
     for campaign_id in campaign_ids:
         enqueue(PLAN_JOB, campaign_id=campaign_id)
@@ -195,4 +208,5 @@ KINDS = (
     Kind("batch open in a run that ended", open_batches_of_ended_runs, _close),
     Kind("batch claimed without an end", claims_without_end, _end_claims),
     Kind("launched and not planned", campaigns_not_planned, _plan_again),
+    Kind("run of a cancelled campaign", runs_of_cancelled_campaigns, _cancel_runs),
 )

@@ -1,24 +1,26 @@
 """Celery entry points of delivery."""
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from app.campaigns.models import Campaign
+from app.campaigns.models import Campaign, State
 from app.campaigns.step_kinds import all_words
+from app.channels.base import Outcome
 from app.channels.models import ChannelAccount
 from app.clients.models import Client
 from app.core import jobs, queues
-from app.core.clock import now
+from app.core.errors import Retryable
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
 from app.delivery.accounts.service import note_test
 from app.delivery.accounts.testing import send_test_through
 from app.delivery.deliverability.service import CHECK_JOB, check_sender_domains, count_arrivals, order_check
 from app.delivery.experiments.service import PLAN_REST, plan_rest
-from app.delivery.models import Batch, MessageState, Run, SeedMessage
+from app.delivery.models import Batch
 from app.delivery.outcomes.queries import Filter
 from app.delivery.outcomes.service import decide_chunk
 from app.delivery.planning import SEND_BATCH, plan_run
 from app.delivery.rendering import send_copies
+from app.delivery.seeds import SEND_SEEDS, order_seeds, order_waiting_seeds, send_seeds
 from app.delivery.sending import send_batch
 from app.delivery.stuck import mend_stuck
 from app.delivery.sweeping import cancel_run, finish_runs, resume_run, sweep
@@ -29,11 +31,13 @@ TEST_MARK = "[Test]"
 
 @jobs.job("delivery.plan_run")
 def plan(lease: jobs.Lease, *, campaign_id: int) -> None:
-    """A campaign was launched: freeze its audience, plan its messages, send the seed list its copies."""
+    """A campaign was launched: freeze its audience, plan its messages, have the seed list get its copies."""
     plan_run(campaign_id, lease.renew)
-    with unit_of_work():
+    with unit_of_work() as session:
+        if session.get_one(Campaign, campaign_id, populate_existing=True).state == State.CANCELLED:
+            cancel_run(campaign_id)
         finish_runs()
-    send_seeds(campaign_id)
+        order_seeds(campaign_id)
 
 
 @jobs.job(PLAN_REST)
@@ -83,28 +87,20 @@ def send_test(lease: jobs.Lease, *, campaign_id: int, address: str, client_numbe
     for step in campaign.steps[:1]:
         for letter, words in all_words(step):
             mark = f"{TEST_MARK} {letter}:" if letter else TEST_MARK
-            send_copies(campaign=campaign, words=words, addresses=[address], client=client, mark=mark)
+            outcomes = send_copies(campaign=campaign, words=words, addresses=[address], client=client, mark=mark)
+            if outcomes[address] is Outcome.NOT_TAKEN:
+                raise Retryable
 
 
-def send_seeds(campaign_id: int) -> None:
-    """Each seed once, every variant: the row moves before the copies leave, so a repeated job sends nothing twice."""
-    with unit_of_work() as session:
-        rows = session.execute(
-            update(SeedMessage)
-            .where(
-                SeedMessage.run_id.in_(select(Run.id).where(Run.campaign_id == campaign_id)),
-                SeedMessage.state == MessageState.PLANNED,
-            )
-            .values(state=MessageState.SENT, sent_at=now())
-            .returning(SeedMessage.step_id, SeedMessage.email)
-            .execution_options(synchronize_session=False)
-        ).all()
-    campaign = db.session.get_one(Campaign, campaign_id)
-    for step in campaign.steps:
-        addresses = [row.email for row in rows if row.step_id == step.id]
-        for letter, words in all_words(step) if addresses else ():
-            mark = f"[{letter}]" if letter else ""
-            send_copies(campaign=campaign, words=words, addresses=addresses, client=None, mark=mark)
+@jobs.job(SEND_SEEDS)
+def send_to_seeds(lease: jobs.Lease, *, campaign_id: int) -> None:
+    """The seed list gets its copies of what a launched campaign sends."""
+    send_seeds(campaign_id)
+
+
+@queues.tick("delivery.order_waiting_seeds", every=60, queue=queues.DEFAULT)
+def look_for_waiting_seeds() -> None:
+    order_waiting_seeds()
 
 
 @queues.task(SEND_BATCH)

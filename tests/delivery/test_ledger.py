@@ -15,25 +15,23 @@ from app.clients.models import Client, Suppression
 from app.content import rendering
 from app.core.clock import now
 from app.core.extensions import db
+from app.core.jobs import enqueue
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
-from app.delivery.models import NEXT, Batch, Message, MessageState, Run, RunSegment, SeedMessage
+from app.delivery.models import NEXT, Batch, Message, MessageState, Run, RunSegment
+from app.delivery.planning import plan_run
 from app.delivery.postponing import BATCH_SIZE
 from app.delivery.queries import campaign_progress
 from app.delivery.sending import MAX_ATTEMPTS, claim_batch, finish, hand_over, record_results, release
 from app.delivery.service import settle_unconfirmed
 from app.delivery.sweeping import cancel_run, dispatch_due_batches, free_dead_batches, resume_run, sweep
-from app.delivery.tasks import send_seeds
 from tests.factories.audiences import make_segment
+from tests.factories.campaigns import make_campaign
 from tests.factories.clients import make_client, make_clients
-from tests.factories.delivery import launched, plan, send_all, set_state, states
+from tests.factories.delivery import do_due_jobs, launched, mailbox_count, plan, send_all, set_state, states
 from tests.factories.users import make_branch, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
-
-
-def mailbox_count() -> int:
-    return db.session.scalar(select(func.count(MailboxMessage.id))) or 0
 
 
 def the_campaign() -> Campaign:
@@ -170,6 +168,38 @@ def test_cancel_leaves_the_unsent_unsent() -> None:
     finish(work)
     assert states() == {"cancelled": 3, "sent": 2}
     assert db.session.scalars(select(Batch.state)).one() == "done"
+
+
+def test_a_campaign_cancelled_before_its_audience_is_frozen_is_never_planned() -> None:
+    make_clients(3)
+    campaign = make_campaign(state=State.CANCELLED, seeds=["seed@firm.example"])
+    with unit_of_work():
+        cancel_run(campaign.id)
+        enqueue("delivery.plan_run", campaign_id=campaign.id)
+    do_due_jobs()
+    assert (states(), mailbox_count(), db.session.scalars(select(Run.id)).all()) == ({}, 0, [])
+
+
+def test_a_campaign_cancelled_while_it_is_planned_leaves_everything_unsent() -> None:
+    make_clients(BATCH_SIZE + 100)
+    campaign = make_campaign(state=State.RUNNING, seeds=["seed@firm.example"])
+    transactions = []
+
+    def cancelled_in_the_second_chunk(**progress: int) -> None:
+        transactions.append(progress)
+        if len(transactions) == 3:  # the freeze, the first chunk, the second
+            db.session.execute(update(Campaign).values(state=State.CANCELLED))
+
+    plan_run(campaign.id, cancelled_in_the_second_chunk)
+    assert states() == {"planned": BATCH_SIZE}
+    with unit_of_work():
+        enqueue("delivery.plan_run", campaign_id=campaign.id)
+    do_due_jobs()
+    with unit_of_work():
+        sweep()
+    assert (states(), mailbox_count()) == ({"cancelled": BATCH_SIZE}, 0)
+    assert db.session.scalars(select(Run.state)).one() == "cancelled"
+    assert set(db.session.scalars(select(Batch.state))) == {"done"}
 
 
 def test_what_a_relay_refuses_for_now_after_the_cancel_stays_unsent_too() -> None:
@@ -345,16 +375,6 @@ def test_waiting_batches_are_sent_out_again_once_per_pause() -> None:
         assert dispatch_due_batches() == 1
     with unit_of_work():
         assert dispatch_due_batches() == 0
-
-
-def test_the_seed_list_gets_a_copy_outside_all_counts() -> None:
-    make_clients(2)
-    campaign = launched(seeds=["seed@firm.example"])
-    send_seeds(campaign.id)
-    send_seeds(campaign.id)
-    assert mailbox_count() == 1
-    assert db.session.scalars(select(SeedMessage.state)).one() == MessageState.SENT
-    assert states() == {"planned": 2}
 
 
 def test_a_message_that_cannot_be_filled_in_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:

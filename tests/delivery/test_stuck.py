@@ -119,3 +119,11 @@ def test_a_launch_that_is_being_planned_is_left_alone() -> None:
             Job(name="delivery.plan_run", queue="default", args={"campaign_id": campaign_id}, attempts=0, done=0)
         )
     assert mended() == {}
+
+
+def test_the_run_of_a_cancelled_campaign_is_cancelled() -> None:
+    make_clients(3)
+    launched()
+    change(Campaign, state=State.CANCELLED)
+    assert mended() == {"run of a cancelled campaign": 1}
+    assert states() == {"cancelled": 3}

@@ -1,8 +1,9 @@
 """Launches for tests, and doing by hand what the workers would do."""
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.campaigns.models import Campaign, State
+from app.channels.email.models import MailboxMessage
 from app.core.extensions import db
 from app.core.jobs import Job, run_job
 from app.core.unit_of_work import unit_of_work
@@ -50,3 +51,8 @@ def states() -> dict[str, int]:
 def set_state(campaign: Campaign, state: State) -> None:
     with unit_of_work():
         db.session.get_one(Campaign, campaign.id).state = state
+
+
+def mailbox_count() -> int:
+    """How many e-mails the local mailbox has."""
+    return db.session.scalar(select(func.count(MailboxMessage.id))) or 0

@@ -21,8 +21,8 @@ from app.delivery.models import Batch, Message, MessageState, Run, SeedMessage
 from app.delivery.outcomes.queries import Filter
 from app.delivery.outcomes.service import retry
 from app.delivery.planning import plan_messages, plan_step
+from app.delivery.seeds import send_seeds
 from app.delivery.sweeping import resume_run, sweep
-from app.delivery.tasks import send_seeds
 from app.users.models import User
 from tests.factories.advising import make_script
 from tests.factories.campaigns import make_campaign

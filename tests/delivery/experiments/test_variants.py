@@ -21,8 +21,8 @@ from app.delivery.models import Batch, Message, MessageState, Run, RunTest
 from app.delivery.outcomes.queries import Filter
 from app.delivery.outcomes.service import retry
 from app.delivery.rendering import render_message_html
+from app.delivery.seeds import send_seeds
 from app.delivery.sweeping import finish_runs
-from app.delivery.tasks import send_seeds
 from app.statistics.variants import Conclusion
 from app.users.models import User
 from tests.factories.campaigns import make_campaign, make_content
