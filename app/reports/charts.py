@@ -8,7 +8,7 @@ from flask_babel import format_date, format_decimal, format_percent, format_time
 from flask_babel import gettext as _
 
 from app.reports.effect.report import CampaignEffect
-from app.reports.queries import TIMED, Recent, Timeline
+from app.reports.over_time import TIMED, Recent, Timeline
 from app.reports.response import Outcome, Row
 from app.reports.words import OUTCOME_LABELS
 from app.statistics.lift import Lift
@@ -143,13 +143,13 @@ def response_over_time(timeline: Timeline) -> Option:
     labels = [_moment(timeline.start + n * step) for n in range(timeline.length)]
     if timeline.unit == "day":
         labels = [_day(timeline.start + n * step) for n in range(timeline.length)]
-    name = _("Clients by hour since launch") if timeline.unit == "hour" else _("Clients by day since launch")
-    return _lines(labels, timeline.counts, name)
+    by_hour, by_day = _("Clients by the hour of their first response"), _("Clients by the day of their first response")
+    return _lines(labels, timeline.counts, by_hour if timeline.unit == "hour" else by_day)
 
 
 def recent_days(recent: Recent) -> Option:
     """The last 30 days, all campaigns together."""
-    return _lines([_day(day) for day in recent.days], recent.counts, _("Clients by day"))
+    return _lines([_day(day) for day in recent.days], recent.counts, _("Clients by the day of their first response"))
 
 
 def _lines(labels: list[str], counts: dict[Outcome, list[int]], name: str) -> Option:

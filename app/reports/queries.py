@@ -1,14 +1,12 @@
-"""Reads behind the overview, the list of reports, the time charts and the lists of clients."""
+"""Reads behind the overview, the list of reports and the lists of clients."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from operator import itemgetter
-from typing import Any
 
-from flask_babel import get_timezone
 from pyroaring import BitMap64
-from sqlalchemy import Date, Integer, Select, Text, and_, cast, column, func, or_, select, values
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased, joinedload
 
@@ -19,151 +17,17 @@ from app.campaigns.queries import visible_to
 from app.clients.models import Client
 from app.clients.queries import visible_clients
 from app.core.clock import now
-from app.core.extensions import Timestamp, db
+from app.core.extensions import db
 from app.core.paging import newest_first
 from app.core.permissions import Permission, allows
-from app.delivery.models import Batch, Message, MessageState, Run
-from app.reports.response import Outcome, Row, campaign_runs, headlines
+from app.delivery.models import Batch, Message, Run
+from app.reports.response import Outcome, Row, headlines
 from app.reports.scope import message_scope
 from app.tracking.models import AccountOpening, Attribution, Reply
 from app.users.models import Branch, User
 
 PAGE = 50
 REPORTS_PAGE = 20
-RECENT_DAYS = 30
-RECENT_LAUNCHES = timedelta(days=90)
-HOURS_SHOWN = 7 * 24
-TIMED = (Outcome.OPENED, Outcome.CLICKED, Outcome.REPLIED, Outcome.ACCOUNTS_OPENED)
-
-
-# ---- When responses came ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """Clients by when they first responded: `counts[outcome][n]` in the n-th hour or day since `start`."""
-
-    unit: str
-    start: datetime
-    counts: dict[Outcome, list[int]]
-
-    @property
-    def length(self) -> int:
-        return max((len(series) for series in self.counts.values()), default=0)
-
-
-def timeline(campaign: Campaign, viewer: User | None = None) -> Timeline | None:
-    """First responses by hour since launch, by day once they span more than seven days; None before the launch."""
-    runs = campaign_runs(campaign)
-    if not runs:
-        return None
-    start = min(run.created_at for run in runs)
-    hit = _hits()
-    hour = cast(func.floor(func.extract("epoch", hit.c.at - start) / 3600), Integer)
-    rows = db.session.execute(
-        select(hit.c.outcome, hour.label("hour"), func.count().label("clients"))
-        .select_from(Message)
-        .join(hit, hit.c.at.is_not(None))
-        .where(Message.run_id.in_([run.id for run in runs]), *message_scope(viewer))
-        .group_by(hit.c.outcome, "hour")
-    ).all()
-    found = [(Outcome(row.outcome), max(0, row.hour), row.clients) for row in rows]
-    first = (
-        select(func.min(AccountOpening.opened_at).label("at"))
-        .select_from(Attribution)
-        .join(AccountOpening, AccountOpening.id == Attribution.opening_id)
-        .join(Message, Message.id == Attribution.message_id)
-        .where(Attribution.campaign_id == campaign.id, *message_scope(viewer))
-        .group_by(Message.client_id)
-        .subquery()
-    )
-    opened_hour = cast(func.floor(func.extract("epoch", first.c.at - start) / 3600), Integer)
-    openings = db.session.execute(select(opened_hour.label("hour"), func.count().label("clients")).group_by("hour"))
-    found += [(Outcome.ACCOUNTS_OPENED, max(0, row.hour), row.clients) for row in openings]
-    last = max((hour for _outcome, hour, _clients in found), default=0)
-    unit, width = ("hour", 1) if last < HOURS_SHOWN else ("day", 24)
-    counts = {outcome: [0] * (last // width + 1) for outcome in TIMED}
-    for outcome, at, clients in found:
-        counts[outcome][at // width] += clients
-    return Timeline(unit, start, counts)
-
-
-def _hits() -> Any:
-    """(outcome, at) of each message, unnested beside it."""
-    return (
-        values(column("outcome", Text), column("at", Timestamp), name="hit")
-        .data(
-            [
-                (Outcome.OPENED.value, func.least(Message.opened_at, Message.clicked_at)),
-                (Outcome.CLICKED.value, Message.clicked_at),
-                (Outcome.REPLIED.value, Message.replied_at),
-            ]
-        )
-        .lateral()
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """The last 30 days, all campaigns together: messages sent and responses, by day of the reader's calendar."""
-
-    days: list[date]
-    sent: int
-    counts: dict[Outcome, list[int]]
-
-    def total(self, outcome: Outcome) -> int:
-        return sum(self.counts[outcome])
-
-
-def recent_response(viewer: User) -> Recent:
-    """Responses of the last 30 days to what was launched in the last 90."""
-    zone = get_timezone()
-    today = now().astimezone(zone).date()
-    days = [today - timedelta(days=back) for back in range(RECENT_DAYS - 1, -1, -1)]
-    counts = {outcome: [0] * RECENT_DAYS for outcome in TIMED}
-    since = now() - timedelta(days=RECENT_DAYS)
-    runs = db.session.scalars(
-        select(Run.id).join(Campaign).where(Run.created_at >= now() - RECENT_LAUNCHES, visible_to(viewer))
-    ).all()
-    hit = _hits()
-    day = cast(func.timezone(str(zone), hit.c.at), Date)
-    rows = [
-        (Outcome(row.outcome), row.day, row.clients)
-        for row in db.session.execute(
-            select(hit.c.outcome, day.label("day"), func.count().label("clients"))
-            .select_from(Message)
-            .join(hit, hit.c.at >= since)
-            .where(Message.run_id.in_(runs), *message_scope(viewer))
-            .group_by(hit.c.outcome, "day")
-        )
-    ]
-    opened_on = cast(func.timezone(str(zone), AccountOpening.opened_at), Date)
-    rows += [
-        (Outcome.ACCOUNTS_OPENED, row.day, row.clients)
-        for row in db.session.execute(
-            select(opened_on.label("day"), func.count(Message.client_id.distinct()).label("clients"))
-            .select_from(Attribution)
-            .join(AccountOpening, AccountOpening.id == Attribution.opening_id)
-            .join(Message, Message.id == Attribution.message_id)
-            .join(Campaign, Campaign.id == Attribution.campaign_id)
-            .where(AccountOpening.opened_at >= since, visible_to(viewer), *message_scope(viewer))
-            .group_by("day")
-        )
-    ]
-    for outcome, at, clients in rows:
-        if days[0] <= at <= today:
-            counts[outcome][(at - days[0]).days] += clients
-    sent = db.session.scalar(
-        select(func.count())
-        .select_from(Message)
-        .where(
-            Message.run_id.in_(runs),
-            Message.state == MessageState.SENT,
-            Message.sent_at >= since,
-            *message_scope(viewer),
-        )
-    )
-    return Recent(days, sent or 0, counts)
 
 
 # ---- Lists of campaigns ----------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from app.reports.effect.figures import Figure, figure_named
 from app.reports.effect.report import campaign_effect
 from app.reports.effect.words import JUDGEMENT_TONES, JUDGEMENTS, TONES, headline
 from app.reports.forms import ExportForm
+from app.reports.over_time import recent_response, timeline
 from app.reports.queries import (
     campaigns_in,
     client_chunks,
@@ -33,9 +34,7 @@ from app.reports.queries import (
     ids_after,
     ids_before,
     progress_of,
-    recent_response,
     report_page,
-    timeline,
     waiting_for,
 )
 from app.reports.response import (

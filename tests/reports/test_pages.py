@@ -316,7 +316,7 @@ class TestOverview:
         old = make_launched_campaign(launched_at=now() - timedelta(days=45))
         make_run(old, clients, launched_at=now() - timedelta(days=45), opened=clients)
         page = text_of(marketing.get("/overview/recent").text)
-        assert "Messages sent 10" in page
+        assert "Sent 10" in page
         assert "Opened 4" in page
         assert "Accounts opened 1" in page
 
