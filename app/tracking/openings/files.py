@@ -21,7 +21,7 @@ from app.clients.importing.values import BadValue, parse_date, parse_email, pars
 from app.core.errors import AppError
 from app.core.extensions import settings
 from app.core.spreadsheets import neutralise
-from app.tracking.openings.reading import CLOCKS_APART, EARLIEST_YEAR, IDENTIFIERS, mobile_number
+from app.tracking.openings.reading import CLOCKS_APART, EARLIEST_YEAR, IDENTIFIERS, MAX_AMOUNT, mobile_number
 from app.tracking.openings.taking import Opening
 
 MAX_TEXT = 200
@@ -130,6 +130,8 @@ def _amount(text: str) -> Decimal | None:
     amount = _read(parse_money, text) if text else None
     if amount is not None and amount < 0:
         raise _named(BadValue(_l("“%(value)s” is below zero.")), text)
+    if amount is not None and amount >= MAX_AMOUNT:  # it was rounded up to it
+        raise _named(BadValue(_l("“%(value)s” is too large a number.")), text)
     return amount
 
 

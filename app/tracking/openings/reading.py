@@ -14,6 +14,7 @@ MAX_TEXT = 200
 CLOCKS_APART = timedelta(minutes=5)  # by so much another system's clock may be ahead of ours: no opening lies to come
 EARLIEST_YEAR = 1900
 MAX_AMOUNT = Decimal(10) ** 16
+CENT = Decimal("0.01")
 DEFAULT_SOURCE = "api"
 KINDS = ("opening", "transfer_in")
 SOURCE = re.compile(r"[A-Za-z0-9_.:-]{1,60}")
@@ -136,15 +137,24 @@ def _amount(row: Mapping[str, Any], path: str, problems: list[Problem]) -> Decim
     value = row.get("amount")
     if value is None:
         return None
-    try:
-        plain = isinstance(value, (str, int, float)) and not isinstance(value, bool)
-        amount = Decimal(str(value)) if plain and (not isinstance(value, int) or abs(value) < MAX_AMOUNT) else None
-    except InvalidOperation:
-        amount = None
-    if amount is None or not amount.is_finite() or abs(amount) >= MAX_AMOUNT:
+    amount = _cents(value)
+    if amount is None or abs(amount) >= MAX_AMOUNT:
         problems.append((f"{path}/amount", "Must be a number below 10,000,000,000,000,000."))
         return None
     if amount < 0:
         problems.append((f"{path}/amount", "Must not be negative."))
         return None
     return amount
+
+
+def _cents(value: Any) -> Decimal | None:
+    """A number, or a text of one, to the cent, as amounts are kept; None for all else and for what has no end."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    if isinstance(value, int) and abs(value) >= MAX_AMOUNT:
+        return None
+    try:
+        amount = Decimal(str(value))
+        return amount.quantize(CENT) if amount.is_finite() else None
+    except InvalidOperation:
+        return None

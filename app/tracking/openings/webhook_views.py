@@ -6,6 +6,7 @@ import re
 import structlog
 from flask import Blueprint, Response, jsonify, request
 from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.core.clock import now
 from app.core.extensions import csrf
@@ -40,8 +41,8 @@ def report(source: str) -> tuple[Response, int]:
     if not secrets:
         return jsonify(error="No such source is set up here."), 404
     request.max_content_length = webhook.MAX_BODY
-    body = request.get_data(cache=False)
     try:
+        body = request.get_data(cache=False)
         webhook.check_secrets(
             secrets=secrets,
             signature=request.headers.get(SIGNATURE_HEADER, ""),
@@ -56,6 +57,8 @@ def report(source: str) -> tuple[Response, int]:
         return jsonify(error="The signature does not match, or it is too old."), 403
     except webhook.NotOpenings as refusal:
         return jsonify(error=str(refusal)), 400
+    except RequestEntityTooLarge:
+        return jsonify(error=f"A report has at most {webhook.MAX_BODY >> 20} MB."), 413
     except OperationalError:
         return jsonify(error="The openings could not be recorded. Please send them again."), 503
     parked = [{"row": place, "reason": reason} for place, reason in done.parked]

@@ -146,3 +146,12 @@ def test_an_opening_is_judged_on_the_day_that_the_file_says(zone: ZoneInfo) -> N
     counted = db.session.scalars(select(CountedOpening)).one()
     assert (counted.effective_on, counted.brought_in) == (day, Decimal(20_000))
     assert db.session.scalars(select(AccountOpening.opened_at)).one().astimezone(zone).date() == day
+
+
+def test_an_amount_that_cannot_be_harms_its_own_row_only(zone: ZoneInfo) -> None:
+    make_client(number="77")
+    lines = ["client_number,opened_at,product,amount", "77,2026-03-01,fund,1"]
+    lines += [f"77,2026-03-02,fund,{amount}" for amount in ("9999999999999999.999", "1e30", "-1")]
+    with unit_of_work():
+        done = import_openings(stream=io.BytesIO("\n".join(lines).encode()), name="openings.csv", actor=None)
+    assert (done.taken, [row[0] for row in done.refused]) == (1, [2, 3, 4])

@@ -90,9 +90,52 @@ def test_an_opening_to_come_is_parked(browser_client: FlaskClient, minutes: int,
     assert (answer.json["taken"], len(answer.json["parked"])) == (taken, 1 - taken)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff", b'{"openings": []}', b"[" * 100_000])
+def _nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        '"amount": NaN', '"amount": Infinity', '"amount": -Infinity', '"amount": 1e999', '"amount": "NaN"',
+        '"amount": "1e-999999", "kind": "x"', '"amount": 9999999999999999.999', '"amount": "9999999999999999.999"',
+        '"amount": ' + "9" * 5_000, '"client_number": ' + "9" * 5_000, '"amount": ' + "9" * 4_000,
+        '"\\u0000": 1', '"\\ud800": 1', '"x": {"\\u0000": "\\ud800"}', '"product": "\\u0000"',
+        '"product": "\\ud800"', '"kind": "\\udfff"', '"tracking_code": "' + "证" * 5_000 + '"',
+        f'"x": {_nested(200)}', f'"x": {_nested(600)}',
+    ],
+)  # fmt: skip
+def test_a_strange_row_is_parked_and_the_good_one_beside_it_kept(browser_client: FlaskClient, strange: str) -> None:
+    good, bad = json.dumps(_row("good")), json.dumps(_row("bad"))[:-1] + f", {strange}}}"
+    body = f'{{"openings": [{bad}, {good}]}}'.encode()
+    for taken in (1, 0):
+        answer = _post(browser_client, body)
+        assert answer.json is not None
+        assert (answer.json["taken"], [one["row"] for one in answer.json["parked"]]) == (taken, [0])
+    parked = db.session.scalars(select(ParkedOpening)).one()
+    assert parked.reason.endswith(".")
+    assert "bad" in json.dumps(parked.row)
+    sign_in(browser_client, make_user(role=Role.MARKETING))
+    assert browser_client.get("/account-openings/parked").status_code == 200
+
+
+def test_an_amount_below_a_cent_is_none(browser_client: FlaskClient) -> None:
+    assert _post(browser_client, _row(amount="1e-999999")).status_code == 201
+    assert db.session.scalars(select(AccountOpening.amount)).one() == 0
+
+
+@pytest.mark.parametrize("levels", [*range(850, 1_000, 10), 5_000, 20_000])
+def test_however_deeply_a_report_is_nested_the_answer_is_a_sentence(browser_client: FlaskClient, levels: int) -> None:
+    answer = _post(browser_client, (json.dumps(_row())[:-1] + f', "x": {_nested(levels)}}}').encode())
+    assert answer.status_code in (200, 400)
+    assert answer.is_json
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff", b'{"openings": []}', b"[" * 100_000, b"NaN", b"5"])
 def test_what_is_no_report_is_refused(browser_client: FlaskClient, body: bytes) -> None:
-    assert _post(browser_client, body).status_code == 400
+    answer = _post(browser_client, body)
+    assert answer.status_code == 400
+    assert answer.is_json
 
 
 def test_unsigned_stale_and_foreign_reports_are_refused(browser_client: FlaskClient) -> None:
@@ -102,5 +145,6 @@ def test_unsigned_stale_and_foreign_reports_are_refused(browser_client: FlaskCli
     assert _post(browser_client, _row(), at=now() - timedelta(minutes=11)).status_code == 403
     assert _post(browser_client, _row(), source="elsewhere").status_code == 404
     assert _post(browser_client, _row(), source="CORE;").status_code == 404
-    assert _post(browser_client, b"x" * (5 << 20)).status_code == 413
+    large = _post(browser_client, b"x" * (5 << 20))
+    assert (large.status_code, large.is_json) == (413, True)
     assert db.session.scalar(select(func.count(AccountOpening.id))) == 0
