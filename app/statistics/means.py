@@ -7,7 +7,9 @@ people who are not alike. Amounts are plain numbers in one currency.
 - bootstrap: no normal shape assumed, which a few large deposits break; the interval inverts the test of B. Efron, R. J.
   Tibshirani (1993), An Introduction to the Bootstrap, algorithm 16.1. Reports lead with it: a small control group that
   happens to miss the large deposits looks poor and sure of itself at once, and Welch's interval then calls one
-  campaign in ten without effect a success (docs/statistics.md).
+  campaign in ten without effect a success (docs/statistics.md);
+- several strata: each compared within itself, weighing as much as it has treated clients: W. G. Cochran (1977),
+  Sampling Techniques, chapter 5; degrees of freedom of the sum: F. E. Satterthwaite (1946), Biometrics Bull. 2:110-114.
 """
 
 import math
@@ -83,14 +85,38 @@ def welch(treated: Moments, control: Moments, confidence: float = 0.95) -> MeanL
 
     ValueError for negative counts or variances, or numbers that are not finite.
     """
+    return stratified_welch([(treated, control)], confidence)
+
+
+def stratified_welch(arms: Sequence[tuple[Moments, Moments]], confidence: float = 0.95) -> MeanLift | None:
+    """The difference of the means over strata with control shares of their own, each a pair (treated, control).
+
+    As `lift.stratified` does it for accounts: each stratum is compared within itself and weighs as much as it has
+    treated clients, so what the whole brought in is the sum of what its strata did. The variances of all means, times
+    the squares of their weights, add up. Strata with fewer than two clients in an arm say nothing and are left out;
+    None where none is left. ValueError for negative counts or variances, or numbers that are not finite.
+    """
     require_confidence(confidence)
-    for arm in (treated, control):
+    for arm in (arm for pair in arms for arm in pair):
         if arm.total < 0 or not (math.isfinite(arm.mean) and math.isfinite(arm.variance)) or arm.variance < 0:
             raise ValueError("counts and variances must not be negative, and all must be finite")
-    if treated.total < 2 or control.total < 2:
+    strata = [pair for pair in arms if min(pair[0].total, pair[1].total) > 1]
+    if not strata:
         return None
-    low, high = welch_ends(treated, control, confidence)
-    return _mean_lift(treated.total, treated.mean - control.mean, float(low), float(high))
+    if len(strata) == 1:
+        (treated, control) = strata[0]
+        low, high = welch_ends(treated, control, confidence)
+        return _mean_lift(treated.total, treated.mean - control.mean, float(low), float(high))
+    everybody = sum(treated.total for treated, _control in strata)
+    weighted = [(treated.total / everybody, treated, control) for treated, control in strata]
+    gap = sum(weight * (treated.mean - control.mean) for weight, treated, control in weighted)
+    errors = [(weight**2 * arm.variance / arm.total, arm.total - 1) for weight, *pair in weighted for arm in pair]
+    error = sum(one for one, _freedom in errors)
+    if not error:  # no spread anywhere leaves no doubt
+        return _mean_lift(everybody, gap, gap, gap)
+    freedom = 1 / sum((one / error) ** 2 / own for one, own in errors)
+    reach = float(distributions.t.isf((1 - confidence) / 2, freedom)) * math.sqrt(error)
+    return _mean_lift(everybody, gap, gap - reach, gap + reach)
 
 
 def welch_ends(treated: Moments, control: Moments, confidence: float) -> tuple[Any, Any]:
@@ -120,39 +146,87 @@ def bootstrap(
     is fixed. Above `MOST_REDRAWN` amounts the outcome is calculated instead, so that a page never waits. ValueError for
     impossible counts or amounts.
     """
+    return stratified_bootstrap([(treated, control)], confidence, resamples=resamples, seed=seed)
+
+
+def stratified_bootstrap(
+    arms: Sequence[tuple[Amounts, Amounts]],
+    confidence: float = 0.95,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> MeanLift | None:
+    """The same over strata, each a pair (treated, control): the arms of each are redrawn from its own clients, and the
+    differences are weighted as `stratified_welch` does. Strata without one of the arms are left out."""
     require_confidence(confidence)
     if resamples < 100:
         raise ValueError("there must be at least 100 resamples")
-    gap = moments_of(treated).mean - moments_of(control).mean if treated.total and control.total else None
-    # The order they came in must not matter.
-    amounts = np.sort(np.array([amount for arm in (treated, control) for amount in arm.amounts if amount], dtype=float))
-    if gap is None or not len(amounts):
+    strata = [_Stratum.of(*pair) for pair in arms if pair[0].total and pair[1].total]
+    count = sum(len(one.amounts) for one in strata)
+    if not count:
         return None
+    everybody = sum(one.treated for one in strata)
+    weights = [one.treated / everybody for one in strata]
+    gap = sum(weight * one.gap for weight, one in zip(weights, strata, strict=True))
     tails = ((1 - confidence) / 2, (1 + confidence) / 2)
-    if len(amounts) > MOST_REDRAWN:
-        below, above = _expected_quantiles(amounts, treated.total, control.total, tails)
+    if count > MOST_REDRAWN:
+        below, above = _expected_quantiles(strata, weights, tails)
     else:
         source = np.random.default_rng(seed)
-        share = len(amounts) / (treated.total + control.total)
-        one, other = (_redrawn_means(source, amounts, share, arm.total, resamples) for arm in (treated, control))
-        below, above = np.quantile(one - other, tails)
-    return _mean_lift(treated.total, gap, min(gap, gap - float(above)), max(gap, gap - float(below)))
+        drawn = sum(weight * one.redrawn_gaps(source, resamples) for weight, one in zip(weights, strata, strict=True))
+        below, above = np.quantile(drawn, tails)
+    return _mean_lift(everybody, gap, min(gap, gap - float(above)), max(gap, gap - float(below)))
+
+
+class _Stratum(NamedTuple):
+    """The sizes of both arms, the difference of their means, and the amounts of both together."""
+
+    treated: int
+    control: int
+    gap: float
+    amounts: "NDArray[np.float64]"
+
+    @classmethod
+    def of(cls, treated: Amounts, control: Amounts) -> "_Stratum":
+        gap = moments_of(treated).mean - moments_of(control).mean
+        # The order they came in must not matter.
+        amounts = [amount for arm in (treated, control) for amount in arm.amounts if amount]
+        return cls(treated.total, control.total, gap, np.sort(np.array(amounts, dtype=float)))
+
+    def redrawn_gaps(self, source: "np.random.Generator", resamples: int) -> Any:
+        if not len(self.amounts):
+            return 0.0
+        share = len(self.amounts) / (self.treated + self.control)
+        one, other = (
+            _redrawn_means(source, self.amounts, share, total, resamples) for total in (self.treated, self.control)
+        )
+        return one - other
+
+    def chance(self) -> tuple[float, float]:
+        """The variance and the third cumulant of the gap that redrawing gives."""
+        total = self.treated + self.control
+        mean = self.amounts.sum() / total
+        nothing = total - len(self.amounts)
+        second = (((self.amounts - mean) ** 2).sum() + nothing * mean**2) / total
+        third = (((self.amounts - mean) ** 3).sum() - nothing * mean**3) / total
+        return (
+            float(second * (1 / self.treated + 1 / self.control)),
+            float(third * (1 / self.treated**2 - 1 / self.control**2)),
+        )
 
 
 def _expected_quantiles(
-    amounts: "NDArray[np.float64]", treated: int, control: int, tails: tuple[float, float]
+    strata: Sequence[_Stratum], weights: Sequence[float], tails: tuple[float, float]
 ) -> "NDArray[np.float64]":
     """What redrawing comes to where very many brought something: all but normal, but for its skewness.
 
-    Source: E. A. Cornish, R. A. Fisher (1938), Rev. Inst. Int. Stat. 5:307-320, the first correction.
+    The cumulants of independent strata add up. Source: E. A. Cornish, R. A. Fisher (1938), Rev. Inst. Int. Stat.
+    5:307-320, the first correction.
     """
-    total = treated + control
-    mean = amounts.sum() / total
-    nothing = total - len(amounts)
-    second = (((amounts - mean) ** 2).sum() + nothing * mean**2) / total
-    third = (((amounts - mean) ** 3).sum() - nothing * mean**3) / total
-    spread = second * (1 / treated + 1 / control)
-    skewness = third * (1 / treated**2 - 1 / control**2) / spread**1.5 if spread else 0.0
+    chances = [one.chance() for one in strata]
+    spread = sum(weight**2 * second for weight, (second, _third) in zip(weights, chances, strict=True))
+    third = sum(weight**3 * cumulant for weight, (_second, cumulant) in zip(weights, chances, strict=True))
+    skewness = third / spread**1.5 if spread else 0.0
     z = distributions.norm.ppf(np.array(tails))
     return np.asarray((z + (z**2 - 1) * skewness / 6) * math.sqrt(spread))
 
