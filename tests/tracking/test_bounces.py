@@ -4,10 +4,12 @@ import csv
 import sys
 from collections import defaultdict
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.clients.models import Client, Suppression
 from app.clients.reachability.service import refresh_problems
@@ -286,6 +288,41 @@ def test_three_soft_bounces_in_fourteen_days_suppress(one_client: list[Message])
     with unit_of_work():
         refresh_problems()
     assert db.session.get_one(Client, one_client[0].client_id).email_problem == "bounced"
+
+
+@pytest.mark.parametrize("order", list(permutations((13.5, 5, 0))))
+def test_soft_bounces_suppress_in_whatever_order_they_arrive(
+    one_client: list[Message], order: tuple[float, ...]
+) -> None:
+    for message, days_ago in zip(one_client, order, strict=False):
+        assert suppressed() == {}
+        full(message, days_ago=days_ago)
+    assert list(suppressed().values()) == ["soft bounces"]
+
+
+@pytest.mark.parametrize("order", list(permutations((29, 14.5, 13, 0))))
+def test_any_fourteen_days_are_no_more_than_fourteen(one_client: list[Message], order: tuple[float, ...]) -> None:
+    for message, days_ago in zip(one_client, order, strict=True):
+        full(message, days_ago=days_ago)
+    assert suppressed() == {}
+
+
+def test_soft_bounces_told_together_and_again_are_the_same(one_client: list[Message]) -> None:
+    at = now() - timedelta(days=30)
+    rows = [
+        {"kind": "bounce", "message_id": message.id, "at": at + timedelta(days=days), "payload": {"status": "5.2.2"},
+         "source": "test", "external_id": f"bounce {message.id}"}
+        for message, days in zip(one_client, (20, 4, 13, 0), strict=True)
+    ]  # fmt: skip
+    make_events(rows[:2])
+    interpret()
+    with unit_of_work() as session:
+        session.execute(upsert(Event).values(rows[:2]).on_conflict_do_nothing())
+    interpret()
+    assert suppressed() == {}
+    make_events(rows[2:])
+    interpret()
+    assert list(suppressed().values()) == ["soft bounces"]
 
 
 def test_soft_bounces_of_longer_ago_do_not_count(one_client: list[Message]) -> None:

@@ -44,14 +44,20 @@ _WRITE = text(
     ON CONFLICT (event_id, at) DO UPDATE SET class = excluded.class, status = excluded.status, words = excluded.words
     """
 )
-# Of each address that had a soft bounce now: did so many messages come back in the days before any of them?
+# Of each address that had a soft bounce now: did so many messages come back within so many days around it? News may
+# come in any order, so the days are looked at that end with the bounce, and those that end with a later one.
 _WORN_OUT = text(
     """
+    WITH due AS (
+        SELECT address, min(at) AS first, max(at) AS last
+        FROM unnest(CAST(:addresses AS text[]), CAST(:times AS timestamptz[])) AS due (address, at) GROUP BY address
+    )
     SELECT DISTINCT due.address
-    FROM unnest(CAST(:addresses AS text[]), CAST(:times AS timestamptz[])) AS due (address, at)
+    FROM due JOIN bounce AS ending ON ending.address = due.address AND ending.class = ANY(CAST(:classes AS text[]))
+         AND ending.at >= due.first AND ending.at < due.last + make_interval(days => :days)
     WHERE (SELECT count(DISTINCT coalesce(bounce.message_id, -bounce.event_id)) FROM bounce
            WHERE bounce.address = due.address AND bounce.class = ANY(CAST(:classes AS text[]))
-             AND bounce.at <= due.at AND bounce.at > due.at - make_interval(days => :days)) >= :number
+             AND bounce.at <= ending.at AND bounce.at > ending.at - make_interval(days => :days)) >= :number
     """
 )
 _ACTED = text(
