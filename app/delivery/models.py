@@ -1,8 +1,8 @@
 """The ledger: runs, batches and one row per message that is to be sent.
 
-Message states move through `NEXT` only:
+Message states move through `NEXT` only; every statement that changes one takes it from `move(since, state)`:
 
-    planned > handing > sent | failed | unconfirmed      planned > skipped | cancelled
+    planned > handing > sent | failed | unconfirmed      planned > skipped | cancelled | failed (given up)
     unconfirmed > sent | failed                          (settled by later evidence or a person)
     failed > planned                                     (only by the verb that retries what was definitely refused)
 
@@ -47,7 +47,12 @@ class MessageState(StrEnum):
 
 
 NEXT: dict[MessageState, set[MessageState]] = {
-    MessageState.PLANNED: {MessageState.HANDING, MessageState.SKIPPED, MessageState.CANCELLED},
+    MessageState.PLANNED: {
+        MessageState.HANDING,
+        MessageState.SKIPPED,
+        MessageState.CANCELLED,
+        MessageState.FAILED,  # refused for now so often that it was given up
+    },
     MessageState.HANDING: {
         MessageState.SENT,
         MessageState.FAILED,
@@ -60,6 +65,16 @@ NEXT: dict[MessageState, set[MessageState]] = {
     MessageState.SKIPPED: set(),
     MessageState.CANCELLED: set(),
 }
+
+
+def move(since: MessageState, state: MessageState) -> MessageState:
+    """`state`, where a message may go there from `since`: every statement that changes a state names both.
+
+    Raises ValueError where the table has no such move.
+    """
+    if state not in NEXT[since]:
+        raise ValueError(f"a message never goes from {since} to {state}")
+    return state
 
 
 class Run(Model):

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core.clock import now
 from app.core.extensions import db
-from app.delivery.models import Batch
+from app.delivery.models import Batch, MessageState, move
 
 BATCH_SIZE = 500
 
@@ -122,7 +122,7 @@ def _rounded_up(until: datetime) -> datetime:
 _MOVE = text(
     """
     WITH moved AS (
-        UPDATE message SET batch_id = place.batch_id, state = 'planned'
+        UPDATE message SET batch_id = place.batch_id, state = :planned
         FROM unnest(:ids, :batch_ids) AS place (id, batch_id)
         WHERE message.id = place.id AND message.state IN ('planned', 'handing')
         RETURNING place.batch_id
@@ -137,4 +137,11 @@ _MOVE = text(
 def _move(places: Mapping[int, int]) -> None:
     """Messages to batches, by id."""
     if places:
-        db.session.execute(_MOVE, {"ids": list(places), "batch_ids": list(places.values())})
+        db.session.execute(
+            _MOVE,
+            {
+                "ids": list(places),
+                "batch_ids": list(places.values()),
+                "planned": move(MessageState.HANDING, MessageState.PLANNED),
+            },
+        )

@@ -13,7 +13,7 @@ from app.core.extensions import db
 from app.core.jobs import Job, enqueue
 from app.core.queues import SEND_EMAIL
 from app.core.unit_of_work import unit_of_work
-from app.delivery.models import MessageState, Run, SeedMessage
+from app.delivery.models import MessageState, Run, SeedMessage, move
 from app.delivery.rendering import send_copies
 from app.delivery.routing import choose_account
 from app.delivery.rules import marketing_is_stopped
@@ -102,7 +102,7 @@ def _move(
             SeedMessage.state == since,
             *conditions,
         )
-        .values(state=state, sent_at=now() if state == MessageState.SENT else None)
+        .values(state=move(since, state), sent_at=now() if state == MessageState.SENT else None)
         .returning(SeedMessage.email)
         .execution_options(synchronize_session=False)
     ).all()

@@ -50,7 +50,7 @@ from app.core.errors import AppError
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
 from app.delivery.material import Material, load_material
-from app.delivery.models import Batch, Message, MessageState, Run
+from app.delivery.models import NEXT, Batch, Message, MessageState, Run, move
 from app.delivery.postponing import put_off, put_off_each, queue_for_domain
 from app.delivery.routing import account_works, choose_account, rest_account
 from app.delivery.rules import Rules, may_send, rules_of, skip_if_leaving, skip_reason, take_turns, wait_until
@@ -68,10 +68,10 @@ DONE_BY_PEOPLE = frozenset({"call"})
 log = structlog.get_logger(__name__)
 
 STATE_OF = {
-    Outcome.SENT: MessageState.SENT,
-    Outcome.FAILED: MessageState.FAILED,
-    Outcome.UNCONFIRMED: MessageState.UNCONFIRMED,
-    Outcome.NOT_TAKEN: MessageState.PLANNED,
+    Outcome.SENT: move(MessageState.HANDING, MessageState.SENT),
+    Outcome.FAILED: move(MessageState.HANDING, MessageState.FAILED),
+    Outcome.UNCONFIRMED: move(MessageState.HANDING, MessageState.UNCONFIRMED),
+    Outcome.NOT_TAKEN: move(MessageState.HANDING, MessageState.PLANNED),
 }
 
 
@@ -304,10 +304,10 @@ def _judgement(work: Work, at: datetime) -> Executable:
     if not rules.plain:  # else its expressions would be worked out once for each place they are named in
         judged = judged.prefix_with("MATERIALIZED")
     state = case(
-        (judged.c.reason.is_not(None), MessageState.SKIPPED.value),
+        (judged.c.reason.is_not(None), move(MessageState.PLANNED, MessageState.SKIPPED).value),
         (judged.c.wait_until.is_not(None), MessageState.PLANNED.value),
-        (judged.c.reason_if_leaving.is_not(None), MessageState.SKIPPED.value),
-        else_=MessageState.HANDING.value,
+        (judged.c.reason_if_leaving.is_not(None), move(MessageState.PLANNED, MessageState.SKIPPED).value),
+        else_=move(MessageState.PLANNED, MessageState.HANDING).value,
     )
     reason = case(
         (judged.c.wait_until.is_(None), func.coalesce(judged.c.reason, judged.c.reason_if_leaving)),
@@ -368,7 +368,7 @@ _RECORD = text(
       AND CASE message.state
           WHEN 'handing' THEN message.batch_id = :batch_id
                               AND (SELECT token FROM batch WHERE id = :batch_id) = :token
-          WHEN 'unconfirmed' THEN result.state <> 'planned'
+          WHEN 'unconfirmed' THEN result.state = ANY(CAST(:late AS text[]))
           ELSE false
           END
     RETURNING message.id, message.state, message.client_id, message.campaign_id, message.channel, message.sent_at
@@ -395,6 +395,7 @@ def record_results(work: Work, results: Sequence[Result]) -> int:
             "at": now(),
             "batch_id": work.batch_id,
             "token": work.token,
+            "late": array_text([MessageState.UNCONFIRMED.value, *NEXT[MessageState.UNCONFIRMED]]),
             "ids": array_text(result.message_id for result in results),
             "states": array_text(STATE_OF[result.outcome].value for result in results),
             "reasons": array_text(_storable(result.reason) for result in results),
@@ -425,7 +426,10 @@ def postpone(batch_id: int, message_ids: Sequence[int]) -> None:
         db.session.execute(
             update(Message)
             .where(Message.id.in_(message_ids), Message.state == MessageState.PLANNED)
-            .values(state=MessageState.FAILED, reason=func.coalesce(Message.reason, "given up after many attempts"))
+            .values(
+                state=move(MessageState.PLANNED, MessageState.FAILED),
+                reason=func.coalesce(Message.reason, "given up after many attempts"),
+            )
             .execution_options(synchronize_session=False)
         )
         return

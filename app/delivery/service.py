@@ -15,7 +15,7 @@ from app.core.errors import AppError
 from app.core.extensions import db
 from app.core.jobs import enqueue
 from app.core.queues import SEND_EMAIL
-from app.delivery.models import Batch, Message, MessageState
+from app.delivery.models import Batch, Message, MessageState, move
 from app.delivery.sending import DONE_BY_PEOPLE, refresh_tally
 from app.users.models import User
 
@@ -30,7 +30,11 @@ def settle_unconfirmed(message_ids: Sequence[int]) -> int:
     rows = db.session.execute(
         update(Message)
         .where(Message.id.in_(message_ids), Message.state == MessageState.UNCONFIRMED)
-        .values(state=MessageState.SENT, sent_at=func.coalesce(Message.sent_at, now()), reason=None)
+        .values(
+            state=move(MessageState.UNCONFIRMED, MessageState.SENT),
+            sent_at=func.coalesce(Message.sent_at, now()),
+            reason=None,
+        )
         .returning(Message.batch_id, Message.client_id, Message.campaign_id, Message.channel, Message.sent_at)
         .execution_options(synchronize_session=False)
     ).all()

@@ -18,7 +18,7 @@ from app.campaigns.models import Campaign, State
 from app.core.clock import now
 from app.core.extensions import db
 from app.core.jobs import Job, enqueue
-from app.delivery.models import Batch, Message, MessageState, Run
+from app.delivery.models import Batch, Message, MessageState, Run, move
 from app.delivery.sweeping import cancel_run, reopen_runs
 from app.delivery.tallying import refresh_tallies
 
@@ -167,7 +167,9 @@ def _set_state(message_ids: list[int], *, since: MessageState, state: MessageSta
     db.session.execute(
         update(Message)
         .where(Message.id.in_(message_ids), Message.state == since)
-        .values(state=state, reason=reason, unconfirmed_at=now() if state == MessageState.UNCONFIRMED else None)
+        .values(
+            state=move(since, state), reason=reason, unconfirmed_at=now() if state == MessageState.UNCONFIRMED else None
+        )
         .execution_options(synchronize_session=False)
     )
     refresh_tallies(batch_ids)

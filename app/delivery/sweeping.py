@@ -14,7 +14,7 @@ from app.core.extensions import db
 from app.core.queues import send_task
 from app.core.unit_of_work import after_commit
 from app.delivery.material import queue_of
-from app.delivery.models import Batch, Message, MessageState, Run, RunTest
+from app.delivery.models import Batch, Message, MessageState, Run, RunTest, move
 from app.delivery.planning import RESEND_AFTER, SEND_BATCH
 from app.delivery.rules import may_send
 from app.delivery.sending import refresh_tally
@@ -48,7 +48,9 @@ def free_dead_batches() -> int:
         lost = db.session.execute(
             update(Message)
             .where(Message.batch_id == batch_id, Message.state == MessageState.HANDING)
-            .values(state=MessageState.UNCONFIRMED, reason=WORKER_STOPPED, unconfirmed_at=now())
+            .values(
+                state=move(MessageState.HANDING, MessageState.UNCONFIRMED), reason=WORKER_STOPPED, unconfirmed_at=now()
+            )
             .execution_options(synchronize_session=False)
         ).rowcount  # type: ignore[attr-defined]
         refresh_tally(batch_id)
@@ -73,7 +75,7 @@ def close_cancelled_runs() -> None:
         db.session.execute(
             update(Message)
             .where(Message.batch_id.in_(left), Message.state == MessageState.PLANNED)
-            .values(state=MessageState.CANCELLED)
+            .values(state=move(MessageState.PLANNED, MessageState.CANCELLED))
             .execution_options(synchronize_session=False)
         )
 
@@ -148,7 +150,7 @@ def cancel_run(campaign_id: int) -> None:
     db.session.execute(
         update(Message)
         .where(Message.run_id == run.id, Message.state == MessageState.PLANNED)
-        .values(state=MessageState.CANCELLED)
+        .values(state=move(MessageState.PLANNED, MessageState.CANCELLED))
         .execution_options(synchronize_session=False)
     )
     db.session.execute(update(Batch).where(Batch.run_id == run.id, Batch.token.is_(None)).values(state="done"))

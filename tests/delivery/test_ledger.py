@@ -18,7 +18,7 @@ from app.core.extensions import db
 from app.core.jobs import enqueue
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
-from app.delivery.models import NEXT, Batch, Message, MessageState, Run, RunSegment
+from app.delivery.models import NEXT, Batch, Message, MessageState, Run, RunSegment, move
 from app.delivery.planning import plan_run
 from app.delivery.postponing import BATCH_SIZE
 from app.delivery.queries import campaign_progress
@@ -406,6 +406,12 @@ def test_no_path_leads_out_of_an_end_state_or_back_to_handing_from_unconfirmed(d
             assert state in {MessageState.SENT, MessageState.FAILED}
         if before is MessageState.FAILED:  # by the verb that retries, which takes definite refusals only
             assert state is MessageState.PLANNED
+
+
+def test_a_move_that_the_table_does_not_have_is_a_fault() -> None:
+    for since, state in [(MessageState.SENT, MessageState.PLANNED), (MessageState.UNCONFIRMED, MessageState.HANDING)]:
+        with pytest.raises(ValueError, match="never goes"):
+            move(since, state)
 
 
 def test_the_mailbox_holds_whole_messages(app: Flask) -> None:

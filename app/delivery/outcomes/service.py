@@ -23,7 +23,7 @@ from app.core.queues import send_task
 from app.core.unit_of_work import after_commit
 from app.delivery.deliverability.counting import mark_due
 from app.delivery.material import queue_of
-from app.delivery.models import Batch, Message, MessageState
+from app.delivery.models import Batch, Message, MessageState, move
 from app.delivery.outcomes.queries import Filter, awaiting_receipt, failed, may_be_retried
 from app.delivery.planning import RESEND_AFTER, SEND_BATCH
 from app.delivery.postponing import BATCH_SIZE
@@ -51,7 +51,7 @@ def settle(*, chosen: Filter, state: MessageState, reason: str, actor: User, lim
         update(Message)
         .where(Message.id.in_(list(db.session.scalars(ids))), Message.state == MessageState.UNCONFIRMED)
         .values(
-            state=state,
+            state=move(MessageState.UNCONFIRMED, state),
             reason=SETTLED[state],
             settled_by_id=actor.id,
             sent_at=when,
@@ -95,7 +95,7 @@ def retry(*, chosen: Filter, reason: str, actor: User, limit: int = CHUNK) -> in
 
 _MOVE = text(
     """
-    UPDATE message SET state = 'planned', batch_id = moved.batch_id
+    UPDATE message SET state = :planned, batch_id = moved.batch_id
     FROM unnest(:ids, :batch_ids) AS moved (id, batch_id)
     WHERE message.id = moved.id AND message.state = 'failed'
     """
@@ -116,7 +116,10 @@ def _plan_anew(run_id: int, step_id: int, channel: str, variant: str | None, ids
         insert(Batch).returning(Batch.id, sort_by_parameter_order=True), [facts | {"size": size} for size in sizes]
     ).all()
     places = [batch_ids[place // BATCH_SIZE] for place in range(len(ids))]
-    db.session.execute(_MOVE, {"ids": list(ids), "batch_ids": places})
+    db.session.execute(
+        _MOVE,
+        {"ids": list(ids), "batch_ids": places, "planned": move(MessageState.FAILED, MessageState.PLANNED)},
+    )
     for batch_id in batch_ids:
         after_commit(partial(send_task, SEND_BATCH, queue_of(channel), batch_id))
 
