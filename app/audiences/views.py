@@ -16,7 +16,7 @@ from app.audiences.builder import builder_catalogue, matching_choices
 from app.audiences.fields import Catalogue, load_catalogue
 from app.audiences.forms import SegmentForm
 from app.audiences.gallery import GALLERY, ready_segment
-from app.audiences.lists.service import NoNumbers, header_note, keep_uploaded_list
+from app.audiences.lists.service import NoNumbers, keep_uploaded_list
 from app.audiences.models import Segment
 from app.audiences.rules import EVERYONE, Rule, RuleError, dump_rule, parse_rule, parse_rule_text, segments_in
 from app.audiences.sentence import sentence
@@ -138,7 +138,7 @@ def choices() -> Any:
 def upload_numbers() -> Any:
     """Keep a file of client numbers; answers it as a choice of the builder: {value, label, hint}.
 
-    With `note` where a line above the numbers was taken as the name of their column.
+    With `note` where a line above the numbers was taken as the name of their column, or rows could not be read.
     """
     upload = request.files.get("file")
     if upload is None:
@@ -148,7 +148,8 @@ def upload_numbers() -> Any:
         kept = keep_uploaded_list(name=name, stream=cast(BinaryIO, upload.stream), actor=signed_in_user())
         made = kept.numbers
         choice = {"value": made.id, "label": made.name, "hint": format_decimal(made.size)}
-    return choice | ({"note": header_note(kept.header)} if kept.header else {}), 201
+        notes = " ".join(kept.notes)
+    return choice | ({"note": notes} if notes else {}), 201
 
 
 @audiences.get("/<int:segment_id>")

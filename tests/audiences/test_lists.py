@@ -108,6 +108,32 @@ def test_a_first_line_that_is_no_clients_number_is_a_header_and_told(
         assert (numbers(pasted.numbers), pasted.header) == (expected, header)
 
 
+BROKEN = b'number,name\n1001,a\n1002,b,extra,cells\nnumber,name\n9999,unknown\n,nobody\n1\x7f3,c\n1003,"x\n1004,d\n'
+
+
+def test_rows_of_a_file_that_cannot_be_read_are_told(app: Flask) -> None:
+    kept = keep_uploaded_list(name="list.csv", stream=io.BytesIO(BROKEN), actor=None)
+    assert numbers(kept.numbers) == ["1001", "1004", "9999"]
+    assert (kept.left_out.count, kept.left_out.first) == (4, [3, 6, 7, 8])
+    assert kept.notes == [
+        "“number” was taken as the name of the column: no client has this number.",
+        "4 rows have no client number that can be read and are left out, the first of them: 3, 6, 7, 8.",
+    ]
+
+
+def test_only_the_first_of_many_rows_that_cannot_be_read_are_named(app: Flask) -> None:
+    content = "12,a\n" * 20 + "13,a,b\n" * 8
+    kept = keep_uploaded_list(name="list.csv", stream=io.BytesIO(content.encode()), actor=None)
+    assert (numbers(kept.numbers), kept.header) == (["12"], None)  # a repeated row is no loss
+    assert (kept.left_out.count, kept.left_out.first) == (8, [21, 22, 23, 24, 25])
+
+
+def test_pasted_words_that_are_no_numbers_are_told_by_their_line(app: Flask) -> None:
+    kept = keep_pasted_list(name="list", text="number\n12, 1\x003\n14\n" + "9" * 101, actor=None)
+    assert numbers(kept.numbers) == ["12", "14"]
+    assert (kept.left_out.count, kept.left_out.first) == (2, [2, 4])
+
+
 @pytest.fixture
 def marketing(app: Flask) -> FlaskClient:
     return sign_in(app.test_client(), make_user(role="marketing", email="officer@example.com", name="Lin Mei"))
@@ -138,6 +164,17 @@ def test_the_page_lists_name_size_maker_and_the_segments_that_use_it(marketing: 
     assert f'href="/segments/{segment.id}"' in page
     assert f"/segments/lists/{kept.id}/delete" not in page
     assert "No list has this name." in marketing.get("/segments/lists?search=nothing%00").text
+
+
+def test_the_builder_and_the_page_say_which_rows_are_not_in_the_list(marketing: FlaskClient) -> None:
+    told = "4 rows have no client number that can be read and are left out, the first of them: 3, 6, 7, 8."
+    answer = marketing.post("/segments/number-lists", data={"file": (io.BytesIO(BROKEN), "list.csv")})
+    assert (answer.status_code, answer.json["hint"]) == (201, "3")
+    assert told in answer.json["note"]
+    whole = marketing.post("/segments/number-lists", data={"file": (io.BytesIO(b"12\n13\n"), "list.csv")})
+    assert "note" not in whole.json
+    data = {"name": "Fair", "file": (io.BytesIO(BROKEN), "list.csv")}
+    assert told in marketing.post("/segments/lists/new", data=data, follow_redirects=True).text
 
 
 def test_a_list_is_made_of_a_file_or_refused_beside_its_field(marketing: FlaskClient) -> None:

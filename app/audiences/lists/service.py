@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import BinaryIO
 
+from flask_babel import format_decimal, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import Text, delete, func, literal, select
@@ -27,6 +28,7 @@ MAX_LENGTH = 100  # of a number
 MAX_NAME = 100
 _CHUNK = 20_000
 _WORDS_LOOKED_UP = 50
+_ROWS_TOLD = 5
 # Names under which the column with the numbers goes, as `fold` writes them.
 _COLUMNS = frozenset(TARGETS["number"][1].split())
 _ONE_WORD = re.compile(r"[\w./-]+")
@@ -61,20 +63,47 @@ class StillUsed(Conflict):
         )
 
 
+@dataclass(slots=True)
+class LeftOut:
+    """How many rows had no number that can be read, and which of them came first (from 1, rows without text apart)."""
+
+    count: int = 0
+    first: list[int] = field(default_factory=list)
+
+    def add(self, row: int) -> None:
+        self.count += 1
+        if len(self.first) < _ROWS_TOLD:
+            self.first.append(row)
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A new list, and what stood above its numbers and was taken as the name of their column."""
+    """A new list, what stood above its numbers and was taken as the name of their column, and what is not in it."""
 
     numbers: NumberList
     header: str | None
+    left_out: LeftOut
+
+    @property
+    def notes(self) -> list[str]:
+        """What its maker has to know, in sentences."""
+        return [
+            *([header_note(self.header)] if self.header is not None else []),
+            *([left_out_note(self.left_out)] if self.left_out.count else []),
+        ]
+
+
+# A row, counted from 1, and the number in it; None where the row cannot be read.
+_Numbered = tuple[int, str | None]
 
 
 def keep_pasted_list(*, name: str, text: str, actor: User | None) -> Kept:
     """The numbers of a text, divided by spaces, lines, commas or semicolons. Raises NoNumbers or TooManyNumbers."""
     first, _line_end, rest = text.strip().partition("\n")
     header = first.strip() if _names_a_column(first, actor) else None
-    numbers = rest if header else f"{first}\n{rest}"
-    return _keep(name, iter(numbers.translate(_DIVIDERS).split()), header, actor)
+    lines = enumerate(rest.split("\n"), 2) if header else enumerate([first, *rest.split("\n")], 1)
+    numbers = ((row, word) for row, line in lines for word in line.translate(_DIVIDERS).split())
+    return _keep(name, numbers, header, actor)
 
 
 def keep_uploaded_list(*, name: str, stream: BinaryIO, actor: User | None) -> Kept:
@@ -89,6 +118,18 @@ def keep_uploaded_list(*, name: str, stream: BinaryIO, actor: User | None) -> Ke
 def header_note(header: str) -> str:
     """Said of a list that had a line above its numbers."""
     return str(_("“%(header)s” was taken as the name of the column: no client has this number.", header=header))
+
+
+def left_out_note(left_out: LeftOut) -> str:
+    """Said of a list some rows of which are not in it."""
+    words: str = ngettext(
+        "%(number)s row has no client number that can be read and is left out: row %(rows)s.",
+        "%(number)s rows have no client number that can be read and are left out, the first of them: %(rows)s.",
+        left_out.count,
+        number=format_decimal(left_out.count),
+        rows=", ".join(map(str, left_out.first)),
+    )
+    return words
 
 
 def may_delete(owner_id: int | None, actor: User) -> bool:
@@ -114,21 +155,29 @@ def delete_list(*, numbers: NumberList, actor: User) -> None:
 # ---- Finding the numbers ----
 
 
-def _numbers_of(stream: BinaryIO, actor: User | None) -> tuple[str | None, Iterator[str]]:
+def _numbers_of(stream: BinaryIO, actor: User | None) -> tuple[str | None, Iterator[_Numbered]]:
     """The line above the numbers, where there is one, and the numbers."""
     start = stream.read(1 << 16)
     stream.seek(0)
     word = _only_word(start)
     if word is not None:  # a list of one number is no table
-        return (word, iter(())) if _names_a_column(word, actor) else (None, iter((word,)))
+        return (word, iter(())) if _names_a_column(word, actor) else (None, iter(((1, word),)))
     dialect = detect(stream)
     names = column_names(stream, dialect)
     place = next((at for at, name in enumerate(names) if fold(name) in _COLUMNS), 0)
-    first = names[place]
-    below = (row[place] for row in data_rows(stream, dialect, width=len(names)) if not isinstance(row, RowProblem))
+    first, top = names[place], dialect["header_row"] + 1
+    rows = enumerate(data_rows(stream, dialect, width=len(names)), start=top + 1)
+    below = ((row, _number_in(cells, place, first)) for row, cells in rows)
     if first == f"Column {place + 1}":  # what a column without a name is called
         return None, below
-    return (first, below) if _names_a_column(first, actor) else (None, chain((first,), below))
+    return (first, below) if _names_a_column(first, actor) else (None, chain(((top, first),), below))
+
+
+def _number_in(row: list[str] | RowProblem, place: int, first: str) -> str | None:
+    """The number in a row; of one that only repeats the first, which is no loss, what is there already."""
+    if not isinstance(row, RowProblem):
+        return row[place]
+    return first if [cell.strip() for cell in row.cells[place : place + 1]] == [first] else None
 
 
 def _only_word(start: bytes) -> str | None:
@@ -153,12 +202,12 @@ def _names_a_column(line: str, actor: User | None) -> bool:
 # ---- Keeping them ----
 
 
-def _keep(name: str, numbers: Iterator[str], header: str | None, actor: User | None) -> Kept:
+def _keep(name: str, numbers: Iterator[_Numbered], header: str | None, actor: User | None) -> Kept:
     made = NumberList(name=_name(name), size=0, owner_id=actor.id if actor else None)
     db.session.add(made)
     db.session.flush()
-    taken = 0
-    usable = _usable(numbers)
+    taken, left_out = 0, LeftOut()
+    usable = _usable(numbers, header, left_out)
     while chunk := list(islice(usable, _CHUNK)):
         taken += len(chunk)
         if taken > MAX_NUMBERS:
@@ -172,15 +221,20 @@ def _keep(name: str, numbers: Iterator[str], header: str | None, actor: User | N
     counted = select(func.count()).select_from(ListedNumber).where(ListedNumber.list_id == made.id)
     made.size = db.session.scalar(counted) or 0
     changes = {"name": [None, made.name], "numbers": [None, made.size]}
+    if left_out.count:
+        changes["rows_left_out"] = [None, left_out.count]
     record(actor=actor, action="number_list.kept", subject="number_list", subject_id=made.id, changes=changes)
-    return Kept(made, header)
+    return Kept(made, header, left_out)
 
 
-def _usable(numbers: Iterable[str]) -> Iterator[str]:
-    for number in numbers:
-        cleaned = number.strip()
+def _usable(numbers: Iterable[_Numbered], header: str | None, left_out: LeftOut) -> Iterator[str]:
+    for row, number in numbers:
+        cleaned = (number or "").strip()
         if cleaned and len(cleaned) <= MAX_LENGTH and cleaned.isprintable():
-            yield cleaned
+            if cleaned != header:  # repeated below, as where several files were put together
+                yield cleaned
+        else:
+            left_out.add(row)
 
 
 def _name(name: str) -> str:

@@ -44,7 +44,7 @@ def create() -> Any:
         try:
             with unit_of_work():
                 kept = _keep(form)
-                name, size = kept.numbers.name, kept.numbers.size
+                name, size, notes = kept.numbers.name, kept.numbers.size, kept.notes
         except AppError as refusal:
             field = form.file if form.file.data else form.numbers
             field.errors = [*field.errors, str(refusal)]
@@ -53,8 +53,8 @@ def create() -> Any:
                 _("The list “%(name)s” is kept, with %(size)s numbers.", name=name, size=format_decimal(size)),
                 "success",
             )
-            if kept.header is not None:
-                flash(service.header_note(kept.header), "info")
+            for note in notes:
+                flash(note, "info")
             return redirect(url_for("number_lists.index"))
     return render_template("audiences/lists/create.html", form=form), 422 if form.errors else 200
 
