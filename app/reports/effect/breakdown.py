@@ -10,6 +10,7 @@ from app.campaigns.models import Campaign
 from app.delivery.experiments.comparing import Comparison, comparisons
 from app.reports.effect.effects import Effect, effects_of
 from app.reports.effect.groups import Groups, groups_at_launch, groups_today
+from app.reports.effect.report import visible_costs
 from app.reports.effect.strata import strata_of
 from app.reports.response import Row, campaign_runs, rows_of
 from app.reports.scope import run_scopes
@@ -39,7 +40,7 @@ def breakdown(
     groups = groups_today(dimension, among) if today else groups_at_launch(campaign, runs, dimension)
     mine = [(key, name or str(_("None")), ids) for key, name, ids in groups if not ids.isdisjoint(among)]
     kept = mine if shown is None else mine[:shown]
-    effects = effects_of(strata, kept)
+    effects = effects_of(strata, kept, costs=visible_costs(campaign, runs, strata, viewer))
     tests: Sequence[Comparison] = ()
     if dimension == "variant" and runs:
         tests = comparisons(runs[-1], campaign, visible=None if scopes is None else scopes[runs[-1].id])

@@ -1,16 +1,18 @@
 """The comparison of both arms for a campaign, a segment or any other set of its clients."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
 from pyroaring import BitMap64
 
+from app.reports.effect.costs import Costs
 from app.reports.effect.strata import Strata, Stratum
 from app.statistics.corrections import benjamini_hochberg
+from app.statistics.intervals import Interval, wilson
 from app.statistics.lift import Arm, Lift, p_values, stratified, variance
-from app.statistics.means import Amounts, MeanLift, bootstrap, moments_of, welch
+from app.statistics.means import Amounts, MeanLift, moments_of, stratified_bootstrap, stratified_welch
 from app.statistics.shrinkage import shrunken
 from app.statistics.split import SplitCheck, split_check_all
 
@@ -34,8 +36,9 @@ class Judgement(StrEnum):
 class Effect:
     """Both arms of a set of clients: how many were assigned, opened an account, had an effective one.
 
-    `p` is that of the lift; `corrected` the same corrected for the number of sets it was looked at among, and
-    `drawn_in` the absolute lift drawn towards that of all of them (None where there is nothing to compare).
+    `brought_in` are the assets of its treated, `cost` what was spent on them (None where it is not known). `p` is that
+    of the lift; `corrected` the same corrected for the number of sets it was looked at among, and `drawn_in` the
+    absolute lift drawn towards that of all of them (None where there is nothing to compare).
     """
 
     name: str
@@ -47,9 +50,31 @@ class Effect:
     effective: int
     control_effective: int
     lift: Lift | None
+    brought_in: Decimal = Decimal()
+    cost: Decimal | None = None
     p: float | None = None
     corrected: float | None = None
     drawn_in: float | None = None
+
+    @property
+    def opened_interval(self) -> Interval | None:
+        """Of the share of the treated who opened an account."""
+        return wilson(self.opened, self.treated)
+
+    @property
+    def effective_interval(self) -> Interval | None:
+        """Of the share of the treated who had an effective account."""
+        return wilson(self.effective, self.treated)
+
+    @property
+    def cost_per_account(self) -> Decimal | None:
+        """Cost over accounts that the treated opened."""
+        return self.cost / self.opened if self.cost is not None and self.opened else None
+
+    @property
+    def cost_per_effective(self) -> Decimal | None:
+        """Cost over effective accounts of the treated."""
+        return self.cost / self.effective if self.cost is not None and self.effective else None
 
     @property
     def too_few(self) -> bool:
@@ -68,36 +93,43 @@ class Effect:
         return Judgement.MORE if self.lift.absolute > 0 else Judgement.FEWER
 
 
-def effect_of(strata: Strata, *, name: str, key: str = "", clients: BitMap64 | None = None) -> Effect:
-    """The comparison over some clients (None: all who were assigned)."""
-    effect, arms = _compared(strata, name, key, clients)
-    return replace(effect, p=_p_values([arms])[0])
+def effect_of(strata: Strata, *, name: str, key: str = "", costs: Costs | None = None) -> Effect:
+    """The comparison over all who were assigned."""
+    effect, arms = _compared(strata, name, key, None, None)
+    return replace(effect, p=_p_values([arms])[0], cost=None if costs is None else costs.in_all())
 
 
-def _compared(strata: Strata, name: str, key: str, clients: BitMap64 | None) -> tuple[Effect, list[tuple[Arm, Arm]]]:
+def _compared(
+    strata: Strata, name: str, key: str, clients: BitMap64 | None, costs: Costs | None
+) -> tuple[Effect, list[tuple[Arm, Arm]]]:
     """The comparison without its p-value, and its arms by stratum."""
     parts = [part.cut(clients) for part in strata.strata]
     arms = [_arms(part) for part in parts]
+    treated = sum(len(part.treated) for part in parts)
     effect = Effect(
         name=name,
         key=key,
-        treated=sum(len(part.treated) for part in parts),
+        treated=treated,
         control=sum(len(part.control) for part in parts),
         opened=sum(treated.successes for treated, _control in arms),
         control_opened=sum(control.successes for _treated, control in arms),
         effective=sum(part.effective.intersection_cardinality(part.treated) for part in parts),
         control_effective=sum(part.effective.intersection_cardinality(part.control) for part in parts),
         lift=stratified(arms),
+        brought_in=_brought_by_treated(strata, parts),
+        cost=None if costs is None or clients is None else costs.of(clients, treated),
     )
     return effect, arms
 
 
-def effects_of(strata: Strata, sets: Iterable[tuple[str, str, BitMap64]]) -> list[Effect]:
+def effects_of(
+    strata: Strata, sets: Iterable[tuple[str, str, BitMap64]], *, costs: Costs | None = None
+) -> list[Effect]:
     """The comparison of each (key, name, clients), corrected for their number and drawn towards each other.
 
     Those with too few clients or openings are not corrected for: nothing is claimed of them.
     """
-    cuts = [_compared(strata, name, key, clients) for key, name, clients in sets]
+    cuts = [_compared(strata, name, key, clients, costs) for key, name, clients in sets]
     p_of = _p_values([arms for _effect, arms in cuts])
     judged = [place for place, (effect, _) in enumerate(cuts) if p_of[place] is not None and not effect.too_few]
     corrected = dict(zip(judged, benjamini_hochberg([p_of[place] or 0.0 for place in judged]), strict=True))
@@ -125,8 +157,9 @@ def split_of(strata: Strata) -> SplitCheck | None:
 class Assets:
     """Assets brought in by the treated, and how much of it the campaign caused: by Welch and by bootstrap.
 
-    Both are None without a control group; the bootstrap also where nobody brought in anything. It is what reports show:
-    Welch's interval trusts a small control group too much (docs/statistics.md).
+    Both are None without a control group; the bootstrap also where nobody brought in anything. Both estimate the same
+    amount; their intervals differ, and reports lead with the bootstrap's: Welch's trusts a small control group too much
+    (docs/statistics.md).
     """
 
     brought_in: Decimal
@@ -134,24 +167,24 @@ class Assets:
     bootstrap: MeanLift | None
 
 
-def assets_of(strata: Strata, clients: BitMap64 | None = None) -> Assets:
-    """Over all who were assigned; those who brought nothing count as zero. Arms of several shares are compared
-    within the largest stratum that has both, as means of unlike clients must not be added up."""
-    parts = [part.cut(clients) for part in strata.strata]
-    total = sum(amount for part in parts for client, amount in strata.brought_in.items() if client in part.treated)
-    both = [part for part in parts if part.treated and part.control]
-    if len(both) != 1:
-        return Assets(_money(total), None, None)
-    treated, control = (_amounts(strata.brought_in, arm) for arm in (both[0].treated, both[0].control))
-    return Assets(_money(total), welch(moments_of(treated), moments_of(control)), bootstrap(treated, control))
+def assets_of(strata: Strata) -> Assets:
+    """Over all who were assigned; those who brought nothing count as zero. Arms of several control shares are compared
+    share by share, each weighing as much as it has treated clients: unlike clients must not be added up."""
+    both = [part for part in strata.strata if min(len(part.treated), len(part.control)) > 1]
+    arms = [(_amounts(strata, part.treated), _amounts(strata, part.control)) for part in both]
+    return Assets(
+        _brought_by_treated(strata, strata.strata),
+        stratified_welch([(moments_of(treated), moments_of(control)) for treated, control in arms]),
+        stratified_bootstrap(arms),
+    )
 
 
-def _money(amount: float) -> Decimal:
-    return Decimal(f"{amount:.2f}")
+def _brought_by_treated(strata: Strata, parts: Sequence[Stratum]) -> Decimal:
+    return Decimal(f"{strata.brought_by(BitMap64().union(*(part.treated for part in parts))):.2f}")
 
 
-def _amounts(brought_in: Mapping[int, float], arm: BitMap64) -> Amounts:
-    return Amounts(len(arm), [amount for client, amount in brought_in.items() if amount and client in arm])
+def _amounts(strata: Strata, arm: BitMap64) -> Amounts:
+    return Amounts(len(arm), [amount for amount in strata.amounts_of(arm) if amount])
 
 
 def _arms(part: Stratum) -> tuple[Arm, Arm]:

@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from pyroaring import BitMap64
@@ -47,7 +48,7 @@ class Stratum:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Strata:
     """All strata of a campaign. `brought_in`: {client id: assets} of those who opened. `closes_at`: when the window of
     the last run ends."""
@@ -63,6 +64,18 @@ class Strata:
     @property
     def has_control(self) -> bool:
         return any(part.control for part in self.strata)
+
+    @cached_property
+    def _bringers(self) -> BitMap64:
+        return BitMap64(self.brought_in)
+
+    def amounts_of(self, clients: BitMap64) -> list[float]:
+        """The assets that each of these clients brought in, of those who opened an account."""
+        return [self.brought_in[client] for client in self._bringers & clients]
+
+    def brought_by(self, clients: BitMap64) -> float:
+        """The assets that these clients brought in together."""
+        return sum(self.amounts_of(clients))
 
 
 def strata_of(campaign: Campaign, runs: Sequence[Run], scopes: Mapping[int, BitMap64] | None) -> Strata:

@@ -14,12 +14,14 @@ from app.audit.models import AuditEntry
 from app.campaigns.models import Campaign
 from app.clients.models import Client
 from app.core.extensions import db
+from app.core.unit_of_work import unit_of_work
 from app.reports.effect.breakdown import breakdown
 from app.reports.effect.effects import Judgement, effects_of
 from app.reports.effect.report import campaign_effect
 from app.reports.effect.strata import Strata, Stratum
 from app.reports.effect.verdict import Finding
 from app.reports.effect.words import headline
+from app.reports.outcomes.service import count_outcomes
 from app.statistics.lift import Arm, difference
 from tests.factories.clients import make_clients
 from tests.factories.effect import make_compared_run, make_openings
@@ -107,6 +109,36 @@ def test_assets_count_those_who_brought_nothing(campaign: Campaign) -> None:
     assert round(effect.assets.bootstrap.incremental) == 130_000
 
 
+def test_assets_of_several_control_shares_are_compared_share_by_share(clients: list[int]) -> None:
+    """The rich bring 1,000 each in both arms, the poor nothing: added up, the campaign would seem to bring them in."""
+    rich, poor = clients[:1_000], clients[1_000:]
+    made = make_launched_campaign()
+    control = rich[::10] + [client for place, client in enumerate(poor) if place % 10]
+    make_compared_run(made, clients, control, shares={0.1: rich, 0.9: poor})
+    make_openings(rich[:200], campaign=made, brought_in=1_000)
+    effect = campaign_effect(made)
+    assert effect is not None
+    assert effect.assets.brought_in == 180_000
+    for lift in (effect.assets.welch, effect.assets.bootstrap):
+        assert lift is not None
+        assert lift.low < 0 < lift.high
+        assert abs(lift.incremental) < 1e-6
+
+
+def test_each_segment_has_its_effective_accounts_assets_and_cost(campaign: Campaign) -> None:
+    """1,500 messages at 0.10 and 500 fixed, which fall on the segments as their treated do: 750 each."""
+    with unit_of_work():
+        count_outcomes()
+    effect = campaign_effect(campaign)
+    assert effect is not None
+    a, b = effect.segments
+    assert (a.opened, a.effective, a.brought_in) == (130, 130, 130_000)
+    assert (b.opened, b.effective, b.brought_in) == (20, 0, 0)
+    assert (a.cost, b.cost, effect.cost) == (325, 325, 650)
+    assert a.cost_per_account == Decimal("2.5")
+    assert (b.cost_per_account, b.cost_per_effective) == (Decimal("16.25"), None)
+
+
 def test_shares_of_their_own_are_compared_share_by_share() -> None:
     """Adding up would call a campaign without any effect a success: the arms differ in who is in them."""
     rich, poor = range(1, 2_001), range(2_001, 4_001)
@@ -158,7 +190,7 @@ def test_a_branch_counts_its_own_part_of_both_arms(app: Flask) -> None:
     assert effect.whole.opened + effect.whole.control_opened == 39
     assert effect.split is not None
     assert effect.split.ok
-    assert effect.cost is None
+    assert {one.cost for one in (effect.whole, *effect.segments)} == {None}
 
 
 def test_groups_are_those_of_the_launch_or_of_today(app: Flask) -> None:
