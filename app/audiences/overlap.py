@@ -9,11 +9,11 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from pyroaring import BitMap64
 
-from app.audiences.fields import load_catalogue
+from app.audiences.fields import Catalogue, load_catalogue
 from app.audiences.history import newest_day
 from app.audiences.models import Segment, Snapshot
-from app.audiences.queries import PAGE, ClientsPage, clients_with, find_segment, time_limit
-from app.audiences.rules import parse_rule
+from app.audiences.queries import PAGE, ClientsPage, clients_with, find_segment, time_limit, understood
+from app.audiences.rules import parse_rule, takes_by_number
 from app.audiences.snapshots import client_ids, rule_ids
 from app.clients.queries import merged_away, sees_whole_book, visible_clients
 from app.core.clock import now, today
@@ -76,10 +76,10 @@ def chosen_sets(keys: Sequence[str], *, user: User | None) -> list[ChosenSet]:
     if not unique:
         return []
     sight = sight_of(user)
-    return [_chosen(key, sight) for key in unique]
+    return [_chosen(key, user, sight) for key in unique]
 
 
-def _chosen(key: str, sight: Sight) -> ChosenSet:
+def _chosen(key: str, user: User | None, sight: Sight) -> ChosenSet:
     kind, _dash, number = key.partition("-")
     if not (number.isascii() and number.isdecimal() and len(number) < 19):
         raise NotFound
@@ -89,19 +89,29 @@ def _chosen(key: str, sight: Sight) -> ChosenSet:
     if kind != SEGMENT:
         raise NotFound
     segment = find_segment(int(number))
-    ids, as_of = members_of(segment)
-    return ChosenSet(SEGMENT, segment.id, segment.name, sight(ids), as_of)
+    ids, as_of = members_of(segment, user=user, sight=sight)
+    return ChosenSet(SEGMENT, segment.id, segment.name, ids, as_of)
 
 
-def members_of(segment: Segment) -> tuple[BitMap64, datetime]:
-    """Who is in a segment in the whole book, and as of when: today's count if there is one of this rule, else now."""
-    counted = newest_day(segment.id)
-    if counted is not None and counted.on_date == today() and counted.version == segment.version:
-        return counted.client_ids or BitMap64(), counted.counted_at
+def members_of(segment: Segment, *, user: User | None, sight: Sight | None = None) -> tuple[BitMap64, datetime]:
+    """Who of the clients that a person may see is in a segment, and as of when: today's count if there is one of this
+    rule that serves them (see `chosen_by_sight`), else now. `sight` is `sight_of(user)`, where it is known."""
     catalogue = load_catalogue()
+    counted = None if chosen_by_sight(segment, user=user, catalogue=catalogue) else newest_day(segment.id)
+    if counted is not None and counted.on_date == today() and counted.version == segment.version:
+        return (sight or sight_of(user))(counted.client_ids or BitMap64()), counted.counted_at
     rule = parse_rule(segment.rule, catalogue)
     with time_limit(None):
-        return rule_ids(rule, catalogue=catalogue, today=today()), now()
+        return rule_ids(rule, catalogue=catalogue, today=today(), visible=visible_clients(user)), now()
+
+
+def chosen_by_sight(segment: Segment, *, user: User | None, catalogue: Catalogue | None = None) -> bool:
+    """The segment takes so many clients, and the person sees a part of the book only: then it is so many of that part,
+    on every page as in a campaign of theirs, and what was counted over the whole book says nothing of it."""
+    if sees_whole_book(user):
+        return False
+    rule = understood(segment, catalogue or load_catalogue())
+    return rule is not None and takes_by_number(rule)
 
 
 def find_snapshot(snapshot_id: int) -> Snapshot:

@@ -180,6 +180,17 @@ def lists_in(data: object) -> set[int]:
     return _members_in(data, NUMBER_LIST)
 
 
+def takes_by_number(rule: Rule) -> bool:
+    """A "take" in it keeps so many clients: which ones depends on the clients it chooses among, see `condition`."""
+    if isinstance(rule, Not):
+        return takes_by_number(rule.rule)
+    if isinstance(rule, Condition):
+        return any(map(takes_by_number, rule.members))
+    if isinstance(rule, Related):
+        return False
+    return (rule.take is not None and rule.take.count is not None) or any(map(takes_by_number, rule.rules))
+
+
 def _members_in(data: object, field: str) -> set[int]:
     if isinstance(data, list):
         return set().union(*(_members_in(one, field) for one in data))

@@ -100,7 +100,8 @@ def members(snapshot_id: int) -> Any:
 def changes(segment_id: int) -> Any:
     segment, since = queries.find_segment(segment_id), _since()
     whole = sees_whole_book(signed_in_user())
-    change = history.change_since(segment_id, since)
+    own_choice = overlap.chosen_by_sight(segment, user=signed_in_user())
+    change = None if own_choice else history.change_since(segment_id, since)
     return render_template(
         "audiences/history.html",
         segment=segment,
@@ -109,6 +110,7 @@ def changes(segment_id: int) -> Any:
         days=history.days_with_sets(segment_id)[1:],
         chart=_growth_chart(history.growth(segment_id)) if whole else None,
         whole=whole,
+        own_choice=own_choice,
     )
 
 
@@ -117,7 +119,7 @@ def changes(segment_id: int) -> Any:
 def changed_clients(segment_id: int, which: str) -> Any:
     segment, since = queries.find_segment(segment_id), _since()
     change = history.change_since(segment_id, since)
-    if change is None:
+    if change is None or overlap.chosen_by_sight(segment, user=signed_in_user()):
         raise NotFound
     names = {"joined": _("Joined %(name)s", name=segment.name), "left": _("Left %(name)s", name=segment.name)}
     return _client_list(

@@ -81,9 +81,11 @@ def client_ids(where: ColumnElement[bool]) -> BitMap64:
     return unpacked(db.session.scalar(select(_PACKED_IDS).where(where)))
 
 
-def rule_ids(rule: Rule, *, catalogue: Catalogue, today: date) -> BitMap64:
-    """The ids of the clients of a rule in the whole book, with relative dates as of a day."""
-    return client_ids(condition(rule, catalogue=catalogue, today=today))
+def rule_ids(rule: Rule, *, catalogue: Catalogue, today: date, visible: ColumnElement[bool] | None = None) -> BitMap64:
+    """The ids of the clients of a rule among those for whom `visible` holds (None: who are in the book), with relative
+    dates as of a day."""
+    visible = visible_clients(None) if visible is None else visible
+    return client_ids(condition(rule, catalogue=catalogue, today=today, scope=visible) & visible)
 
 
 def freeze(

@@ -24,7 +24,7 @@ from app.api.v1.bodies import (
 from app.audiences import queries, service
 from app.audiences.fields import Catalogue, load_catalogue
 from app.audiences.models import Segment
-from app.audiences.overlap import members_of, sight_of
+from app.audiences.overlap import members_of
 from app.audiences.preview import preview
 from app.audiences.rules import RuleJson, parse_rule
 from app.audiences.schema import rule_schema
@@ -92,8 +92,8 @@ def count() -> Response:
 @with_api_key("segments")
 def clients(segment_id: int) -> Response:
     """One page of the numbers of the clients who are in a segment now."""
-    ids, _as_of = members_of(queries.find_segment(segment_id))
-    return jsonify(numbers_page(sight_of(calling_user())(ids)))
+    ids, _as_of = members_of(queries.find_segment(segment_id), user=calling_user())
+    return jsonify(numbers_page(ids))
 
 
 @with_api_key("segments")
