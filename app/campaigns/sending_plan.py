@@ -13,6 +13,7 @@ from app.campaigns.gates import is_personalised
 from app.campaigns.models import LONGEST_SPREAD_HOURS, PRIORITY_LABELS, Campaign
 from app.campaigns.sending_rules import CHANNEL_LABELS, MIDNIGHT, PERIOD_LABELS, Rules, open_hours, shut_channels
 from app.campaigns.service import note_act, open_for_editing
+from app.campaigns.step_kinds import contacts_of
 from app.core.errors import AppError
 from app.core.extensions import db
 from app.core.permissions import Actor
@@ -150,7 +151,7 @@ def _hours(campaign: Campaign, rules: Rules) -> list[str]:
         names = get_locale().days["stand-alone"]["wide"]
         days = ", ".join(names[day - 1] for day in campaign.send_days)
         said.append(_("They leave only on: %(days)s.", days=days))
-    for channel in dict.fromkeys(step.channel for step in campaign.steps):
+    for channel in contacts_of(campaign):
         opens, closes = open_hours(campaign, channel=channel, rules=rules)
         if (opens, closes) != (MIDNIGHT, MIDNIGHT):
             said.append(
@@ -166,7 +167,7 @@ def _hours(campaign: Campaign, rules: Rules) -> list[str]:
 
 def _caps(campaign: Campaign, rules: Rules) -> list[str]:
     said = []
-    for channel in dict.fromkeys(step.channel for step in campaign.steps):
+    for channel in contacts_of(campaign):
         periods = rules.caps.get(channel)
         if periods:
             limits = ", ".join(f"{limit} {PERIOD_LABELS[period]}" for period, limit in periods.items())

@@ -14,6 +14,7 @@ from flask_babel import lazy_gettext as _l
 from app.audit.service import record
 from app.campaigns.market_profiles import MARKET_PROFILES
 from app.campaigns.models import Campaign, SendingRules
+from app.campaigns.step_kinds import contacts_of
 from app.core.errors import AppError
 from app.core.extensions import db, settings
 from app.core.permissions import Actor, Permission, require
@@ -28,6 +29,8 @@ MIDNIGHT = time()
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What holds now. `caps` are {channel: {period: messages}}; a channel or period without any has no cap.
+
+    A channel is one of contact here: an SMS that leaves by a webhook is an SMS to the client.
 
     Nothing leaves by `quiet_channels` from `quiet_from` to `quiet_until` of the client's clock.
     """
@@ -101,7 +104,8 @@ def _plain(rules: Rules) -> dict[str, Any]:
 
 
 def open_hours(campaign: Campaign, *, channel: str, rules: Rules) -> tuple[time, time]:
-    """From when to when (midnight: the end of the day) messages on a channel may leave, by the client's clock.
+    """From when to when (midnight: the end of the day) messages may leave, by the client's clock; `channel` is the one
+    of contact (`step_kinds.contacts_of`), by whatever way they go.
 
     The send window of the campaign without the quiet hours; nothing is left where the end is not after the beginning.
     """
@@ -114,6 +118,6 @@ def open_hours(campaign: Campaign, *, channel: str, rules: Rules) -> tuple[time,
 
 
 def shut_channels(campaign: Campaign, rules: Rules) -> list[str]:
-    """The channels of its steps on which the send window and the quiet hours leave no time at all."""
-    hours = {step.channel: open_hours(campaign, channel=step.channel, rules=rules) for step in campaign.steps}
+    """The channels of contact on which the send window and the quiet hours leave no time at all."""
+    hours = {channel: open_hours(campaign, channel=channel, rules=rules) for channel in contacts_of(campaign)}
     return [channel for channel, (opens, closes) in hours.items() if closes != MIDNIGHT and opens >= closes]

@@ -4,24 +4,44 @@ What was sent, is being handed over or may have arrived counts. A campaign of hi
 same client goes first: where it will use up the cap, the other gives way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, text
 from sqlalchemy.orm import aliased
 
-from app.campaigns.models import Campaign, State
-from app.campaigns.sending_rules import PERIOD_DAYS
+from app.campaigns.models import Campaign, State, Step
+from app.campaigns.sending_rules import CHANNEL_LABELS, PERIOD_DAYS
+from app.campaigns.step_kinds import step_kind
+from app.core.arrays import array_text
+from app.core.clock import now
 from app.core.extensions import Timestamp, db, settings
-from app.delivery.models import Batch, Message, MessageState
+from app.delivery.models import Batch, Message, MessageState, Run
 
 CAPPED, OUTRANKED = "capped", "outranked"
 _HIGHEST = 3
 
 
-def cap_reason(*, channel: str, caps: Mapping[str, int], priority: int, at: datetime) -> ColumnElement[str | None]:
-    """Over message: why the client may get no more of it now (`caps` are {period: messages}), or NULL."""
+def steps_of_other_channels(contact: str) -> frozenset[int]:
+    """The steps that contact clients by `contact` though their own channel is called something else, such as a webhook
+    to an SMS system: of runs that go on or ended within the longest period."""
+    lately = now() - timedelta(days=max(PERIOD_DAYS.values()) + 1)
+    steps = db.session.scalars(
+        select(Step)
+        .join(Run, Run.campaign_id == Step.campaign_id)
+        .where(Step.channel.not_in(CHANNEL_LABELS), or_(Run.finished_at.is_(None), Run.finished_at > lately))
+    ).unique()
+    return frozenset(step.id for step in steps if step_kind(step.channel).contact_of(step) == contact)
+
+
+def cap_reason(
+    *, contact: str, other_steps: Collection[int] = (), caps: Mapping[str, int], priority: int, at: datetime
+) -> ColumnElement[str | None]:
+    """Over message: why the client may get no more of it now (`caps` are {period: messages}), or NULL.
+
+    What counts is what went by the channel of contact itself and by the `other_steps`.
+    """
     other, campaign, batch = aliased(Message), aliased(Campaign), aliased(Batch)
     today = datetime.combine(at.astimezone(ZoneInfo(settings().time_zone)), time(), ZoneInfo(settings().time_zone))
     begins = {period: today - timedelta(days=PERIOD_DAYS[period] - 1) for period in caps}
@@ -38,6 +58,9 @@ def cap_reason(*, channel: str, caps: Mapping[str, int], priority: int, at: date
             counts = counts | waits & (batch.due_at < literal(ends[period], Timestamp))
         return func.count().filter(counts) >= limit
 
+    by_contact = other.channel == contact
+    if other_steps:
+        by_contact = or_(by_contact, other.step_id.in_(sorted(other_steps)))
     earliest = literal(min(begins.values()), Timestamp)
     considered = [on_its_way, and_(gone, gone_at >= earliest)]
     reasons = [(or_(*(reached(period, limit, ahead=False) for period, limit in caps.items())), CAPPED)]
@@ -52,7 +75,7 @@ def cap_reason(*, channel: str, caps: Mapping[str, int], priority: int, at: date
         .where(
             other.client_id == Message.client_id,
             other.id != Message.id,
-            other.channel == channel,
+            by_contact,
             campaign.purpose == "marketing",
             or_(*considered),
         )
@@ -61,14 +84,16 @@ def cap_reason(*, channel: str, caps: Mapping[str, int], priority: int, at: date
     )
 
 
-def keep_caps_strict(channel: str) -> None:
-    """Until the end of the transaction nobody else hands over marketing messages of this channel, where it matters.
+def keep_caps_strict(contact: str, other_steps: Collection[int] = ()) -> None:
+    """Until the end of the transaction nobody else hands over marketing messages of this contact, where it matters.
 
     Two runs could each see the client's last free place. One that is alone (and its clients once each in it) shares
     the lock with itself and waits for nobody; where others send too they take turns. The lock is held for the handing
     over in the database, not while the channel talks to the network.
     """
-    db.session.execute(_TURNS, {"channel": channel, "name": f"marketing by {channel}"})
+    db.session.execute(
+        _TURNS, {"contact": contact, "others": array_text(other_steps), "name": f"marketing by {contact}"}
+    )
 
 
 # One statement, as it is on the way of every window.
@@ -78,7 +103,8 @@ _TURNS = text(
                 ELSE pg_advisory_xact_lock_shared(hashtextextended(:name, 0))::text END
     FROM (
         SELECT 1 FROM run JOIN campaign ON campaign.id = run.campaign_id JOIN step ON step.campaign_id = campaign.id
-        WHERE run.state IN ('planning', 'sending') AND campaign.purpose = 'marketing' AND step.channel = :channel
+        WHERE run.state IN ('planning', 'sending') AND campaign.purpose = 'marketing'
+          AND (step.channel = :contact OR step.id = ANY(CAST(:others AS bigint[])))
         LIMIT 2
     ) AS sends_too
     """

@@ -10,11 +10,12 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, String, case, cast, exists, func, literal, null, or_, select
 
 from app.campaigns.gates import Gate, gates
-from app.campaigns.models import Campaign, State
+from app.campaigns.models import Campaign, State, Step
 from app.campaigns.sending_rules import rules_in_force
+from app.campaigns.step_kinds import step_kind
 from app.clients.contactability import exclusion_reason
 from app.core.extensions import Timestamp, db
-from app.delivery.caps import cap_reason, keep_caps_strict
+from app.delivery.caps import cap_reason, keep_caps_strict, steps_of_other_channels
 from app.delivery.material import Material
 from app.delivery.models import Batch, MarketingStop, Run
 from app.delivery.timing import Timing, timing_of
@@ -22,10 +23,15 @@ from app.delivery.timing import Timing, timing_of
 
 @dataclass(frozen=True)
 class Rules:
-    """What holds for the messages of a batch, read when it is claimed. Rules that are not used cost nothing."""
+    """What holds for the messages of a batch, read when it is claimed. Rules that are not used cost nothing.
+
+    `contact` is the channel that clients are contacted by, whose quiet hours and caps hold; `other_steps` are those of
+    other channels, such as webhooks, that contact them by it too and count for the caps.
+    """
 
     purpose: str
-    channel: str
+    contact: str
+    other_steps: frozenset[int]
     priority: int
     gates: Sequence[Gate]
     caps: Mapping[str, int]
@@ -37,24 +43,25 @@ class Rules:
         return not self.caps and self.timing is None
 
 
-def rules_of(campaign: Campaign, *, channel: str, run: Run) -> Rules:
-    """The rules for a campaign's messages on a channel."""
-    firm = rules_in_force()
-    capped = firm.caps.get(channel, {}) if campaign.purpose == "marketing" else {}
+def rules_of(campaign: Campaign, *, step: Step, run: Run) -> Rules:
+    """The rules for the messages of a campaign's step."""
+    firm, contact = rules_in_force(), step_kind(step.channel).contact_of(step)
+    capped = firm.caps.get(contact, {}) if campaign.purpose == "marketing" else {}
     return Rules(
         purpose=campaign.purpose,
-        channel=channel,
+        contact=contact,
+        other_steps=steps_of_other_channels(contact) if capped else frozenset(),
         priority=campaign.priority,
         gates=gates(campaign),
         caps=capped,
-        timing=timing_of(campaign, channel=channel, rules=firm, started_at=run.created_at, salt=run.id),
+        timing=timing_of(campaign, channel=contact, rules=firm, started_at=run.created_at, salt=run.id),
     )
 
 
 def take_turns(rules: Rules) -> None:
     """Before a window is handed over, in its transaction: what makes the caps hold while others send too."""
     if rules.caps:
-        keep_caps_strict(rules.channel)
+        keep_caps_strict(rules.contact, rules.other_steps)
 
 
 def skip_reason(rules: Rules, *, material: Material) -> ColumnElement[str | None]:
@@ -75,7 +82,9 @@ def skip_if_leaving(rules: Rules, *, at: datetime) -> ColumnElement[str | None]:
     """A reason to skip a message that would leave now; one that waits is asked again when its time has come."""
     if not rules.caps:
         return cast(null(), String)
-    return cap_reason(channel=rules.channel, caps=rules.caps, priority=rules.priority, at=at)
+    return cap_reason(
+        contact=rules.contact, other_steps=rules.other_steps, caps=rules.caps, priority=rules.priority, at=at
+    )
 
 
 def may_send() -> ColumnElement[bool]:

@@ -37,7 +37,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.types import BigInteger
 
 from app.campaigns.models import Campaign, Step, Variant
-from app.campaigns.step_kinds import step_kind, words_of
+from app.campaigns.step_kinds import StepKind, step_kind, words_of
 from app.channels.base import Channel, Outcome, Result
 from app.channels.limits import give_back, give_back_for_domain, lease, lease_for_domain, throttled_domains
 from app.channels.models import ChannelAccount
@@ -84,6 +84,7 @@ class Work:
 
     batch_id: int
     token: UUID
+    kind: StepKind
     variant: str | None
     attempts: int
     rules: Rules
@@ -170,12 +171,13 @@ def claim_batch(batch_id: int) -> Work | None:
             return None
         session.execute(update(Batch).where(Batch.id == batch_id).values(account_id=account.id, content_id=version))
         material = load_material(step, campaign, batch.variant)
-        rules = rules_of(campaign, channel=batch.channel, run=session.get_one(Run, batch.run_id))
+        rules = rules_of(campaign, step=step, run=session.get_one(Run, batch.run_id))
         throttled = throttled_domains() if batch.channel == "email" else {}
         domain = batch.domain if batch.domain in throttled else None
         return Work(
             batch_id=batch_id,
             token=token,
+            kind=step_kind(step.channel),
             variant=batch.variant,
             attempts=batch.attempts,
             rules=rules,
@@ -196,7 +198,7 @@ def content_version(step: Step, variant: str | None) -> int | None:
 
 def _says_the_same(work: Work) -> ColumnElement[bool]:
     """For WHERE on batch: nobody gave the step other words since the batch was claimed."""
-    column = step_kind(work.rules.channel).column
+    column = work.kind.column
     if work.variant in (None, "A"):
         words = select(getattr(Step, column)).where(Step.id == Batch.step_id)
     else:

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 
 from app.audiences.fields import load_catalogue
 from app.campaigns.gates import asks_personal_facts, is_personalised
-from app.campaigns.models import Campaign, SecondCheck, SendingRules, State, Step
+from app.campaigns.models import Campaign, SecondCheck, State, Step
 from app.channels.models import ChannelLimit
 from app.clients.models import Client
 from app.core.clock import now, today
@@ -25,20 +25,11 @@ from app.delivery.sending import claim_batch, hand_over, send_batch
 from app.delivery.sweeping import dispatch_due_batches
 from tests.factories.campaigns import make_campaign, make_content
 from tests.factories.clients import make_client, make_clients
-from tests.factories.delivery import launched, plan, send_all, states
+from tests.factories.delivery import launched, plan, send_all, set_rules, states
 from tests.factories.ledger import make_segment
 from tests.factories.users import make_user
 
 pytestmark = pytest.mark.usefixtures("app")
-
-
-def set_rules(**facts: Any) -> None:
-    """The firm's rules: nothing capped and nothing quiet unless said."""
-    values = {
-        "caps": {}, "quiet_from": time(21), "quiet_until": time(8), "quiet_channels": [], "launch_tolerance": 5.0,
-    } | facts  # fmt: skip
-    with unit_of_work() as session:
-        session.merge(SendingRules(id=1, **values))
 
 
 def reasons() -> dict[str, int]:
@@ -268,7 +259,7 @@ def test_caps_agree_with_counting_by_hand(app: Flask, others: list[Any], caps: d
             moment = at - timedelta(days=days) if state != "planned" else at + timedelta(days=days)
             message(campaign(purpose, rank, f"o{number}"), moment, state, "email" if by_email else "sms")
         found = db.session.scalar(
-            select(cap_reason(channel="email", caps=caps, priority=priority, at=at)).where(Message.id == mine.id)
+            select(cap_reason(contact="email", caps=caps, priority=priority, at=at)).where(Message.id == mine.id)
         )
         assert found == by_hand(others, caps, priority)
     finally:

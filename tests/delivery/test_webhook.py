@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from typing import Any
@@ -19,10 +20,11 @@ from app.clients.models import Client
 from app.core.extensions import db, signer
 from app.core.tokens import Kind
 from app.core.unit_of_work import unit_of_work
-from app.delivery.models import Message
+from app.delivery.models import Message, Run
+from app.delivery.rules import rules_of
 from tests.factories.campaigns import make_campaign
 from tests.factories.clients import make_clients
-from tests.factories.delivery import plan, send_all, states
+from tests.factories.delivery import plan, send_all, set_rules, states
 
 DATA = json.dumps(
     {"client": "{{ client.number }}", "level": "{{ client.risk_level }}", "text": "Dear {{ client.name }}"}
@@ -111,6 +113,37 @@ def test_who_withdraws_before_it_leaves_is_skipped(posted: list[dict[str, Any]])
     send_all()
     assert states() == {"sent": 1, "skipped": 1}
     assert len(posted) == 1
+
+
+def test_it_counts_as_what_it_is_to_the_client_for_caps(posted: list[dict[str, Any]]) -> None:
+    """An SMS that leaves by a webhook is an SMS: the cap of SMS holds for it, and it counts for other SMS."""
+    make_clients(3, mobile=mobile, sms_consent=True)
+    set_rules(caps={"sms": {"day": 1}, "email": {"day": 1}})
+    plan(webhook_campaign(contact="sms"))
+    send_all()
+    plan(webhook_campaign(contact="sms"))
+    send_all()
+    assert states() == {"sent": 3, "skipped": 3}
+    later = rules_of(make_campaign(), step=Step(channel="sms"), run=db.session.scalars(select(Run).limit(1)).one())
+    assert len(later.other_steps) == 2
+    plan(webhook_campaign(contact="email"))
+    send_all()
+    assert states()["sent"] == 6, "another contact has places of its own"
+
+
+def test_it_waits_while_it_is_quiet_on_the_channel_of_contact(posted: list[dict[str, Any]]) -> None:
+    make_clients(3, mobile=mobile, sms_consent=True)
+    set_rules(quiet_channels=["email"])
+    plan(webhook_campaign(contact="sms"))
+    send_all()
+    assert states() == {"sent": 3}
+    set_rules(quiet_channels=["sms"])
+    quiet_only = webhook_campaign(contact="sms")
+    with unit_of_work():  # within the quiet hours, whatever the time is now
+        quiet_only.send_from, quiet_only.send_until = time(22), time(23)
+    plan(quiet_only)
+    send_all()
+    assert states() == {"sent": 3, "planned": 3}
 
 
 @pytest.mark.usefixtures("app")

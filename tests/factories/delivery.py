@@ -1,8 +1,11 @@
 """Launches for tests, and doing by hand what the workers would do."""
 
+from datetime import time
+from typing import Any
+
 from sqlalchemy import func, select
 
-from app.campaigns.models import Campaign, State
+from app.campaigns.models import Campaign, SendingRules, State
 from app.channels.email.models import MailboxMessage
 from app.core.extensions import db
 from app.core.jobs import Job, run_job
@@ -56,3 +59,12 @@ def set_state(campaign: Campaign, state: State) -> None:
 def mailbox_count() -> int:
     """How many e-mails the local mailbox has."""
     return db.session.scalar(select(func.count(MailboxMessage.id))) or 0
+
+
+def set_rules(**facts: Any) -> None:
+    """The firm's rules: nothing capped and nothing quiet unless said."""
+    values = {
+        "caps": {}, "quiet_from": time(21), "quiet_until": time(8), "quiet_channels": [], "launch_tolerance": 5.0,
+    } | facts  # fmt: skip
+    with unit_of_work() as session:
+        session.merge(SendingRules(id=1, **values))
