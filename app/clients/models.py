@@ -181,8 +181,16 @@ class Consent(Model):
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
 
 
+# Words of the suppression list that say of an address that it does not work, as against that its owner wants no mail,
+# with the problem they are. Files of other products were taken with the shorter "bounced" for some time.
+HARD_BOUNCE, SOFT_BOUNCES, WRONG_ADDRESS = "hard bounce", "soft bounces", "wrong address"
+UNUSABLE = {HARD_BOUNCE: "bounced", SOFT_BOUNCES: "bounced", "bounced": "bounced", WRONG_ADDRESS: "wrong"}
+COMMENT = ": "
+
+
 class Suppression(Model):
-    """An address that gets nothing any more, whoever it belongs to. `address` is lower case."""
+    """An address that gets nothing any more, whoever it belongs to. `address` is lower case; `reason` is a word, or a
+    word and a comment after `COMMENT`."""
 
     __tablename__ = "suppression"
     __table_args__ = (UniqueConstraint("channel", "address"),)

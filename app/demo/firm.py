@@ -15,7 +15,7 @@ from app.audiences.gallery import GALLERY
 from app.audiences.models import Segment
 from app.audiences.service import create_segment, recount
 from app.clients.metrics.service import refresh_metrics
-from app.clients.models import Client, CustomField
+from app.clients.models import HARD_BOUNCE, Client, CustomField
 from app.clients.service import define_field, suppress
 from app.content.service import create_template
 from app.content.starters import starter
@@ -187,7 +187,7 @@ def _suppress_some(random: Random) -> None:
     addresses = list(db.session.scalars(select(Client.email).where(Client.email.is_not(None)).order_by(Client.id)))
     listed = random.sample([address for address in addresses if address], len(addresses) // 150)
     half = len(listed) // 2
-    suppress(channel="email", addresses=listed[:half], reason="hard bounce", source="earlier system")
+    suppress(channel="email", addresses=listed[:half], reason=HARD_BOUNCE, source="earlier system")
     suppress(channel="email", addresses=listed[half:], reason="complaint", source="earlier system")
 
 

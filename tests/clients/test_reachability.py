@@ -48,6 +48,15 @@ def test_a_bounce_opens_one_task_and_a_new_address_closes_it(app: Flask) -> None
     assert client.email_problem is None
 
 
+@pytest.mark.parametrize("reason", ["bounced", "bounced: June", "hard bounce: 550 no such user", "soft bounces"])
+def test_a_comment_on_the_reason_changes_nothing(app: Flask, reason: str) -> None:
+    client = make_client(email="ada@clients.example")
+    with unit_of_work():
+        suppress(channel="email", addresses=["ada@clients.example"], reason=reason, source="Mailchimp export")
+    refresh()
+    assert tasks() == [(client.id, "email", "bounced", "open")]
+
+
 def test_only_who_has_no_address_at_all_is_missing_one(app: Flask) -> None:
     make_client(mobile=None)
     make_client(email=None, mobile="+8613800000001")

@@ -15,6 +15,8 @@ from sqlalchemy import delete, func, select, update
 from app.clients import service as clients_service
 from app.clients.importing.reading import NotATable
 from app.clients.models import Client, Consent, Suppression
+from app.clients.reachability.models import RepairTask
+from app.clients.reachability.tasks import refresh_repairs
 from app.clients.switching import service as switching
 from app.clients.switching import tasks as tasks
 from app.clients.switching.layouts import AGREED, BOUNCED, OPTED_OUT
@@ -248,7 +250,7 @@ def test_opt_outs_bounces_and_consents_find_their_clients(app: Flask) -> None:
     assert suppressed() == {
         "ann@example.com": "unsubscribed: NORMAL",
         "dora@example.com": "unsubscribed: too many",
-        "eve@example.com": "bounced: June",
+        "eve@example.com": "hard bounce: June",
     }
     told = db.session.scalars(select(Consent).where(Consent.source == "Mailchimp export").order_by(Consent.at)).all()
     assert [(one.granted, one.at, one.wording) for one in told] == [
@@ -258,6 +260,37 @@ def test_opt_outs_bounces_and_consents_find_their_clients(app: Flask) -> None:
     assert db.session.scalar(select(Suppression.at).where(Suppression.address == "eve@example.com")) == at(2022, 7, 1)
     changed = {name: done.counts[name] for name in ("suppressed", "withdrawn", "granted")}
     assert changed == {"suppressed": 3, "withdrawn": 1, "granted": 1}
+
+
+MAUTIC_SMS_FAILURE = (
+    "Contact ID,Email,Mobile,Channel,Reason,Date added,Comments\n"
+    "1,,+8613812345678,sms,2,2022-01-01 10:00:00,unknown subscriber: 404\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "address", "channel"),
+    [
+        (BRAZE_BOUNCES, "eve@example.com", "email"),
+        (MAUTIC, "cleo@example.com", "email"),
+        (MAUTIC_SMS_FAILURE, "+8613812345678", "phone"),
+        (zipped({"cleaned.csv": MAILCHIMP["cleaned_email_audience_export_8a1b.csv"]}), "eve@example.com", "email"),
+    ],
+    ids=["Braze", "Mautic", "Mautic by SMS", "Mailchimp"],
+)
+def test_whose_address_bounced_elsewhere_is_unreachable_here(
+    app: Flask, data: str | bytes, address: str, channel: str
+) -> None:
+    email, mobile = (address, None) if channel == "email" else (None, address)
+    lost = make_client(number="1", email=email, mobile=mobile)
+    make_client(number="2", email="ann@example.com")
+    bring(data)
+    with unit_of_work():
+        refresh_repairs()
+    db.session.refresh(lost)
+    assert (lost.email_problem, lost.mobile_problem) == (("bounced", None) if channel == "email" else (None, "bounced"))
+    (task,) = db.session.scalars(select(RepairTask)).all()
+    assert (task.client_id, task.channel, task.reason) == (lost.id, channel, "bounced")
 
 
 def test_without_a_stated_basis_nobody_agrees(app: Flask) -> None:

@@ -8,16 +8,13 @@ from flask_babel import lazy_gettext as _l
 from sqlalchemy import text
 
 from app.audit.service import record
-from app.clients.models import Client
+from app.clients.models import COMMENT, UNUSABLE, WRONG_ADDRESS, Client
 from app.clients.reachability.models import RepairTask
 from app.clients.service import suppress
 from app.core.clock import now
 from app.core.errors import AppError, Conflict
 from app.core.extensions import db
 from app.users.models import User
-
-WRONG_ADDRESS = "wrong address"
-UNUSABLE = {"hard bounce": "bounced", "soft bounces": "bounced", WRONG_ADDRESS: "wrong"}
 
 # Which columns and lists belong to a channel of repair: e-mail, and the mobile number for SMS and calls.
 _CHANNELS = {
@@ -84,10 +81,11 @@ def _refresh_problem(channel: str, client_id: int | None) -> int:
         text(
             f"""
             WITH listed AS (
-                SELECT address,
-                       min(CASE WHEN reason IN ('hard bounce', 'soft bounces') THEN 'bounced'
-                                ELSE 'wrong' END) AS problem
-                FROM suppression WHERE channel = ANY(:listed) AND reason = ANY(:reasons) GROUP BY address
+                SELECT address, min(unusable.problem) AS problem
+                FROM suppression
+                JOIN unnest(CAST(:words AS text[]), CAST(:problems AS text[])) AS unusable (word, problem)
+                    ON unusable.word = split_part(suppression.reason, :comment, 1)
+                WHERE channel = ANY(:listed) GROUP BY address
             ), wanted AS (
                 SELECT client.id, listed.problem FROM listed JOIN client ON lower(client.{address}) = listed.address
                 WHERE (CAST(:client_id AS bigint) IS NULL OR client.id = :client_id)
@@ -100,7 +98,13 @@ def _refresh_problem(channel: str, client_id: int | None) -> int:
             WHERE client.id = wanted.id AND client.{problem} IS DISTINCT FROM wanted.problem
             """  # noqa: S608 - names from the table above
         ),
-        {"listed": names["listed"], "reasons": list(UNUSABLE), "client_id": client_id},
+        {
+            "listed": names["listed"],
+            "words": list(UNUSABLE),
+            "problems": list(UNUSABLE.values()),
+            "comment": COMMENT,
+            "client_id": client_id,
+        },
     )
     return int(found.rowcount)  # type: ignore[attr-defined]
 

@@ -15,7 +15,7 @@ from sqlalchemy import Text as TextType
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.clients.models import Client, Consent, Suppression
+from app.clients.models import COMMENT, HARD_BOUNCE, Client, Consent, Suppression
 from app.clients.service import CONSENT_COLUMNS
 from app.clients.switching.layouts import AGREED, BOUNCED, OPTED_OUT
 from app.clients.switching.reading import Statement
@@ -26,7 +26,7 @@ _ADDRESSES: dict[str, ColumnElement[Any]] = {
     "sms": cast(ColumnElement[Any], Client.mobile),
 }
 # What the suppression list says of each kind of statement; staff read it.
-REASONS = {OPTED_OUT: "unsubscribed", BOUNCED: "bounced"}
+REASONS = {OPTED_OUT: "unsubscribed", BOUNCED: HARD_BOUNCE}
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ def _suppress(channel: str, said: Any, source: str, *, dry: bool) -> int:
     if dry:
         return db.session.scalar(select(func.count()).select_from(said).where(~listed)) or 0
     why = case((said.c.said == OPTED_OUT, REASONS[OPTED_OUT]), else_=REASONS[BOUNCED])
-    reason = case((said.c.reason == "", why), else_=why.concat(": ").concat(said.c.reason))
+    reason = case((said.c.reason == "", why), else_=why.concat(COMMENT).concat(said.c.reason))
     added = db.session.execute(
         upsert(Suppression)
         .from_select(

@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from app.clients.models import HARD_BOUNCE, SOFT_BOUNCES
 from app.clients.service import suppress
 from app.core.extensions import db
 from app.tracking.mail.bounce_classes import FULL, HARD, SOFT, UNKNOWN, classify
 from app.tracking.mail.rules import inbox_rules
 
 BOUNCES = frozenset({"bounce", "blocked", "dropped", "refused"})
-HARD_REASON, SOFT_REASON = "hard bounce", "soft bounces"
 COUNTED = (SOFT, FULL, UNKNOWN)
 REFUSALS_AT_ONCE = 500  # batches
 
@@ -100,7 +100,7 @@ def note_bounces(rows: Sequence[Row[Any]]) -> None:
         if verdict.bounce_class == HARD:
             hard.setdefault(row.source, set()).add(row.address)
     for source, addresses in sorted(hard.items()):
-        suppress(channel="email", addresses=addresses, reason=HARD_REASON, source=source)
+        suppress(channel="email", addresses=addresses, reason=HARD_BOUNCE, source=source)
     _suppress_worn_out([(row.address, row.at) for row, verdict in fresh if verdict.bounce_class in COUNTED])
     if new:
         db.session.execute(_ACTED, {"ids": [key[0] for key in new], "times": [key[1] for key in new]})
@@ -120,7 +120,7 @@ def _suppress_worn_out(soft: Sequence[tuple[str, datetime]]) -> None:
             "number": rules.soft_bounces,
         },
     ).all()
-    suppress(channel="email", addresses=worn_out, reason=SOFT_REASON, source="bounces")
+    suppress(channel="email", addresses=worn_out, reason=SOFT_BOUNCES, source="bounces")
 
 
 # ---- SMTP answers ---------------------------------------------------------------------------------------------------
