@@ -38,6 +38,13 @@ def _rows(kind: str, op: str, value: int, *rules: dict[str, Any]) -> dict[str, A
 
 _WEALTH = 200_000  # from here on a client of an outlet becomes one of a wealth manager
 _EXPIRED = _is("risk_expires_on", "in_last_days", 36_500)  # today or at any time before
+_IN_BOOK = _is("status", "is_not", "closed")
+_HELD = _is("value", "ne", 0)  # a statement may end a holding with nothing
+_FUND_KINDS = [
+    *("fund", "money_fund", "bond_fund", "mixed_fund", "equity_fund", "index_fund", "etf", "qdii_fund", "private_fund")
+]
+_HELD_FUND = (_is("product_kind", "in", _FUND_KINDS), _HELD)
+_NO_FUND = (_is("account_kinds", "has_not", "fund"), _rows("positions", "eq", 0, *_HELD_FUND))
 
 GALLERY = (
     ReadySegment(
@@ -59,7 +66,7 @@ GALLERY = (
             "Opened an account in the last 90 days and has not traded: help with the first order before they forget us."
         ),
         _all(
-            _rows("accounts", "gte", 1, _is("opened_on", "in_last_days", 90)),
+            _rows("accounts", "gte", 1, _is("open", "is_yes"), _is("opened_on", "in_last_days", 90)),
             _rows("transactions", "eq", 0, _is("trade", "is_yes")),
         ),
     ),
@@ -67,13 +74,13 @@ GALLERY = (
         "assets_falling",
         _l("Assets fell by more than 30 per cent in 30 days"),
         _l("Money is leaving or the market took it: a call by the adviser, not a mailing."),
-        _all(_is("assets_change_30", "lt", -30), _is("status", "is", "client")),
+        _all(_is("assets_change_30", "lt", -30), _IN_BOOK),
     ),
     ReadySegment(
         "custody_without_fund",
         _l("Custody account but no fund"),
         _l("For a first fund or savings plan: the money can already be moved."),
-        _all(_is("account_kinds", "has", "custody"), _is("account_kinds", "has_not", "fund")),
+        _all(_is("account_kinds", "has", "custody"), *_NO_FUND),
     ),
     ReadySegment(
         "not_activated",
@@ -93,19 +100,26 @@ GALLERY = (
         "wealthy_without_product",
         _l("High balance and no product"),
         _l("Total assets of 200,000 and more lie idle: for an invitation to an investment plan."),
-        _all(_is("total_assets", "gte", _WEALTH), _rows("positions", "eq", 0)),
+        _all(_is("total_assets", "gte", _WEALTH), _rows("positions", "eq", 0, _HELD)),
     ),
     ReadySegment(
         "wealthy_without_fund",
         _l("High assets, no fund"),
-        _l("For fund launches: total assets of 200,000 and more, but no fund account."),
-        _all(_is("total_assets", "gte", _WEALTH), _is("account_kinds", "has_not", "fund")),
+        _l("For fund launches: total assets of 200,000 and more, but no fund and no account for one."),
+        _all(_is("total_assets", "gte", _WEALTH), *_NO_FUND),
     ),
     ReadySegment(
         "dormant",
         _l("Dormant with assets"),
-        _l("For a reactivation: no transaction for 180 days, but total assets over 10,000 are still here."),
-        _all(_is("last_transaction_on", "more_than_days_ago", 180), _is("total_assets", "gt", 10_000)),
+        _l("For a reactivation: no transaction for 180 days or ever, but total assets over 10,000 are still here."),
+        _all(
+            _any(
+                _is("last_transaction_on", "more_than_days_ago", 180),
+                _all(_is("last_transaction_on", "missing"), _is("opened_on", "more_than_days_ago", 180)),
+            ),
+            _is("total_assets", "gt", 10_000),
+            _IN_BOOK,
+        ),
     ),
     ReadySegment(
         "maturing_deposit",
@@ -113,14 +127,21 @@ GALLERY = (
         _l("Before a deposit ends within 30 days: keep the money here, with something no riskier."),
         _all(
             _is("age", "gte", 50),
-            _rows("accounts", "gte", 1, _is("open", "is_yes"), _is("matures_on", "in_next_days", 30)),
+            _rows(
+                "accounts",
+                "gte",
+                1,
+                _is("kind", "is", "deposit"),
+                _is("open", "is_yes"),
+                _is("matures_on", "in_next_days", 30),
+            ),
         ),
     ),
     ReadySegment(
         "fund_at_a_loss",
         _l("Fund holders at a loss"),
         _l("After weak weeks: an explanation and an offer to look at the holdings together, never a new product."),
-        _rows("positions", "gte", 1, _is("product_kind", "is", "fund"), _is("profit", "lt", 0)),
+        _rows("positions", "gte", 1, *_HELD_FUND, _is("profit", "lt", 0)),
     ),
     ReadySegment(
         "growth_without_product",
@@ -128,14 +149,14 @@ GALLERY = (
         _l("For products of risk R4 and R5: clients who accept that risk and hold none yet."),
         _all(
             _is("suitability", "in", [4, 5]),
-            _rows("positions", "eq", 0, _is("product_risk", "in", [4, 5])),
+            _rows("positions", "eq", 0, _is("product_risk", "in", [4, 5]), _HELD),
         ),
     ),
     ReadySegment(
         "growth",
         _l("C4 and C5 without a fund"),
-        _l("Clients who accept higher risk and have no fund account: for a first growth fund."),
-        _all(_is("risk_level", "in", [4, 5]), _is("account_kinds", "has_not", "fund")),
+        _l("Clients who accept higher risk and have no fund and no account for one: for a first growth fund."),
+        _all(_is("suitability", "in", [4, 5]), *_NO_FUND),
     ),
     ReadySegment(
         "clicked_not_opened",
@@ -158,18 +179,19 @@ GALLERY = (
     ReadySegment(
         "unreachable",
         _l("Unreachable clients"),
-        _l("No address that works, neither e-mail nor mobile: each has a task for somebody to repair it."),
+        _l("No address that works, neither e-mail nor mobile: each has a task to repair it, open or given up."),
         _all(
             _any(_is("email", "missing"), _is("email_problem", "known")),
             _any(_is("mobile", "missing"), _is("mobile_problem", "known")),
-            _is("status", "is_not", "closed"),
+            _is("status", "not_in", ["closed", "lead"]),
+            _is("flags", "has_not", "deceased"),
         ),
     ),
     ReadySegment(
         "referred",
         _l("Referred by a client"),
         _l("For a welcome that names the connection, and a thank-you to who referred them."),
-        _all(_is("referred", "is_yes"), _is("status", "is_not", "closed")),
+        _all(_is("referred", "is_yes"), _IN_BOOK),
     ),
     ReadySegment(
         "not_contacted",
@@ -177,7 +199,7 @@ GALLERY = (
         _l("As a first condition where many campaigns run at once: nobody gets two in a month."),
         _all(
             _any(_is("last_contacted_on", "more_than_days_ago", 30), _is("last_contacted_on", "missing")),
-            _is("reachable_by_email", "is_yes"),
+            _IN_BOOK,
         ),
     ),
     ReadySegment(
@@ -208,7 +230,7 @@ GALLERY = (
         "seniors",
         _l("Age 60 and over"),
         _l("For investor education and fraud warnings; offers of risk need a second look at this age."),
-        _all(_is("age", "gte", 60), _is("reachable_by_email", "is_yes")),
+        _all(_is("age", "gte", 60), _IN_BOOK),
     ),
     ReadySegment(
         "anniversary",
