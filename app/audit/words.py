@@ -62,6 +62,7 @@ VERBS: Mapping[str, object] = {
     "take_up": _l("Taken up again"),
     "add": _l("Added"),
     "allow": _l("Allowed"),
+    "outgrow": _l("Made to wait again, because the list had grown"),
     "allot": _l("Ordered the pool to be allotted"),
     "absence": _l("Noted an absence"),
     "another_day": _l("Gave an overdue contact another day"),

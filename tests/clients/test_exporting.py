@@ -83,6 +83,34 @@ def test_a_long_list_or_contact_data_in_full_waits_for_a_second_person(
     assert lines[1][2].startswith("c1@") == unmasked
 
 
+@pytest.mark.parametrize(("asked", "grown", "unmasked"), [(1_000, 500, False), (1_001, 1, False), (3, 1, True)])
+def test_a_list_that_grew_past_what_was_allowed_waits_again(
+    officer: User, checker: User, asked: int, grown: int, unmasked: bool
+) -> None:
+    make_clients(asked)
+    export = ask(officer, unmasked=unmasked)
+    if export.state == "asked":
+        with unit_of_work():
+            service.allow_export(export=export, actor=checker)
+    make_clients(grown, number=lambda n: f"late{n}")
+    service.write_export(export_id=export.id)
+    db.session.refresh(export)
+    assert (export.state, export.file_id, export.rows) == ("asked", None, asked + grown)
+    assert export.decided_by_id is None
+    assert f"grown to {asked + grown} rows" in (export.decision or "")
+    with unit_of_work():
+        service.allow_export(export=export, actor=checker)
+    assert len(written(export)) == asked + grown + 3
+    assert export.decision is None
+
+
+def test_a_list_that_grew_within_the_limit_is_written(officer: User) -> None:
+    make_clients(2)
+    export = ask(officer)
+    make_clients(1, number=lambda n: f"late{n}")
+    assert len(written(export)) == 3 + 3
+
+
 def test_a_refusal_is_final_and_says_why(officer: User, checker: User) -> None:
     make_clients(1)
     export = ask(officer, unmasked=True)

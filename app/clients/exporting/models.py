@@ -11,10 +11,11 @@ from sqlalchemy.types import Text
 from app.core.extensions import Model, Timestamp
 from app.users.models import User
 
-# asked: waits for a second person. The file of a ready export is deleted when it expires; the row stays as evidence.
+# asked: waits for a second person, also when the list grew past what was allowed before it was written. The file of a
+# ready export is deleted when it expires; the row stays as evidence.
 NEXT = {
     "asked": {"writing", "refused"},
-    "writing": {"ready", "failed"},
+    "writing": {"ready", "failed", "asked"},
     "ready": {"expired"},
     "refused": set(),
     "failed": set(),

@@ -113,6 +113,7 @@ def ask_for_export(
 def allow_export(*, export: ClientExport, actor: User) -> None:
     """A second person allows it; the file is written. Raises Forbidden, OwnExport or Decided."""
     _decide(export, actor, "writing")
+    export.decision = None
     _note(export, actor, "allow", {})
     enqueue(WRITE_EXPORT, queue=AUDIENCE, export_id=export.id)
 
@@ -144,7 +145,8 @@ def _move(export: ClientExport, state: str) -> None:
 def write_export(*, export_id: int) -> None:
     """Write the file of an allowed export, in a worker; written once, also if the job runs twice.
 
-    The clients are those of the moment, as far as the person who asked may see them now.
+    The clients are those of the moment, as far as the person who asked may see them now. Where they have become more
+    than were allowed, nothing is written: the export waits for a second person, with the new number.
     """
     with unit_of_work():
         export = db.session.get_one(ClientExport, export_id)
@@ -158,6 +160,8 @@ def write_export(*, export_id: int) -> None:
         known = columns(custom_fields())
         chosen = [known[key] for key in export.columns if key in known]
         with force_locale(asker.locale or "en"):
+            if _outgrown(export, asker):
+                return
             lines = _Lines(export, chosen, asker)
             head, mark = [str(column.label) for column in chosen], watermark(asker.name)
             if export.format == "xlsx":
@@ -170,12 +174,35 @@ def write_export(*, export_id: int) -> None:
     log.info("export_written", export=export_id)
 
 
+def _allowed(export: ClientExport) -> int:
+    """How many rows the file may hold: as many as the second person read, or what needs none."""
+    read = export.rows or 0
+    return read if export.unmasked else max(read, ROWS_WITHOUT_APPROVAL)
+
+
+def _outgrown(export: ClientExport, asker: User) -> bool:
+    """Put an export back to wait whose list has become longer than what was allowed."""
+    before, rows = export.rows, _count(clients_of_export(export) & visible_clients(asker))
+    if rows <= _allowed(export):
+        return False
+    _move(export, "asked")
+    export.rows, export.decided_by_id, export.decided_at = rows, None, None
+    export.decision = _(
+        "The list had grown to %(rows)s rows when it was to be written. A second person has to allow that many.",
+        rows=rows,
+    )
+    _note(export, asker, "outgrow", {"rows": [before, rows]})
+    return True
+
+
 class _Lines:
-    """The rows of an export, read as they are written; counts them."""
+    """The rows of an export, read as they are written; counts them. Who joins the list while it is written, past what
+    was allowed, is not in the file."""
 
     def __init__(self, export: ClientExport, chosen: Sequence[Column], asker: User) -> None:
         self.written = 0
         self._chosen = chosen
+        self._allowed = _allowed(export)
         self._masks = [None if export.unmasked else column.mask for column in chosen]
         self._where = clients_of_export(export) & visible_clients(asker)
 
@@ -187,6 +214,7 @@ class _Lines:
             .outerjoin(User, User.id == Client.adviser_id)
             .where(self._where)
             .order_by(Client.id)
+            .limit(self._allowed)
             .execution_options(yield_per=FETCHED_AT_ONCE)
         )
         for row in rows:
