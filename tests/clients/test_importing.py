@@ -159,6 +159,24 @@ def test_a_newer_file_updates_what_differs_and_keeps_what_it_does_not_name(app: 
     assert (first.name, first.city, first.status, first.flags) == (None, "Shanghai", "dormant", ["deceased"])
 
 
+@pytest.mark.parametrize(
+    ("before", "cell", "after"),
+    [
+        (["deceased", "open_complaint"], "vulnerable", ["deceased", "open_complaint", "vulnerable"]),
+        (["deceased", "open_complaint"], "open_complaint", ["deceased", "open_complaint"]),
+        (["deceased"], "", ["deceased"]),
+        ([], "minor, frozen", ["minor", "frozen"]),
+    ],
+)
+def test_a_file_adds_flags_and_takes_none_off(app: Flask, before: list[str], cell: str, after: list[str]) -> None:
+    make_client(number="1", flags=before)
+    text = f'number,flags\n1,"{cell}"\n'
+    mapping = {"columns": {name: {"column": name} for name in ("number", "flags")}, "other_columns": "ignore"}
+    assert counts(run(text, mapping)) == ((0, 0, 1, 0) if before == after else (0, 1, 0, 0))
+    assert clients()["1"].flags == after
+    assert counts(run(text, mapping)) == (0, 0, 1, 0)
+
+
 def test_bad_rows_are_refused_with_every_reason_and_good_ones_taken(app: Flask) -> None:
     make_branch(code="B1")
     text = (

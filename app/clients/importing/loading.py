@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     TableClause,
     Text,
+    all_,
     and_,
     case,
     column,
@@ -46,7 +47,7 @@ from app.clients.service import withdraw_consent
 from app.core.extensions import db
 
 # Columns that an empty cell leaves as they are: they cannot be empty, or forgetting them would do harm.
-KEPT_WHEN_MISSING = ("branch_id", "status", "kind", "qualified_investor", "professional_investor", "flags")
+KEPT_WHEN_MISSING = ("branch_id", "status", "kind", "qualified_investor", "professional_investor")
 _CLIENT = cast(Table, Client.__table__)
 _CHUNK = "import_chunk"
 
@@ -311,9 +312,19 @@ def _next_value(chunk: TableClause, name: str) -> ColumnElement[Any]:
         return case((said.is_(False), False), (known.is_(None), said), else_=known)
     if name == "personalisation_refused":  # as an opt-out: a file never takes it back
         return or_(known, func.coalesce(said, literal(False)))
+    if name == "flags":
+        return _with_flags(known, said)
     if name in KEPT_WHEN_MISSING:
         return func.coalesce(said, known)
     return func.coalesce(said, literal([], ARRAY(Text))) if name == "tags" else said
+
+
+def _with_flags(known: ColumnElement[Any], said: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The flags a client has and those a file adds. Taking one off lets marketing reach somebody again, which needs the
+    reason that the client's page asks for."""
+    flag = func.unnest(said).column_valued("flag")
+    added = func.array(select(flag).where(flag != all_(known)).scalar_subquery(), type_=ARRAY(Text))
+    return case((said.is_(None), known), (said.contained_by(known), known), else_=known.concat(added))
 
 
 def _update_known(client_import: ClientImport, chunk: TableClause, columns: list[str]) -> int:
