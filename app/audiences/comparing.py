@@ -1,13 +1,14 @@
 """One column compared with a value, as SQL: plain expressions that an index can serve, NULL where the column is.
 
-Days are whole days in UTC, ranges include both ends. Text is compared without regard to case.
+Days are whole days in the firm's time zone, ranges include both ends. Text is compared without regard to case.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from math import ceil, floor
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     ARRAY,
@@ -27,7 +28,7 @@ from sqlalchemy import (
 )
 
 from app.audiences.lunar import born_for
-from app.core.extensions import Timestamp
+from app.core.extensions import Timestamp, settings
 
 Column = ColumnElement[Any]
 DayRange = tuple[date | None, date | None]
@@ -50,6 +51,8 @@ def day_range(op: str, value: Any, today: date) -> DayRange:
             return (None, value - timedelta(days=1)) if value > date.min else NO_DAY
         case "after":
             return (value + timedelta(days=1), None) if value < date.max else NO_DAY
+        case "in_period":
+            return period_days(value, today)
         case "in_last_days":
             return today - timedelta(days=value), today
         case "in_next_days":
@@ -57,6 +60,25 @@ def day_range(op: str, value: Any, today: date) -> DayRange:
         case "more_than_days_ago":
             return None, today - timedelta(days=value + 1)
     raise LookupError(op)
+
+
+_LONGEST = {"week": 7, "month": 31, "quarter": 92, "year": 366}  # days
+
+
+def period_days(period: str, today: date) -> tuple[date, date]:
+    """The first and the last day of one of `operators.PERIODS`."""
+    which, _of, unit = period.partition("_")
+    first = _first_of(unit, today)
+    if which == "last":
+        first = _first_of(unit, first - timedelta(days=1))
+    return first, _first_of(unit, first + timedelta(days=_LONGEST[unit])) - timedelta(days=1)
+
+
+def _first_of(unit: str, day: date) -> date:
+    if unit == "week":
+        return day - timedelta(days=day.weekday())
+    months = {"month": 1, "quarter": 3, "year": 12}[unit]
+    return day.replace(month=day.month - (day.month - 1) % months, day=1)
 
 
 def in_days(column: Column, days: DayRange) -> ColumnElement[bool]:
@@ -75,7 +97,12 @@ def in_days(column: Column, days: DayRange) -> ColumnElement[bool]:
 
 
 def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
+    return datetime.combine(day, time(), ZoneInfo(settings().time_zone))
+
+
+def _day_of(column: Column) -> Column:
+    """The day of a moment; a date as it is."""
+    return column if isinstance(column.type, Date) else cast(func.timezone(settings().time_zone, column), Date)
 
 
 def _both(ends: list[ColumnElement[bool]]) -> ColumnElement[bool]:
@@ -98,14 +125,13 @@ def _anniversary(column: Column, days: int, today: date) -> ColumnElement[bool]:
     wanted = {100 * day.month + day.day for day in coming}
     if any(day.month == 2 and day.day == 28 and (day + timedelta(days=1)).month == 3 for day in coming):
         wanted.add(229)
-    return month_and_day(column) == any_(literal(sorted(wanted), ARRAY(Integer)))
+    return month_and_day(_day_of(column)) == any_(literal(sorted(wanted), ARRAY(Integer)))
 
 
 def _lunar_anniversary(column: Column, days: int, today: date) -> ColumnElement[bool]:
     """The dates in question as rows, so that they are hashed once even where the plan does not know their number."""
     dates = func.unnest(literal(born_for(today, days), ARRAY(Date)))
-    day = column if isinstance(column.type, Date) else cast(column, Date)
-    return day.in_(select(dates.column_valued()))
+    return _day_of(column).in_(select(dates.column_valued()))
 
 
 def month_and_day(column: Column) -> Column:

@@ -42,7 +42,7 @@ def condition(
     """True for the clients of the rule, false or NULL for all others: for WHERE, FILTER or CASE WHEN of a query over
     `Client`, but not to be negated there; use {"not": rule}.
 
-    Relative dates count from `today` (UTC today). A "take" chooses among the clients for whom `scope` holds (all in
+    Relative dates count from `today` (the firm's). A "take" chooses among the clients for whom `scope` holds (all in
     the book); the condition itself says nothing of it. Raises RuleError where a rule given as JSON data is not one.
     """
     parsed = rule if isinstance(rule, Rule) else parse_rule(rule, catalogue or load_catalogue())

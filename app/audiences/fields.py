@@ -113,8 +113,9 @@ class Catalogue:
           search}; with `search` (its name in a search) there are more choices than these, to be found by typing:
           given are only those that `rule`, as JSON, has chosen;
           an operator's `value` is the kind of value it takes: none, text, number, date, days, list, range,
-          daterange, choice, choices. Where the kind is text or list, `choices` are suggestions. The segments and
-          the number lists are fields like others (type "member", operators "in" and "not_in", value [ids]).
+          daterange, period, choice, choices; one with `choices` of its own takes one of these. Where the kind is
+          text or list, the field's `choices` are suggestions. The segments and the number lists are fields like
+          others (type "member", operators "in" and "not_in", value [ids]).
         - KIND is {key, label, fields: [FIELD], operators: [{key, label, value: "number" | "range"}],
           sums: [{key, label}]}: rows of a client, for {"related": key, "where": rule over its fields,
           "op": operator, "value": n or [a, b], "of": null or the key of a sum}. Their `where` may have groups and
@@ -200,8 +201,16 @@ def _labelled(rows: Mapping[str, object]) -> list[dict[str, str]]:
     return [{"key": key, "label": str(label)} for key, label in rows.items()]
 
 
-def _operators_for_builder(operators: Mapping[str, Operator]) -> list[dict[str, str]]:
-    return [{"key": one.key, "label": str(one.label), "value": one.value} for one in operators.values()]
+def _operators_for_builder(operators: Mapping[str, Operator]) -> list[dict[str, Any]]:
+    return [
+        {"key": one.key, "label": str(one.label), "value": one.value}
+        | (
+            {"choices": [{"value": key, "label": str(label)} for key, label in one.choices.items()]}
+            if one.choices
+            else {}
+        )
+        for one in operators.values()
+    ]
 
 
 # ---- The fields ----

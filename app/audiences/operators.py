@@ -1,17 +1,36 @@
 """The comparisons of each type of field."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask_babel import lazy_gettext as _l
 
+# Parts of the calendar, from their first to their last day; weeks begin on Monday (ISO 8601).
+PERIODS: Mapping[str, object] = {
+    "this_week": _l("this week"),
+    "last_week": _l("last week"),
+    "this_month": _l("this month"),
+    "last_month": _l("last month"),
+    "this_quarter": _l("this quarter"),
+    "last_quarter": _l("last quarter"),
+    "this_year": _l("this year"),
+    "last_year": _l("last year"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A comparison. `value` says what it takes: none, text, number, date, days, list, range, daterange, choice(s)."""
+    """A comparison. `value` says what it takes: none, text, number, date, days, list, range, daterange, period,
+    choice(s)."""
 
     key: str
     label: object
     value: str
+
+    @property
+    def choices(self) -> Mapping[str, object]:
+        """The values it takes, whatever the field; none where they are the field's matter."""
+        return PERIODS if self.value == "period" else {}
 
 
 def _operators(*rows: tuple[str, object, str]) -> dict[str, Operator]:
@@ -47,6 +66,7 @@ OPERATORS: dict[str, dict[str, Operator]] = {
         ("before", _l("is before"), "date"),
         ("after", _l("is after"), "date"),
         ("between", _l("is between"), "daterange"),
+        ("in_period", _l("falls in"), "period"),
         ("in_last_days", _l("is in the last"), "days"),
         ("in_next_days", _l("is in the next"), "days"),
         ("more_than_days_ago", _l("is longer ago than"), "days"),

@@ -27,7 +27,7 @@ from flask_babel import lazy_gettext as _l
 from app.audiences.field import Field
 from app.audiences.fields import CUSTOM, MAX_TAKE, TAKE_ORDERS, Catalogue
 from app.audiences.models import Segment
-from app.audiences.operators import Operator
+from app.audiences.operators import PERIODS, Operator
 from app.audiences.related import RowKind
 from app.core.errors import AppError
 
@@ -448,6 +448,12 @@ def _date(value: object, path: str) -> date:
     raise RuleError(path, _l("Here a date such as 2026-01-31 is needed."))
 
 
+def _period(value: object, path: str) -> str:
+    if not isinstance(value, str) or value not in PERIODS:
+        raise RuleError(path, _l("Here one of these periods is needed: %(known)s.", known=", ".join(PERIODS)))
+    return value
+
+
 def _choice(value: object, path: str, field: Field, choices: Mapping[str | int, object]) -> str | int:
     known = isinstance(value, str | int) and not isinstance(value, bool) and value in choices
     if not known:
@@ -464,4 +470,5 @@ _READERS: dict[str, Callable[[object, str], Any]] = {
     "date": _date,
     "daterange": _date,
     "days": _days,
+    "period": _period,
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.audiences.field import Field
 from app.audiences.fields import CUSTOM, MAX_TAKE, OPERATORS, TAKE_ORDERS, built_in
+from app.audiences.operators import PERIODS
 from app.audiences.related import KINDS, RowKind
 from app.audiences.rules import MAX_DAYS, MAX_NUMBER, MAX_SEED, MAX_TEXT, MAX_VALUES
 
@@ -30,6 +31,7 @@ _SCALARS: dict[str, dict[str, Any]] = {
     "date": _DATE,
     "daterange": _DATE,
     "days": {"type": "integer", "minimum": 0, "maximum": MAX_DAYS},
+    "period": {"enum": list(PERIODS)},
     "choice": _CHOICE,
     "choices": _CHOICE,
 }

@@ -32,6 +32,7 @@ _PHRASES = {
     "on": _l("%(field)s is on %(value)s"),
     "before": _l("%(field)s is before %(value)s"),
     "after": _l("%(field)s is after %(value)s"),
+    "in_period": _l("%(field)s falls in %(value)s"),
     "in_last_days": _l("%(field)s is in the last %(days)s"),
     "in_next_days": _l("%(field)s is in the next %(days)s"),
     "more_than_days_ago": _l("%(field)s is longer ago than %(days)s"),
@@ -136,6 +137,8 @@ class _Writer:
             words["low"], words["high"] = self._value(rule, value[0]), self._value(rule, value[1])
         elif rule.op.value == "days":
             words["days"] = ngettext("%(number)s day", "%(number)s days", value, number=format_decimal(value))
+        elif rule.op.choices:
+            words["value"] = str(rule.op.choices[value])
         elif isinstance(value, tuple):
             words["value"] = self._list(rule, value)
         elif value is not None:

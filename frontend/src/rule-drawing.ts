@@ -201,7 +201,7 @@ export class Drawing {
   private appendValue(parts: HTMLElement, rule: Condition | Related, operator: Operator, field: Parameters<typeof valueEditor>[0]["field"]): void {
     const editor = valueEditor({
       kind: operator.value,
-      field,
+      field: operator.choices ? { ...field, choices: operator.choices } : field,
       value: rule.value,
       labels: this.desk.labels,
       focusKey: `${rule.id}:value`,

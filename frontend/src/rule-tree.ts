@@ -6,10 +6,11 @@
 export type Scalar = string | number | boolean;
 export type Value = Scalar | Scalar[] | null | undefined;
 export type ValueKind =
-  | "none" | "text" | "number" | "date" | "days" | "list" | "range" | "daterange" | "choice" | "choices";
+  | "none" | "text" | "number" | "date" | "days" | "list" | "range" | "daterange" | "period" | "choice" | "choices";
 
 export interface Choice { value: Scalar; label: string; hint?: string | null }
-export interface Operator { key: string; label: string; value: ValueKind }
+/** `choices` are the values it takes, whatever the field. */
+export interface Operator { key: string; label: string; value: ValueKind; choices?: Choice[] }
 export interface Field {
   key: string;
   label: string;

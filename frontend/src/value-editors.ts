@@ -42,6 +42,8 @@ export function valueEditor(settings: Settings): HTMLElement | null {
     case "range":
     case "daterange":
       return range(settings, name);
+    case "period":
+      return fewChoices(settings, name);
     case "choice":
       return field.search || (field.choices?.length ?? 0) > 8 ? manyChoices(settings, name) : fewChoices(settings, name);
     case "choices":

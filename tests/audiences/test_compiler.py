@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 from app.audiences.compiler import condition
+from app.audiences.operators import PERIODS
 from app.clients.models import Client
 from app.core.extensions import db
+from tests.audiences.plain_reading import in_period
 from tests.factories.clients import head_office, make_account, make_client, make_clients, make_custom_field
 from tests.factories.users import make_branch
 
@@ -85,6 +87,8 @@ def _compare_date(op: str, have: date, value: Any) -> bool:
     if op in ("on", "before", "after"):
         other = date.fromisoformat(value)
         return {"on": have == other, "before": have < other, "after": have > other}[op]
+    if op == "in_period":
+        return in_period(have, value, TODAY)
     if op == "in_last_days":
         return 0 <= (TODAY - have).days <= value
     if op == "in_next_days":
@@ -184,7 +188,8 @@ def _date(field: str) -> st.SearchStrategy[dict[str, Any]]:
     written = events.map(date.isoformat)
     ends = st.tuples(events, events).map(lambda pair: [day.isoformat() for day in sorted(pair)])
     return _condition(
-        field, on=written, before=written, after=written, between=ends, in_last_days=days, in_next_days=days,
+        field, on=written, before=written, after=written, between=ends, in_period=st.sampled_from(list(PERIODS)),
+        in_last_days=days, in_next_days=days,
         more_than_days_ago=days, anniversary_in_next_days=st.integers(0, 366),
         lunar_anniversary_in_next_days=st.integers(0, 400), known=None, missing=None,
     )  # fmt: skip

@@ -54,6 +54,7 @@ TRADES = {
         ({"field": "birth_date", "op": "lunar_anniversary_in_next_days", "value": 7},
          "Birth date has its lunar anniversary in the next 7 days"),
         ({"field": "opened_on", "op": "in_last_days", "value": 1}, "Client since is in the last 1 day"),
+        ({"field": "opened_on", "op": "in_period", "value": "last_year"}, "Client since falls in last year"),
         ({"field": "risk_level", "op": "in", "value": [4, 5]}, "Risk level is one of C4 or C5"),
         ({"field": "branch", "op": "is", "value": "N"}, "Branch (with those below it) is North (N)"),
         ({"field": "city", "op": "is", "value": "100%(x)s"}, "City is “100%(x)s”"),
