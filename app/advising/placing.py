@@ -2,9 +2,10 @@
 
 A task goes to the client's owner; to the owner's deputy while the owner is away; else to the second adviser. Who is
 not fit for it is passed over: accounts that are closed or frozen, posts without marketing, and, where the campaign
-offers a product, staff without a registration. Where nobody is left the task waits without an adviser in the queue of
-its branch: the manager gives the client an owner (or staff claim it from the pool), and the task follows by itself. It
-is not skipped, because an owner can be found in minutes; and nobody is asked to call a client they may not see.
+offers a product, staff without a valid registration. Where nobody is left the task waits without an adviser in the
+queue of its branch: the manager gives the client an owner (or staff claim it from the pool), and the task follows by
+itself. It is not skipped, because an owner can be found in minutes; and nobody is asked to call a client they may not
+see.
 
 Each adviser is listed so many clients a day, one card per client whatever campaigns ask; the rest goes to the trading
 days after, by priority. Once a day is there its list stays as it is: what comes later goes to free places only.
@@ -28,7 +29,8 @@ _ASSIGN = text(
         SELECT DISTINCT ON (user_id) user_id, deputy_id FROM absence
         WHERE first_day <= :today AND last_day >= :today ORDER BY user_id, id DESC
     ), fit AS (
-        SELECT user_account.id, coalesce(registration_number, '') <> '' AS registered,
+        SELECT user_account.id,
+               coalesce(registration_number, '') <> '' AND coalesce(registration_until >= :today, true) AS registered,
                away.user_id IS NOT NULL AS is_away
         FROM user_account LEFT JOIN away ON away.user_id = user_account.id
         WHERE active AND frozen_at IS NULL AND marketing_post AND 'adviser' = ANY(roles)

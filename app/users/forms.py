@@ -7,6 +7,7 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
+    DateField,
     EmailField,
     HiddenField,
     IntegerField,
@@ -131,10 +132,16 @@ class StaffForm(FlaskForm):  # type: ignore[misc]
         [Length(max=100)],
         description=_l("Of a registered investment adviser; empty for others."),
     )
+    registration_until = DateField(
+        _l("Registration valid until"),
+        [Optional()],
+        description=_l("Afterwards no task that recommends a product. Empty: without an end."),
+    )
 
     def fill(self, user: User) -> None:
         self.capacity.data, self.marketing_post.data = user.client_capacity, user.marketing_post
         self.registration_number.data = user.registration_number
+        self.registration_until.data = user.registration_until
         if self.team:
             self.team.data, self.leads_team.data = user.team_id or 0, user.leads_team
         self.name.data, self.email.data = user.name, user.email

@@ -48,7 +48,8 @@ class User(Model, UserMixin):  # type: ignore[misc]
 
     `client_capacity` is how many clients an adviser may own (None: the firm's default); `marketing_post` is False for
     counter, compliance and IT staff, who get no targets or tasks; `registration_number` is that of a registered
-    investment adviser; an account with `frozen_at` cannot sign in, while its clients wait for a successor.
+    investment adviser, valid to the end of `registration_until` (None: without an end); an account with `frozen_at`
+    cannot sign in, while its clients wait for a successor.
     """
 
     __tablename__ = "user_account"
@@ -69,6 +70,7 @@ class User(Model, UserMixin):  # type: ignore[misc]
     client_capacity: Mapped[int | None] = mapped_column(Integer)
     marketing_post: Mapped[bool] = mapped_column(Boolean, default=True, server_default="true")
     registration_number: Mapped[str | None]
+    registration_until: Mapped[date | None] = mapped_column(Date)
     frozen_at: Mapped[datetime | None] = mapped_column(Timestamp)
     locale: Mapped[str | None]
     active: Mapped[bool] = mapped_column(Boolean, default=True)

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Collection
+from datetime import date
 from hashlib import sha256
 from typing import Any
 
@@ -270,10 +271,12 @@ def set_post(
     client_capacity: int | None,
     marketing_post: bool,
     registration_number: str,
+    registration_until: date | None = None,
     actor: User | None,
 ) -> None:
     """Say what somebody's post is: their team, how many clients they may own (None: as the firm's default), whether
-    the post gets targets and tasks, and the registration of an investment adviser ("": not registered)."""
+    the post gets targets and tasks, and the registration of an investment adviser ("": not registered) with the last
+    day of its validity (None: without an end)."""
     if leads_team and team is None:
         raise LeaderWithoutTeam
     if client_capacity is not None and not 0 <= client_capacity <= MAX_CAPACITY:
@@ -282,6 +285,7 @@ def set_post(
     user.team_id, user.leads_team = team.id if team else None, leads_team
     user.client_capacity, user.marketing_post = client_capacity, marketing_post
     user.registration_number = registration_number.replace("\x00", "").strip()[:100] or None
+    user.registration_until = registration_until if user.registration_number else None
     db.session.flush()
     changes = {key: [before[key], value] for key, value in _post(user).items() if before[key] != value}
     if changes:
@@ -295,6 +299,7 @@ def _post(user: User) -> dict[str, Any]:
         "client_capacity": user.client_capacity,
         "marketing_post": user.marketing_post,
         "registration_number": user.registration_number,
+        "registration_until": user.registration_until.isoformat() if user.registration_until else None,
     }
 
 

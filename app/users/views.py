@@ -215,6 +215,7 @@ def edit(user_id: int) -> Any:
                     client_capacity=form.capacity.data,
                     marketing_post=form.marketing_post.data,
                     registration_number=form.registration_number.data or "",
+                    registration_until=form.registration_until.data,
                     actor=signed_in_user(),
                 )
             flash(_("%(name)s is saved.", name=user.name), "success")

@@ -183,6 +183,17 @@ def test_only_registered_staff_get_a_task_that_recommends_a_product(app: Flask) 
     assert (refused.adviser_id, given.adviser_id) == (None, registered.id)
 
 
+def test_a_registration_that_is_over_is_none(app: Flask) -> None:
+    over, valid = adviser(), adviser()
+    with unit_of_work() as session:
+        for user, days in ((over, -1), (valid, 0)):
+            registered = session.get_one(User, user.id)
+            registered.registration_number, registered.registration_until = "S0001", today() + timedelta(days=days)
+    product = make_call_campaign(product_risk=2, product_name="Fund")
+    refused, given = make_tasks([make_called_client(over), make_called_client(valid)], campaign=product)
+    assert (refused.adviser_id, given.adviser_id) == (None, valid.id)
+
+
 def test_a_registered_second_adviser_takes_what_the_owner_may_not_do(app: Flask) -> None:
     owner, second = adviser(), adviser()
     with unit_of_work() as session:
