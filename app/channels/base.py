@@ -65,6 +65,10 @@ class OutgoingEmail:
     return_path: str = ""
     in_reply_to: str = ""
 
+    def message_id_header(self, envelope: Envelope) -> str:
+        """Stable for a message: sending it again could not make a second one in the reader's eyes."""
+        return f"<{self.token}@{envelope.from_address.partition('@')[2]}>"
+
     def fill(self, segments: Segments) -> str:
         """A part of the template with this message's slots filled in."""
         return "".join(piece if isinstance(piece, str) else self.slots[piece] for piece in segments)
@@ -128,7 +132,8 @@ class Vendor:
 
     `build(settings, secret, config)` makes an account's channel; `secret` is the value of the environment variable that
     the account names, None for the account that the configuration itself describes. It raises ValueError with a
-    sentence where a setting is wrong. `secret_label` None: the vendor needs no secret.
+    sentence where a setting is wrong. `secret_label` None: the vendor needs no secret. `abroad(settings, config)`: such
+    an account hands clients' data over to another country.
     """
 
     name: str
@@ -137,3 +142,4 @@ class Vendor:
     build: Callable[[Mapping[str, Any], str | None, Config], Channel]
     settings: Sequence[Setting] = field(default=())
     secret_label: object | None = None
+    abroad: Callable[[Mapping[str, Any], Config], bool] = lambda _settings, _config: False

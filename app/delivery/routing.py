@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from random import choices
 
 import structlog
-from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.channels.models import ChannelAccount
+from app.channels.registry import vendors
 from app.core.clock import now
 from app.core.extensions import db, settings
 
@@ -40,21 +41,34 @@ def usable_accounts(channel: str, *, purpose: str = "service") -> Sequence[Chann
     conditions = [
         ChannelAccount.channel == channel,
         ChannelAccount.weight > 0,
-        ChannelAccount.archived_at.is_(None),
-        or_(
-            ChannelAccount.state == "active",
-            and_(ChannelAccount.state == "resting", ChannelAccount.resting_until <= now()),
-        ),
+        or_(ChannelAccount.state != "resting", ChannelAccount.resting_until <= now()),
+        *_may_take(purpose),
     ]
-    if purpose == "marketing":
-        conditions.append(ChannelAccount.marketing_paused_at.is_(None))
     if channel in _only_accounts:
         own = _only_accounts[channel]
         others = exists().where(ChannelAccount.channel == channel, ChannelAccount.vendor != own)
         conditions.append(or_(ChannelAccount.vendor != own, ~others.correlate(None)))
+    return db.session.scalars(select(ChannelAccount).where(*conditions).order_by(ChannelAccount.id)).all()
+
+
+def _may_take(purpose: str) -> list[ColumnElement[bool]]:
+    """For WHERE on channel_account: neither paused nor archived, and allowed to have clients' data for this purpose."""
+    conditions = [ChannelAccount.state != "paused", ChannelAccount.archived_at.is_(None)]
+    if purpose == "marketing":
+        conditions.append(ChannelAccount.marketing_paused_at.is_(None))
     if settings().market_profile == "mainland_china":
         conditions.append(or_(ChannelAccount.location == "domestic", ChannelAccount.legal_basis.is_not(None)))
-    return db.session.scalars(select(ChannelAccount).where(*conditions).order_by(ChannelAccount.id)).all()
+    return conditions
+
+
+def account_in_use(account_id: int, *, purpose: str) -> ChannelAccount | None:
+    """The account as it is now; None where somebody paused or archived it, or withdrew its legal basis, since its batch
+    was claimed."""
+    return db.session.scalar(
+        select(ChannelAccount)
+        .where(ChannelAccount.id == account_id, *_may_take(purpose))
+        .execution_options(populate_existing=True)
+    )
 
 
 def choose_account(channel: str, *, purpose: str = "service") -> ChannelAccount | None:
@@ -88,15 +102,24 @@ def account_works(account_id: int) -> None:
 
 
 def _keep_configured_account() -> None:
-    """The account that the environment describes (EMAIL_CHANNEL) is there, with the vendor of today."""
-    vendor = settings().email_channel
-    known = db.session.scalar(select(ChannelAccount.vendor).where(ChannelAccount.name == CONFIGURED))
-    if known == vendor:
+    """The account that the environment describes (EMAIL_CHANNEL) is there, with the vendor of today.
+
+    A legal basis was recorded for the vendor it had then: with another one it has to be recorded again.
+    """
+    config = settings()
+    vendor = config.email_channel
+    location = "foreign" if vendors()[vendor].abroad({}, config) else "domestic"
+    known = db.session.execute(
+        select(ChannelAccount.vendor, ChannelAccount.location).where(ChannelAccount.name == CONFIGURED)
+    ).one_or_none()
+    if known is not None and known.vendor == vendor and location in ("domestic", known.location):
         return
+    facts = {"vendor": vendor, "location": location}
+    anew = {"legal_basis": None, "legal_basis_by_id": None, "legal_basis_at": None, "changed_at": now()}
     db.session.execute(
         upsert(ChannelAccount)
-        .values(name=CONFIGURED, channel="email", vendor=vendor)
-        .on_conflict_do_update(index_elements=["name"], set_={"vendor": vendor, "changed_at": now()})
+        .values(name=CONFIGURED, channel="email", **facts)
+        .on_conflict_do_update(index_elements=["name"], set_=facts | anew)
     )
 
 

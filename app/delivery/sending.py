@@ -52,7 +52,7 @@ from app.core.unit_of_work import unit_of_work
 from app.delivery.material import Material, load_material
 from app.delivery.models import NEXT, Batch, Message, MessageState, Run, move
 from app.delivery.postponing import put_off, put_off_each, queue_for_domain
-from app.delivery.routing import account_works, choose_account, rest_account
+from app.delivery.routing import account_in_use, account_works, choose_account, rest_account
 from app.delivery.rules import Rules, may_send, rules_of, skip_if_leaving, skip_reason, take_turns, wait_until
 
 LEASE = timedelta(seconds=120)
@@ -229,7 +229,7 @@ def hand_over(work: Work, *, limit: int) -> Window | None:
     """Move up to `limit` planned rows of the batch to handing; those with a reason against them to skipped, and those
     that have to wait to a batch that is due later. To be committed before anything is sent.
 
-    None where the lease was lost, the campaign no longer runs or the account was paused.
+    None where the lease was lost, the campaign no longer runs or the account may not be used any more.
     """
     held = db.session.scalar(
         update(Batch)
@@ -238,10 +238,10 @@ def hand_over(work: Work, *, limit: int) -> Window | None:
         .returning(Batch.id)
         .execution_options(synchronize_session=False)
     )
-    account = db.session.get_one(ChannelAccount, work.account_id, populate_existing=True)
-    work.in_trouble = account.failures > 0
-    if held is None or account.state == "paused" or (account.marketing_paused_at and work.rules.purpose == "marketing"):
+    account = account_in_use(work.account_id, purpose=work.rules.purpose)
+    if held is None or account is None:
         return None
+    work.in_trouble = account.failures > 0
     take_turns(work.rules)
     while True:
         leased = lease(account, limit)

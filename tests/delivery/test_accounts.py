@@ -3,15 +3,18 @@
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select, update
 
 from app.audit.models import AuditEntry
 from app.channels.email.models import MailboxMessage
 from app.channels.models import ChannelAccount, ChannelLimit
+from app.channels.registry import vendors
 from app.core.errors import AppError, Forbidden
 from app.core.extensions import db
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
+from app.delivery.accounts.forms import account_form
 from app.delivery.accounts.queries import account_lines, state_of, throttles
 from app.delivery.accounts.service import (
     BadAccount,
@@ -82,6 +85,16 @@ def test_two_accounts_do_not_share_a_name(boss: User) -> None:
     add(boss)
     with pytest.raises(BadAccount):
         add(boss, name="RELAY two")
+
+
+def test_a_vendor_abroad_is_never_called_domestic(app: Flask, boss: User) -> None:
+    for vendor, own in [("sendgrid", {}), ("twilio", {"account_sid": "AC1", "sender": "+14155550100"})]:
+        facts = FACTS | {"settings": own, "location": "domestic"}
+        with pytest.raises(BadAccount) as refused, unit_of_work():
+            add_account(vendor=vendor, facts=facts, actor=boss)
+        assert refused.value.field == "location"
+        with app.test_request_context():
+            assert account_form(vendors()[vendor]).location.data == "foreign"
 
 
 def test_others_than_administrators_are_refused(boss: User) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from app.channels.limits import daily_allowance, lease
 from app.channels.models import ChannelAccount, ChannelLimit
@@ -189,6 +189,62 @@ def test_a_foreign_account_takes_mainland_clients_only_with_a_legal_basis(
         session.get_one(ChannelAccount, account.id).legal_basis = "Standard contract filed under no. 12"
     with unit_of_work():
         assert [one.name for one in usable_accounts("email")] == ["second", "default"]
+
+
+@pytest.fixture
+def mainland_by_sendgrid(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration itself describes an account of a vendor abroad."""
+    config = replace(
+        app.extensions["bellwether_config"],
+        market_profile="mainland_china", email_channel="sendgrid", sendgrid_api_key="SG.x",
+        sendgrid_host="https://api.sendgrid.com",
+    )  # fmt: skip
+    monkeypatch.setitem(app.extensions, "bellwether_config", config)
+
+
+@pytest.mark.usefixtures("mainland_by_sendgrid")
+def test_the_configured_account_of_a_vendor_abroad_waits_for_its_legal_basis() -> None:
+    with unit_of_work():
+        assert usable_accounts("email") == []
+    with unit_of_work() as session:
+        session.execute(update(ChannelAccount).values(legal_basis="Standard contract filed under no. 12"))
+    with unit_of_work():
+        assert [one.location for one in usable_accounts("email")] == ["foreign"]
+
+
+def test_a_legal_basis_is_the_vendors_it_was_recorded_for(app: Flask, request: pytest.FixtureRequest) -> None:
+    with unit_of_work() as session:
+        usable_accounts("email")
+        session.execute(update(ChannelAccount).values(legal_basis="Standard contract with the former vendor"))
+    request.getfixturevalue("mainland_by_sendgrid")
+    with unit_of_work():
+        assert usable_accounts("email") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"state": "paused"}, {"archived_at": func.now()}, {"location": "foreign"}, {"marketing_paused_at": func.now()}],
+)
+def test_nothing_more_of_a_batch_leaves_through_an_account_that_may_not_be_used_any_more(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
+) -> None:
+    monkeypatch.setitem(
+        app.extensions,
+        "bellwether_config",
+        replace(app.extensions["bellwether_config"], market_profile="mainland_china"),
+    )
+    make_clients(4)
+    launched()
+    work = claim_batch(db.session.scalars(select(Batch.id)).one())
+    assert work is not None
+    with unit_of_work():
+        window = hand_over(work, limit=2)
+    assert window is not None
+    with unit_of_work() as session:
+        session.execute(update(ChannelAccount).values(**change))
+    with unit_of_work():
+        assert hand_over(work, limit=2) is None
+    assert states() == {"handing": 2, "planned": 2}
 
 
 def test_nothing_of_marketing_leaves_while_it_is_stopped_and_service_goes_on() -> None:

@@ -19,6 +19,7 @@ from app.clients.models import Client
 from app.core.clock import now, today
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
+from app.delivery.accounts.service import remove_throttle
 from app.delivery.caps import cap_reason
 from app.delivery.models import Batch, Message, MessageState, Run
 from app.delivery.sending import claim_batch, hand_over, send_batch
@@ -345,3 +346,11 @@ def test_what_waits_for_a_slow_domain_is_touched_only_when_its_turn_comes() -> N
     still = dict(db.session.execute(select(Message.id, Message.batch_id).where(Message.state == "planned")).all())
     assert 1 <= len(places) - len(still) <= 3
     assert still.items() <= places.items()
+    administrator = make_user(role="administrator")
+    with unit_of_work() as session:
+        limit = session.scalars(select(ChannelLimit).where(ChannelLimit.domain == "slow.example")).one()
+        remove_throttle(limit=limit, actor=administrator)
+    due = db.session.scalars(select(Batch.due_at).where(Batch.state == "open", Batch.size > 0)).all()
+    assert max(due) <= now(), "without the throttle nobody waits for a turn"
+    send_all()
+    assert states()["sent"] == 1200

@@ -60,7 +60,7 @@ class MimeBuilder:
         self._template = template
         self._subject = encode_header(template.subject[0]) if _is_static(template.subject) else None  # type: ignore[arg-type]
         self._from = formataddr((envelope.from_name, envelope.from_address), "utf-8")
-        self._domain = envelope.from_address.partition("@")[2]
+        self._envelope = envelope
         automatic = "Auto-Submitted: auto-generated\r\n" if envelope.automatic else ""  # RFC 3834, section 5
         self._shared_head = (
             f"{automatic}"
@@ -78,10 +78,6 @@ class MimeBuilder:
         self._places = [(place, slot) for place, slot in enumerate(body) if isinstance(slot, int)]
         self._date = (0, "")
 
-    def message_id_header(self, email: OutgoingEmail) -> str:
-        """Stable for a message: sending it again could not make a second one in the reader's eyes."""
-        return f"<{email.token}@{self._domain}>"
-
     def build(self, email: OutgoingEmail, date: datetime) -> bytes:
         """The whole message, CRLF line ends, without dot-stuffing."""
         answers = (
@@ -94,7 +90,7 @@ class MimeBuilder:
             f"Reply-To: {email.reply_to}\r\n"
             f"Subject: {subject}\r\n"
             f"Date: {self._date_header(date)}\r\n"
-            f"Message-ID: {self.message_id_header(email)}\r\n"
+            f"Message-ID: {email.message_id_header(self._envelope)}\r\n"
             f"{answers}"
             f"List-Unsubscribe: <{email.unsubscribe_url}>, <mailto:{email.unsubscribe_address}>\r\n"
             f"{self._shared_head}"

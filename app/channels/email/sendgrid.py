@@ -43,6 +43,7 @@ from app.core.clock import now
 
 log = structlog.get_logger(__name__)
 TIMEOUT = 30.0  # seconds without a word
+OWN_HOST = "https://api.sendgrid.com"  # in the United States
 ACCEPTED, BAD_REQUEST, TOO_LARGE, TOO_MANY = 202, 400, 413, 429
 MAX_MORE_REQUESTS = 40  # of a window, for what is offered again without the messages that were refused
 LONGEST_REST = timedelta(hours=24)
@@ -202,14 +203,15 @@ def request_body(template: EmailTemplate, envelope: Envelope, emails: Sequence[O
             "open_tracking": {"enable": False},
             "subscription_tracking": {"enable": False},
         },
-        "personalizations": [_personalization(email) for email in emails],
+        "personalizations": [_personalization(email, envelope) for email in emails],
     }
 
 
-def _personalization(email: OutgoingEmail) -> dict[str, Any]:
+def _personalization(email: OutgoingEmail, envelope: Envelope) -> dict[str, Any]:
     return {
         "to": [{"email": email.recipient}],
         "headers": {
+            "Message-ID": email.message_id_header(envelope),
             "List-Unsubscribe": f"<{email.unsubscribe_url}>, <mailto:{email.unsubscribe_address}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             **({"In-Reply-To": email.in_reply_to, "References": email.in_reply_to} if email.in_reply_to else {}),
@@ -255,4 +257,5 @@ SENDGRID = Vendor(
     _build,
     settings=(Setting("host", _l("Address of the API"), description=_l("Left empty: the vendor's own.")),),
     secret_label=_l("API key"),
+    abroad=lambda settings, config: str(settings.get("host") or config.sendgrid_host).startswith(OWN_HOST),
 )

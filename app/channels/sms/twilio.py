@@ -22,6 +22,7 @@ from app.config import Config
 
 TIMEOUT = 20.0
 CONNECTIONS = 10
+OWN_HOST = "https://api.twilio.com"  # in the United States
 STATUS_PATH = "/webhooks/twilio/status"
 ACCOUNT_AT_FAULT = {401, 403, 429}
 
@@ -89,7 +90,7 @@ def _elsewhere(http_client: Any, host: str) -> Any:
     request = http_client.request
 
     def redirected(method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        return request(method, url.replace("https://api.twilio.com", host.rstrip("/"), 1), *args, **kwargs)
+        return request(method, url.replace(OWN_HOST, host.rstrip("/"), 1), *args, **kwargs)
 
     http_client.request = redirected
     return http_client
@@ -119,4 +120,5 @@ TWILIO = Vendor(
         Setting("currency", _l("Currency"), default="USD"),
     ),
     secret_label=_l("Auth token"),
+    abroad=lambda settings, _config: str(settings.get("host") or OWN_HOST).startswith(OWN_HOST),
 )

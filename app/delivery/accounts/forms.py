@@ -17,6 +17,7 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from app.channels.base import Setting, Vendor
 from app.channels.models import ChannelAccount
+from app.core.extensions import settings
 from app.core.form_fields import options
 from app.delivery.accounts.words import LOCATION_LABELS
 
@@ -55,12 +56,12 @@ class AccountForm(FlaskForm):  # type: ignore[misc]
 
     def facts(self) -> dict[str, Any]:
         """What the service takes."""
-        settings = {field.name.removeprefix(PREFIX): field.data for field in self if field.name.startswith(PREFIX)}
+        own = {field.name.removeprefix(PREFIX): field.data for field in self if field.name.startswith(PREFIX)}
         names = (
             "name", "secret_name", "weight", "rate_per_second", "daily_limit", "warm_up_from", "warm_up_first",
             "warm_up_factor", "location",
         )  # fmt: skip
-        return {name: self[name].data for name in names} | {"settings": settings}
+        return {name: self[name].data for name in names} | {"settings": own}
 
     def refuse(self, field: str, sentence: str) -> None:
         """Put the service's sentence where it belongs."""
@@ -82,7 +83,7 @@ def account_form(vendor: Vendor, account: ChannelAccount | None = None) -> Accou
     fields = {PREFIX + setting.name: _field(setting) for setting in vendor.settings}
     made = type("AccountFormOfVendor", (AccountForm,), fields)
     if account is None:
-        return made()  # type: ignore[no-any-return]
+        return made(location="foreign" if vendor.abroad({}, settings()) else "domestic")  # type: ignore[no-any-return]
     values = {name: getattr(account, name) for name in AccountForm.__dict__ if hasattr(account, name)}
     return made(data=values | {PREFIX + name: value for name, value in account.settings.items()})  # type: ignore[no-any-return]
 

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.audit.service import record
@@ -21,6 +21,7 @@ from app.core.jobs import enqueue
 from app.core.permissions import Permission, require
 from app.core.queues import SEND_EMAIL
 from app.delivery.accounts.queries import SUBJECT
+from app.delivery.models import Batch
 from app.users.models import User
 
 _SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]{1,79}")
@@ -93,6 +94,8 @@ def _checked(vendor: Vendor, facts: Mapping[str, Any], account: ChannelAccount |
     if any(part is not None for part in warm_up) and None in warm_up:
         raise BadAccount("warm_up_from", _l("A warm-up needs its first day, its first number and its growth."))
     values["settings"] = _settings(vendor, values["settings"] or {})
+    if values["location"] == "domestic" and vendor.abroad(values["settings"], settings()):
+        raise BadAccount("location", _l("%(vendor)s takes the data abroad.", vendor=vendor.label))
     secret = os.environ.get(values["secret_name"] or "")
     if vendor.secret_label is not None and values["secret_name"] and not secret:
         return values  # the secret stands where the workers run, so nothing can be tried here
@@ -262,10 +265,16 @@ def set_throttle(*, domain: str, rate_per_second: float, actor: User) -> None:
 
 
 def remove_throttle(*, limit: ChannelLimit, actor: User) -> None:
-    """The domain gets messages as fast as the accounts allow."""
+    """The domain gets messages as fast as the accounts allow; those that queued for it go on at once."""
     require(actor, Permission.ADMINISTER)
     record(
         actor=actor, action="throttle", subject=SUBJECT, subject_id=None,
         changes={"domain": limit.domain, "rate_per_second": [limit.rate_per_second, None]},
     )  # fmt: skip
     limit.rate_per_second = None
+    db.session.execute(
+        update(Batch)
+        .where(Batch.domain == limit.domain, Batch.state == "open", Batch.token.is_(None))
+        .values(due_at=now())
+        .execution_options(synchronize_session=False)
+    )
