@@ -8,6 +8,7 @@ from flask.cli import AppGroup
 
 from app.audiences import queries, service
 from app.audiences.fields import Catalogue, load_catalogue
+from app.audiences.obstacles import by_channel
 from app.audiences.rules import Rule, dump_rule, parse_rule, parse_rule_text
 from app.audiences.schema import rule_schema
 from app.audiences.sentence import sentence
@@ -81,12 +82,13 @@ def explain(name: str | None, file: Path | None, analyze: bool) -> None:
 @audiences_cli.command("freeze")
 @click.argument("name")
 def freeze(name: str) -> None:
-    """Keep who is in the segment NAME now, and say whom marketing by e-mail could not reach."""
+    """Keep who is in the segment NAME now, and say by channel how many marketing could not reach, and why."""
     with sentences(), unit_of_work():
         snapshot = service.freeze_segment(segment=queries.segment_named(name), actor=None)
         click.echo(f"Frozen audience {snapshot.id}: {snapshot.size} clients; {snapshot.sentence}.")
-        for reason, left_out in (snapshot.exclusions or {}).items():
-            click.echo(f"{left_out}\t{reason}")
+        for channel, reasons in (by_channel(snapshot.exclusions) or {}).items():
+            for reason, left_out in reasons.items():
+                click.echo(f"{channel}\t{left_out}\t{reason}")
 
 
 @audiences_cli.command("save")

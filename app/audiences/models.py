@@ -38,8 +38,9 @@ class Segment(Model):
 class Snapshot(Model):
     """A frozen set of client ids as a serialised Roaring bitmap, with the rule it came from.
 
-    `exclusions` counts by reason those of the rule whom marketing by e-mail could not have reached at that moment;
-    None where the set itself is what remained after exclusions.
+    `exclusions` counts, by channel and reason, those of the set whom marketing could not have reached at that moment;
+    None where the set itself is what remained after exclusions. Sets frozen by the first versions have the reasons
+    against e-mail only, without a channel around them: read them through `obstacles.by_channel`.
     """
 
     __tablename__ = "snapshot"
@@ -52,7 +53,7 @@ class Snapshot(Model):
     sentence: Mapped[str | None]
     bitmap: Mapped[bytes] = mapped_column(LargeBinary)
     size: Mapped[int]
-    exclusions: Mapped[dict[str, int] | None] = mapped_column(JSONB)
+    exclusions: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"))
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 

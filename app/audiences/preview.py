@@ -10,27 +10,24 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from time import monotonic, perf_counter
 from typing import Any
 
 from psycopg.errors import QueryCanceled
-from sqlalchemy import ColumnElement, Connection, Executable, case, func, literal, select, text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import ColumnElement, Connection, Executable, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from app.audiences import queries
 from app.audiences.compiler import condition, tune_statements
+from app.audiences.obstacles import CHANNELS, first_reasons, obstacles
 from app.audiences.queries import SAMPLE, SampleClient, TooSlow, sample_clients
 from app.audiences.rules import Rule
 from app.clients.classes.models import ClientClass
-from app.clients.contactability import reasons_against
 from app.clients.models import Client
 from app.clients.queries import visible_clients
 from app.core.extensions import db
 from app.users.models import Branch, User
 
-CHANNELS = ("email", "sms", "call")
 BRANCHES_SHOWN = 6
 BOOK_SECONDS = 180  # how long the size of the book is remembered
 WAIT_SECONDS = 2  # for the question before to end
@@ -104,33 +101,9 @@ def preview(rule: Rule, *, user: User | None, asker: Asker | None = None, time_l
     )
 
 
-@cache
-def _bits() -> tuple[list[ColumnElement[bool]], dict[str, list[tuple[int, str]]]]:
-    """The conditions against contacting a client, and per channel bit and reason in the order they are told.
-
-    A condition of several channels has one bit: each is looked at once a client, which is most of the work.
-    """
-    numbers: dict[str, int] = {}
-    conditions: list[ColumnElement[bool]] = []
-    channels: dict[str, list[tuple[int, str]]] = {}
-    for channel in CHANNELS:
-        channels[channel] = []
-        for against, reason in reasons_against(channel=channel, purpose="marketing", of_many=True):
-            sql = str(against.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))  # type: ignore[no-untyped-call]
-            if sql not in numbers:
-                numbers[sql] = len(conditions)
-                conditions.append(against)
-            channels[channel].append((1 << numbers[sql], reason))
-    return conditions, channels
-
-
 def _grouped(where: ColumnElement[bool]) -> Executable:
-    """One row for each combination of branch, tier and bits against contact, with its number of clients."""
-    conditions, _channels = _bits()
-    bits: ColumnElement[int] = literal(0)
-    for number, against in enumerate(conditions):
-        bits = bits + case((against, literal(1 << number)), else_=0)
-    parts = [Client.branch_id, ClientClass.aum_tier.label("tier"), bits.label("bits")]
+    """One row for each combination of branch, tier and obstacles to contact, with its number of clients."""
+    parts = [Client.branch_id, ClientClass.aum_tier.label("tier"), obstacles()]
     some = (func.count().label("clients"), func.min(Client.id).label("first"), func.max(Client.id).label("last"))
     return (
         select(*parts, *some)
@@ -149,10 +122,7 @@ def _sums(groups: Sequence[Any], part: str) -> list[tuple[Any, int]]:
 
 
 def _reach(channel: str, groups: Sequence[Any]) -> Reach:
-    _conditions, channels = _bits()
-    sums: Counter[str | None] = Counter()
-    for bits, clients in _sums(groups, "bits"):
-        sums[next((reason for bit, reason in channels[channel] if bits & bit), None)] += clients
+    sums = first_reasons(_sums(groups, "obstacles"), channel)
     reachable = sums.pop(None, 0)
     return Reach(channel, reachable, [(reason, clients) for reason, clients in sums.most_common() if reason])
 

@@ -16,7 +16,7 @@ from app.audiences.overlap import combine, combined_sentence
 from app.audiences.queries import count_whole_book, segments_around, segments_with, time_limit
 from app.audiences.rules import RuleJson, dump_rule, lists_in, parse_rule
 from app.audiences.sentence import sentence
-from app.audiences.snapshots import exclusion_counts, freeze
+from app.audiences.snapshots import exclusions_of, found_with_exclusions, freeze
 from app.audit.service import record
 from app.clients.models import CustomField
 from app.clients.queries import visible_clients
@@ -152,23 +152,21 @@ def recount(*, segment: Segment) -> int:
 
 
 def freeze_segment(*, segment: Segment, actor: User | None) -> Snapshot:
-    """Keep who is in a segment now, among the clients the person may see, and why mail could not reach some of them.
+    """Keep who is in a segment now, among the clients the person may see, and why marketing could not reach some.
 
     Raises RuleError or TooSlow.
     """
     catalogue = load_catalogue()
     rule = parse_rule(segment.rule, catalogue)
     with time_limit(FREEZE_LIMIT_MS):
-        audience = exclusion_counts(
-            included=[rule], excluded=[], channel="email", purpose="marketing", visible=visible_clients(actor)
-        )
+        ids, exclusions = found_with_exclusions(rule, visible=visible_clients(actor))
     snapshot = freeze(
         name=segment.name,
-        ids=audience.matched,
+        ids=ids,
         segment=segment,
         rule=segment.rule,
         sentence=sentence(rule, catalogue),
-        exclusions=audience.exclusions,
+        exclusions=exclusions,
         actor=actor,
     )
     _record_freeze(snapshot, actor)
@@ -178,12 +176,17 @@ def freeze_segment(*, segment: Segment, actor: User | None) -> Snapshot:
 def freeze_combination(
     *, sets: Sequence[BitMap64], names: Sequence[str], way: str, name: str, actor: User | None
 ) -> Snapshot:
-    """Keep what several sets give together (see `overlap.WAYS`). Raises NameMissing, NameTooLong or NothingChosen."""
+    """Keep what several sets give together (see `overlap.WAYS`), and why marketing could not reach some of them.
+
+    Raises NameMissing, NameTooLong, NothingChosen or TooSlow.
+    """
     if not sets:
         raise NothingChosen
-    snapshot = freeze(
-        name=_checked_name(name), ids=combine(sets, way), sentence=combined_sentence(names, way), actor=actor
-    )
+    checked, ids = _checked_name(name), combine(sets, way)
+    with time_limit(FREEZE_LIMIT_MS):
+        exclusions = exclusions_of(ids)
+    words = combined_sentence(names, way)
+    snapshot = freeze(name=checked, ids=ids, sentence=words, exclusions=exclusions, actor=actor)
     _record_freeze(snapshot, actor)
     return snapshot
 

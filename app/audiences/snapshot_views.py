@@ -1,17 +1,20 @@
 """Pages of frozen audiences, of what segments share, and of how a segment changes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import format_date, format_decimal, get_locale
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from pyroaring import BitMap64
 from sqlalchemy import select
 
 from app.audiences import history, overlap, queries
 from app.audiences.models import Segment, Snapshot
+from app.audiences.obstacles import by_channel
 from app.audiences.service import freeze_combination, freeze_segment
 from app.audiences.snapshots import REASON_LABELS, overlap_matrix
 from app.audiences.venn import HEIGHT, WIDTH, venn
@@ -27,6 +30,7 @@ from app.users.sessions import signed_in_user
 
 snapshots = Blueprint("snapshots", __name__, url_prefix="/segments")
 CHANGES = {"joined", "left"}
+CHANNEL_LABELS = {"email": _l("E-mail"), "sms": _l("SMS"), "call": _l("Call")}
 DAYS_BACK = 30
 
 
@@ -75,8 +79,28 @@ def show(snapshot_id: int) -> Any:
         segment=db.session.get(Segment, snapshot.segment_id) if snapshot.segment_id else None,
         size=len(overlap.sight_of(signed_in_user())(snapshot.client_ids)),
         # Counted over the firm when it was frozen; somebody with a part of it gets no numbers of the rest.
-        exclusions=snapshot.exclusions if whole or snapshot.created_by_id == signed_in_user().id else None,
-        reasons=REASON_LABELS,
+        exclusions=_exclusion_table(snapshot) if whole or snapshot.created_by_id == signed_in_user().id else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusionTable:
+    """Names of channels, and rows of a reason with its clients on each; `reachable` is the row of those left."""
+
+    channels: list[object]
+    rows: list[tuple[object, list[int]]]
+    reachable: list[int]
+
+
+def _exclusion_table(snapshot: Snapshot) -> ExclusionTable | None:
+    counts = by_channel(snapshot.exclusions)
+    if counts is None:
+        return None
+    occurring = [reason for reason in REASON_LABELS if any(reason in found for found in counts.values())]
+    return ExclusionTable(
+        [CHANNEL_LABELS[channel] for channel in counts],
+        [(REASON_LABELS[reason], [found.get(reason, 0) for found in counts.values()]) for reason in occurring],
+        [snapshot.size - sum(found.values()) for found in counts.values()],
     )
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from pyroaring import BitMap64
-from sqlalchemy import ColumnElement, Integer, LargeBinary, Text, case, cast, func, literal, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Integer, LargeBinary, Text, case, cast, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.audiences.compiler import condition, tune_statements
 from app.audiences.fields import Catalogue, load_catalogue
 from app.audiences.models import Segment, Snapshot
+from app.audiences.obstacles import Exclusions, exclusions, obstacles
 from app.audiences.rules import Rule, RuleJson
 from app.clients.contactability import REASON_LABELS as CONTACT_REASONS
 from app.clients.contactability import exclusion_reason
@@ -43,11 +45,15 @@ Gates = Sequence[tuple[ColumnElement[bool], str]]  # further conditions over cli
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who a campaign reaches: matched = eligible + everyone excluded, each for the first reason that applies."""
+    """Who a campaign reaches: matched = eligible + everyone excluded, each for the first reason that applies.
+
+    `exclusions` has their number by reason, `left_out` who they are.
+    """
 
     matched: BitMap64
     eligible: BitMap64
     exclusions: dict[str, int]
+    left_out: dict[str, BitMap64] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,25 @@ def rule_ids(rule: Rule, *, catalogue: Catalogue, today: date, visible: ColumnEl
     return client_ids(condition(rule, catalogue=catalogue, today=today, scope=visible) & visible)
 
 
+def found_with_exclusions(rule: Rule, *, visible: ColumnElement[bool]) -> tuple[BitMap64, Exclusions]:
+    """The clients of a rule for whom `visible` holds, and how many of them marketing could not reach by channel."""
+    tune_statements()
+    where, against = condition(rule, scope=visible) & visible, obstacles()
+    rows = db.session.execute(select(against, _PACKED_IDS).where(where).group_by(against))
+    groups = [(row[0], unpacked(row[1])) for row in rows]
+    ids = BitMap64().union(*(ids for _bits, ids in groups))
+    return ids, exclusions((bits, len(ids)) for bits, ids in groups)
+
+
+def exclusions_of(ids: BitMap64) -> Exclusions:
+    """How many of these clients marketing could not reach on each channel, by the first reason."""
+    tune_statements()
+    against = obstacles()
+    given = select(func.unnest(literal(list(ids), ARRAY(BigInteger))))
+    rows = db.session.execute(select(against, func.count()).where(Client.id.in_(given)).group_by(against))
+    return exclusions((row[0], row[1]) for row in rows)
+
+
 def freeze(
     *,
     name: str,
@@ -95,7 +120,7 @@ def freeze(
     segment: Segment | None = None,
     rule: RuleJson | None = None,
     sentence: str | None = None,
-    exclusions: dict[str, int] | None = None,
+    exclusions: Exclusions | None = None,
     actor: Actor | None = None,
 ) -> Snapshot:
     """Keep a set of client ids for good, in the current transaction, with the rule it came from as evidence."""
@@ -144,11 +169,17 @@ def exclusion_counts(
     reason, where = _reason_and_scope(included, excluded, channel, purpose, visible, today, gates)
     tune_statements()
     rows = db.session.execute(select(reason, _PACKED_IDS).where(where).group_by(reason))
-    by_reason = {row[0]: unpacked(row[1]) for row in rows}
+    return _audience({row[0]: unpacked(row[1]) for row in rows})
+
+
+def _audience(by_reason: dict[str | None, BitMap64]) -> Audience:
+    """The eligible are those without a reason."""
+    left_out = {reason: ids for reason, ids in by_reason.items() if reason is not None}
     return Audience(
         matched=BitMap64().union(*by_reason.values()),
         eligible=by_reason.get(None, BitMap64()),
-        exclusions=_in_order({key: len(ids) for key, ids in by_reason.items()}),
+        exclusions=_in_order({reason: len(ids) for reason, ids in left_out.items()}),
+        left_out=left_out,
     )
 
 
@@ -185,27 +216,30 @@ def reach(
         audience = exclusion_counts(
             included=included, excluded=excluded, channel=channel, purpose=purpose, visible=visible, gates=gates
         )
-        return Reach(audience.matched, audience.eligible, audience.exclusions, {channel: audience})
+        return _reach(audience, {channel: audience})
     ids_of = _PACKED_IDS
     groups = [
         (reasons, unpacked(ids))
         for reasons, ids in _by_reasons(included, excluded, channels, purpose, visible, ids_of, gates)
     ]
 
-    def audience_of(pick: list[tuple[str | None, BitMap64]]) -> tuple[BitMap64, BitMap64, dict[str, int]]:
+    def audience_of(pick: list[tuple[str | None, BitMap64]]) -> Audience:
         by_reason: dict[str | None, BitMap64] = {}
         for reason, ids in pick:
             by_reason[reason] = by_reason.get(reason, BitMap64()) | ids
-        counts = _in_order({reason: len(ids) for reason, ids in by_reason.items()})
-        return BitMap64().union(*by_reason.values()), by_reason.get(None, BitMap64()), counts
+        return _audience(by_reason)
 
-    return Reach(
-        *audience_of([(_first_reason(reasons), ids) for reasons, ids in groups]),
+    return _reach(
+        audience_of([(_first_reason(reasons), ids) for reasons, ids in groups]),
         {
-            channel: Audience(*audience_of([(reasons[place], ids) for reasons, ids in groups]))
+            channel: audience_of([(reasons[place], ids) for reasons, ids in groups])
             for place, channel in enumerate(channels)
         },
     )
+
+
+def _reach(audience: Audience, channels: dict[str, Audience]) -> Reach:
+    return Reach(audience.matched, audience.eligible, audience.exclusions, audience.left_out, channels)
 
 
 def reach_counts(

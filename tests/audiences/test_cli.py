@@ -56,4 +56,6 @@ def test_a_segment_is_frozen(app: Flask) -> None:
     make_clients(1, city="Wuhan", email=None)
     make_segment(name="Wuhan", rule={"field": "city", "op": "is", "value": "Wuhan"})
     told = app.test_cli_runner().invoke(args=["audiences", "freeze", "wuhan"]).output
-    assert told == "Frozen audience 1: 3 clients; City is Wuhan.\n1\tno_address\n"
+    assert told == (
+        "Frozen audience 1: 3 clients; City is Wuhan.\nemail\t1\tno_address\nsms\t3\tno_address\ncall\t3\tno_address\n"
+    )

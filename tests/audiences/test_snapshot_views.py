@@ -11,9 +11,10 @@ from sqlalchemy import select
 from app.audiences.fields import load_catalogue
 from app.audiences.history import record_day
 from app.audiences.models import Snapshot
+from app.audiences.obstacles import by_channel
 from app.audiences.overlap import WAYS, combine, combined_rule, page_of
 from app.audiences.rules import parse_rule
-from app.audiences.snapshots import rule_ids
+from app.audiences.snapshots import exclusion_counts, freeze, rule_ids
 from app.audiences.venn import venn
 from app.clients.models import Client
 from app.core.clock import today
@@ -45,7 +46,8 @@ def test_a_segment_is_frozen_with_its_rule_and_who_could_not_be_reached(officer:
     assert "Lake people" in answer.text
     assert "No marketing consent" in answer.text
     snapshot = frozen()
-    assert (snapshot.size, snapshot.exclusions, snapshot.rule) == (3, {"no_consent": 1}, LAKESIDE)
+    assert (snapshot.size, snapshot.rule) == (3, LAKESIDE)
+    assert snapshot.exclusions == {"email": {"no_consent": 1}, "sms": {"no_address": 3}, "call": {"no_address": 3}}
     listed = officer.get("/segments/snapshots").text
     assert "Lake people" in listed
     assert "No frozen audience has this name." in officer.get("/segments/snapshots?search=else").text
@@ -83,6 +85,44 @@ def test_two_segments_are_compared_and_made_one(officer: FlaskClient) -> None:
     form = {"set": [f"segment-{lake.id}", f"segment-{leads.id}"], "way": "first", "name": "Lake, no leads"}
     assert officer.post("/segments/overlap/freeze", data=form).status_code == 302
     assert (frozen().name, frozen().size) == ("Lake, no leads", 3)
+
+
+def test_frozen_audiences_count_for_each_channel_whom_it_could_not_reach(officer: FlaskClient) -> None:
+    mobile = {"mobile": lambda n: f"+8613800000{n:03}", "city": "Lakeside"}
+    make_clients(2, **mobile, sms_consent=True, call_consent=True)
+    make_clients(3, **mobile, sms_consent=True, email=None)
+    make_clients(1, city="Lakeside", flags=["minor"])
+    segment = make_segment(rule=LAKESIDE)
+    expected = {
+        "email": {"flagged": 1, "no_address": 3},
+        "sms": {"flagged": 1},
+        "call": {"flagged": 1, "no_consent": 3},
+    }
+    for address, form in (
+        (f"/segments/{segment.id}/freeze", {}),
+        ("/segments/overlap/freeze", {"set": [f"segment-{segment.id}"], "way": "any", "name": "Both"}),
+    ):
+        page = officer.post(address, data=form, follow_redirects=True).text
+        snapshot = frozen()
+        assert snapshot.exclusions == expected
+        for channel, reasons in expected.items():
+            one = exclusion_counts(included=[LAKESIDE], excluded=[], channel=channel, purpose="marketing")
+            assert one.exclusions == reasons
+        row = page[page.index("Could be reached") :].split("</tr>")[0]
+        assert [piece.split("<")[0].strip() for piece in row.split('<td class="num">')[1:]] == ["2", "5", "2"]
+
+
+def test_an_audience_frozen_by_the_first_versions_has_its_counts_of_e_mail(officer: FlaskClient) -> None:
+    ids = BitMap64(make_clients(3))
+    for kept, read in (({"no_consent": 1}, {"email": {"no_consent": 1}}), ({}, {"email": {}}), (None, None)):
+        with unit_of_work():
+            snapshot = freeze(name="Old", ids=ids)
+            snapshot.exclusions = kept
+            number = snapshot.id
+        assert by_channel(frozen().exclusions) == read
+        page = officer.get(f"/segments/snapshots/{number}").text
+        assert ("No marketing consent" in page) is bool(kept)
+        assert ("All of them could be reached." in page) is (kept == {})
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from app.api.v1.bodies import (
 )
 from app.api.v1.segments import numbers_page, segment_or_404
 from app.audiences.models import Snapshot
+from app.audiences.obstacles import by_channel
 from app.audiences.overlap import Sight, find_snapshot, sight_of
 from app.audiences.service import freeze_segment
 from app.clients.queries import sees_whole_book
@@ -73,7 +74,7 @@ def _snapshot(snapshot: Snapshot, sight: Sight) -> dict[str, Any]:
         "rule": snapshot.rule,
         "sentence": snapshot.sentence,
         "size": len(sight(snapshot.client_ids)),
-        "exclusions": snapshot.exclusions if mine else None,
+        "exclusions": by_channel(snapshot.exclusions) if mine else None,
         "created_at": snapshot.created_at.isoformat(),
     }
 
@@ -93,8 +94,8 @@ SCHEMAS: dict[str, Any] = {
             "size": {"type": "integer", "description": "Its clients, of those the key reads."},
             "exclusions": {
                 "type": ["object", "null"],
-                "additionalProperties": {"type": "integer"},
-                "description": "How many of the rule could not be reached by e-mail for marketing, by reason.",
+                "additionalProperties": {"type": "object", "additionalProperties": {"type": "integer"}},
+                "description": "How many of them marketing could not reach, by channel and reason.",
             },
             "created_at": {"type": "string", "format": "date-time"},
         },
