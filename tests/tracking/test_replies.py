@@ -17,7 +17,6 @@ from app.core.extensions import db, links
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
 from app.tracking.mail.models import InboundMail
-from app.tracking.mail.opt_out import opt_out_wish
 from app.tracking.mail.receiving import keep_mail, receive_reply
 from app.tracking.mail.reply_text import language_of, new_part
 from app.tracking.mail.time_limit import TookTooLong, at_most
@@ -129,41 +128,6 @@ def test_a_person_may_say_that_it_is_a_wish_to_opt_out(officer: FlaskClient) -> 
 
 
 # ---- Wishes to opt out ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "please unsubscribe me", "Please remove me from your mailing list.", "take me off your list",
-        "Stop emailing me!", "I want to opt out", "no more emails please", "Please don't contact me anymore",
-        "stop sending me these emails",
-        "Please unsubscribe me.\n\nThanks,\nJohn",
-        "Could you please remove my email address from your list",
-        "I no longer wish to receive these emails",
-        "请退订", "请帮我退订", "麻烦退订一下，谢谢", "请不要再给我发邮件了",
-        "别再发了",
-        "不要再发短信", "我不想再收到你们的邮件", "取消订阅，谢谢", "请把我从邮件列表中删除",
-    ],
-)  # fmt: skip
-def test_a_short_sentence_is_a_wish_to_opt_out(text: str) -> None:
-    wish = opt_out_wish(text)
-    assert wish is not None
-    assert not wish.says_more
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Please do not stop.", "How do I unsubscribe?", "Please stop by the office tomorrow", "Stop the transfer",
-        "please don't unsubscribe me", "cancel my order", "Remove the fee please", "Don't call before 10",
-        "I want to remove my name from the joint account", "Please send me no more than two options",
-        "The unsubscribe link is broken", "stop loss at 10", "如何退订？", "怎么退订", "不要退订", "我想退订理财产品",
-        "请停止扣款", "请不要再涨价", "不要再联系客户经理了", "请发邮件给我", "退订费用是多少", "我不想收到损失",
-        "unsubscribe " * 20,
-    ],
-)  # fmt: skip
-def test_what_is_only_like_one_is_read_by_a_person(text: str) -> None:
-    assert opt_out_wish(text) is None
 
 
 def test_a_wish_with_more_to_read_is_honoured_and_stays_open(app: Flask) -> None:
