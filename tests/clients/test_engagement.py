@@ -6,8 +6,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
+from app.audiences.compiler import condition
 from app.clients.engagement.models import Engagement
-from app.clients.engagement.service import Happening, note
+from app.clients.engagement.service import Happening, forget_hits, forget_responses, note
 from app.clients.models import Client
 from app.core.clock import now
 from app.core.extensions import db
@@ -89,6 +90,40 @@ def test_noting_in_any_order_keeps_the_first_and_the_last_time() -> None:
         note(Happening("opened", client_id, 7, "email", one) for one in some)
     assert summary() == {(client_id, "opened"): (times[1], times[2])}
     note([])
+
+
+def test_each_channel_of_a_campaign_is_kept(app: Flask) -> None:
+    both, by_mail = make_clients(2)
+    at = now() - timedelta(days=5)
+    mails = [Happening("contacted", client_id, 7, "email", at) for client_id in (both, by_mail)]
+    note(mails)
+    note([Happening("contacted", both, 7, "sms", at + timedelta(days=2)), *mails])
+    rows = db.session.execute(select(Engagement.client_id, Engagement.channel, Engagement.last_at)).all()
+    assert sorted(map(tuple, rows)) == [
+        (both, "email", at), (both, "sms", at + timedelta(days=2)), (by_mail, "email", at),
+    ]  # fmt: skip
+
+    def contacted(channel: str) -> set[int]:
+        where = {"all": [{"field": "kind", "op": "is", "value": "contacted"},
+                         {"field": "channel", "op": "is", "value": channel}]}  # fmt: skip
+        rule = {"related": "engagement", "where": where, "op": "gte", "value": 1}
+        return set(db.session.scalars(select(Client.id).where(condition(rule))))
+
+    assert contacted("sms") == {both}
+    assert contacted("email") == {both, by_mail}
+    assert contacted("call") == set()
+
+
+def test_responses_are_forgotten_on_every_channel(app: Flask) -> None:
+    (client_id,) = make_clients(1)
+    for channel in ("email", "sms"):
+        note(Happening(kind, client_id, 7, channel, now()) for kind in ("contacted", "clicked", "replied"))
+    forget_hits([(client_id, 7)])
+    assert {row.kind for row in db.session.scalars(select(Engagement))} == {"contacted", "replied"}
+    forget_responses(campaign_id=7)
+    assert {(row.kind, row.channel) for row in db.session.scalars(select(Engagement))} == {
+        ("contacted", "email"), ("contacted", "sms"),
+    }  # fmt: skip
 
 
 def test_what_a_merged_record_does_counts_for_whom_it_was_merged_into(app: Flask) -> None:

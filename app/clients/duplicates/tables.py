@@ -33,7 +33,7 @@ COMBINE: dict[str, str] = {
         WITH gone AS (DELETE FROM engagement WHERE client_id = :loser RETURNING *)
         INSERT INTO engagement (client_id, kind, campaign_id, channel, first_at, last_at)
         SELECT :survivor, kind, campaign_id, channel, first_at, last_at FROM gone
-        ON CONFLICT (client_id, kind, campaign_id) DO UPDATE SET
+        ON CONFLICT (client_id, kind, channel, campaign_id) DO UPDATE SET
             first_at = least(engagement.first_at, excluded.first_at),
             last_at = greatest(engagement.last_at, excluded.last_at)
         """,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, PrimaryKeyConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.extensions import Model, Timestamp
@@ -11,19 +11,23 @@ KINDS = ("contacted", "opened", "clicked", "replied")
 
 
 class Engagement(Model):
-    """First and last time that a client was contacted by a campaign, or opened, clicked, replied (people only, no
-    machines). `campaign_id` is a number of a later feature, so no foreign key."""
+    """First and last time that a client was contacted by a campaign on a channel, or opened, clicked, replied (people
+    only, no machines). `campaign_id` is a number of a later feature, so no foreign key.
+
+    The order of the key is for its size: both texts together fill what one number does.
+    """
 
     __tablename__ = "engagement"
     __table_args__ = (
+        PrimaryKeyConstraint("client_id", "kind", "channel", "campaign_id"),
         CheckConstraint(f"kind IN ({', '.join(repr(kind) for kind in KINDS)})", name="kind"),
         Index("ix_engagement_kind", "kind", "last_at"),
         Index("ix_engagement_campaign_id", "campaign_id", "kind"),
     )
 
-    client_id: Mapped[int] = mapped_column(ForeignKey("client.id"), primary_key=True)
-    kind: Mapped[str] = mapped_column(primary_key=True)
-    campaign_id: Mapped[int] = mapped_column(primary_key=True)
+    client_id: Mapped[int] = mapped_column(ForeignKey("client.id"))
+    kind: Mapped[str]
+    campaign_id: Mapped[int]
     channel: Mapped[str]
     first_at: Mapped[datetime] = mapped_column(Timestamp)
     last_at: Mapped[datetime] = mapped_column(Timestamp)

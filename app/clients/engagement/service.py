@@ -29,14 +29,14 @@ _NOTE = text(
     """
     INSERT INTO engagement (client_id, kind, campaign_id, channel, first_at, last_at)
     SELECT coalesce(client.merged_into_id, client.id) AS client_id, noted.kind, noted.campaign_id,
-           (array_agg(noted.channel ORDER BY noted.at))[1], min(noted.at), max(noted.at)
+           noted.channel, min(noted.at), max(noted.at)
     FROM unnest(CAST(:kinds AS text[]), CAST(:client_ids AS bigint[]), CAST(:campaign_ids AS bigint[]),
                 CAST(:channels AS text[]), CAST(:times AS timestamptz[]))
         AS noted (kind, client_id, campaign_id, channel, at)
     JOIN client ON client.id = noted.client_id
-    GROUP BY coalesce(client.merged_into_id, client.id), noted.kind, noted.campaign_id
-    ORDER BY 1, 2, 3
-    ON CONFLICT (client_id, kind, campaign_id) DO UPDATE
+    GROUP BY coalesce(client.merged_into_id, client.id), noted.kind, noted.campaign_id, noted.channel
+    ORDER BY 1, 2, 4, 3
+    ON CONFLICT (client_id, kind, channel, campaign_id) DO UPDATE
     SET first_at = least(engagement.first_at, excluded.first_at),
         last_at = greatest(engagement.last_at, excluded.last_at)
     WHERE excluded.first_at < engagement.first_at OR excluded.last_at > engagement.last_at
