@@ -10,19 +10,22 @@ import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from app.audiences.compiler import condition
 from app.audiences.lists.models import ListedNumber, NumberList
 from app.audiences.models import Segment
-from app.clients.classes.models import ClientClass
+from app.audiences.operators import PERIODS
+from app.clients.classes.models import ClassChange, ClientClass
 from app.clients.engagement.models import Engagement
-from app.clients.holdings.models import Account, Transaction
+from app.clients.holdings.models import Account, Balance, Position, Transaction
 from app.clients.metrics.models import ClientMetrics
 from app.clients.models import Client, Suppression
 from app.clients.queries import visible_clients
+from app.clients.relations.models import Household, HouseholdMember
 from app.core.extensions import db
 from app.core.partitions import ensure_months
+from tests.audiences.plain_reading import in_period
 from tests.factories.audiences import make_segment
 from tests.factories.clients import head_office, make_client, make_clients, make_custom_field
 from tests.factories.users import make_branch, make_user
@@ -45,12 +48,30 @@ TRANSACTIONS = st.fixed_dictionaries(
         "order_channel": st.one_of(maybe(), st.just("web")),
     }
 )
+POSITIONS = st.fixed_dictionaries(
+    {
+        "product_kind": st.sampled_from(("fund", "share")),
+        "product_risk": st.sampled_from((None, 1, 4)),
+        "value": amounts,
+        "cost": st.one_of(maybe(), amounts),
+    }
+)
+CHANGES = st.fixed_dictionaries(
+    {
+        "model": st.sampled_from(("aum_tier", "contribution_turnover")),
+        "was": st.sampled_from((None, "A", "B")),
+        "is_now": st.sampled_from((None, "A", "B")),
+        "on_date": days,
+    }
+)
 ACCOUNTS = st.fixed_dictionaries(
     {
         "kind": st.sampled_from(("cash", "fund")),
         "opened_on": st.one_of(maybe(), days),
         "closed_on": st.one_of(maybe(), days),
         "transactions": st.lists(TRANSACTIONS, max_size=3),
+        "positions": st.lists(POSITIONS, max_size=2),
+        "balances": st.dictionaries(days, amounts, max_size=2),
     }
 )
 CLIENTS = st.lists(
@@ -74,6 +95,8 @@ CLIENTS = st.lists(
                 ),
             ),
             "class": st.one_of(maybe(), st.sampled_from((None, "A", "B"))),
+            "household": st.booleans(),
+            "changes": st.lists(CHANGES, max_size=2),
             "accounts": st.lists(ACCOUNTS, max_size=2),
             "engagement": st.dictionaries(st.tuples(st.sampled_from(KINDS), st.integers(1, 2)), days, max_size=3),
         }
@@ -83,34 +106,44 @@ CLIENTS = st.lists(
 )
 
 
+OWN = ("city", "total_assets", "email", "email_consent", "status", "risk_assessed_on")
+OF_CLIENTS = (ClientMetrics, ClientClass, ClassChange, HouseholdMember, Engagement)
+OF_ACCOUNTS = (Transaction, Position, Balance)
+
+
 def write(rows: list[Row]) -> None:
-    """The clients with all they have, ids counted from 1, in the current transaction."""
+    """The clients with all they have, ids counted from 1, in the current transaction; those before are rolled back."""
     db.session.rollback()
-    for model in (Engagement, ClientMetrics, ClientClass, Transaction, Account, Client):
-        db.session.execute(delete(model))
+    made: dict[Any, list[Row]] = {model: [] for model in (Client, *OF_CLIENTS, Account, *OF_ACCOUNTS)}
     branch_id, numbers = head_office().id, count(1)
     for client_id, row in enumerate(rows, 1):
-        own = {
-            key: row[key] for key in ("city", "total_assets", "email", "email_consent", "status", "risk_assessed_on")
-        }
-        db.session.execute(insert(Client).values(id=client_id, number=str(client_id), branch_id=branch_id, **own))
+        of = {"client_id": client_id}
+        own = {key: row[key] for key in OWN}
+        made[Client].append(own | {"id": client_id, "number": str(client_id), "branch_id": branch_id})
         if row["metrics"] is not None:
-            db.session.execute(insert(ClientMetrics).values(client_id=client_id, as_of=TODAY, **row["metrics"]))
+            made[ClientMetrics].append(of | {"as_of": TODAY} | row["metrics"])
         if row["class"] is not None or client_id % 2:
-            db.session.execute(insert(ClientClass).values(client_id=client_id, contribution_turnover=row["class"]))
-        for account in row["accounts"]:
-            account_id = next(numbers)
-            facts = {key: account[key] for key in ("kind", "opened_on", "closed_on")}
-            db.session.execute(
-                insert(Account).values(id=account_id, client_id=client_id, number=str(account_id), **facts)
-            )
-            for one in account["transactions"]:
-                key = {"source": "t", "external_id": str(next(numbers)), "account_id": account_id}
-                db.session.execute(insert(Transaction).values(client_id=client_id, **key, **one))
+            made[ClientClass].append(of | {"contribution_turnover": row["class"]})
+        if row["household"]:
+            made[HouseholdMember].append(of | {"household_id": 1})
+        made[ClassChange] += [of | change for change in row["changes"]]
         for (kind, campaign), day in row["engagement"].items():
             at = datetime.combine(day, time(23, 59), UTC)
             values = {"kind": kind, "campaign_id": campaign, "channel": "email", "first_at": at, "last_at": at}
-            db.session.execute(insert(Engagement).values(client_id=client_id, **values))
+            made[Engagement].append(of | values)
+        for account in row["accounts"]:
+            account_id = next(numbers)
+            facts = {key: account[key] for key in ("kind", "opened_on", "closed_on")}
+            made[Account].append(of | facts | {"id": account_id, "number": str(account_id)})
+            key = of | {"account_id": account_id}
+            for one in account["transactions"]:
+                made[Transaction].append(key | one | {"source": "t", "external_id": str(next(numbers))})
+            for one in account["positions"]:
+                made[Position].append(key | one | {"product_code": str(next(numbers)), "on_date": TODAY})
+            made[Balance] += [key | {"on_date": day, "amount": amount} for day, amount in account["balances"].items()]
+    for model, values in made.items():
+        if values:
+            db.session.execute(insert(model), values)
 
 
 # ---- A plain reading: the set of ids of a rule ----
@@ -131,6 +164,9 @@ class Reader:
             if rule["field"] == "segment":
                 found = set().union(*(self.ids(self.segments[number]) for number in rule["value"]))
                 return found if rule["op"] == "in" else everyone - found
+            if rule["field"] == "number_list":
+                found = {n for n in everyone if any(str(n) in LISTS[number] for number in rule["value"])}
+                return found if rule["op"] == "in" else everyone - found
             return {number for number, row in self.rows.items() if holds(rule, facts(row))}
         key = "all" if "all" in rule else "any"
         sets = [self.ids(one) for one in rule[key]] or [everyone]
@@ -139,7 +175,7 @@ class Reader:
 
     def _counted(self, rule: Rule, row: Row) -> bool:
         rows = [one for one in related(row, rule["related"]) if all(holds(each, one) for each in rule["where"]["all"])]
-        number = sum(one[rule["of"]] for one in rows) if rule.get("of") else len(rows)
+        number = sum(one[rule["of"]] or 0 for one in rows) if rule.get("of") else len(rows)
         return compare(rule["op"], number, rule["value"])
 
     def _taken(self, found: set[int], take: Rule) -> set[int]:
@@ -168,6 +204,7 @@ def facts(row: Row) -> Row:
         "assets_change_30": None if change is None else change * 100,
         "products": metrics["product_kinds"] or None,
         "contribution_turnover": row["class"],
+        "in_household": row["household"],
         "account_kinds": [account["kind"] for account in opened] or None,
         "open_accounts": len(opened),
         "last_contacted_on": last("contacted"),
@@ -190,6 +227,15 @@ def related(row: Row, kind: str) -> Iterator[Row]:
             yield from (one | {"trade": one["kind"] == "buy"} for one in account["transactions"])
     elif kind == "accounts":
         yield from (account | {"open": account["closed_on"] is None} for account in row["accounts"])
+    elif kind == "positions":
+        for account in row["accounts"]:
+            for one in account["positions"]:
+                yield one | {"profit": None if one["cost"] is None else one["value"] - one["cost"]}
+    elif kind == "balances":
+        for account in row["accounts"]:
+            yield from ({"on_date": day, "amount": amount} for day, amount in account["balances"].items())
+    elif kind == "class_changes":
+        yield from row["changes"]
     else:
         for (one, campaign), day in row["engagement"].items():
             yield {"kind": one, "campaign": campaign, "last_at": day}
@@ -211,6 +257,8 @@ def holds(rule: Rule, values: Row) -> bool:
         return bool(have) == (op == "is_yes")
     if op in ("is", "in"):
         return str(have).lower() in [str(one).lower() for one in (value if isinstance(value, list) else [value])]
+    if op == "in_period":
+        return in_period(have, value, TODAY)
     if isinstance(have, date):
         back = (TODAY - have).days
         return {
@@ -257,7 +305,8 @@ def numbers(values: st.SearchStrategy[Any]) -> dict[str, st.SearchStrategy[Any]]
 
 def dates(field: str, *, known: bool = True) -> st.SearchStrategy[Rule]:
     presence = {"known": None, "missing": None} if known else {}
-    return ask(field, in_last_days=back, in_next_days=back, more_than_days_ago=back, **presence)
+    period = st.sampled_from(list(PERIODS))
+    return ask(field, in_period=period, in_last_days=back, in_next_days=back, more_than_days_ago=back, **presence)
 
 
 def some_of(*values: Any) -> st.SearchStrategy[list[Any]]:
@@ -298,6 +347,17 @@ CONDITIONS = st.one_of(
                  ask("order_channel", is_=st.just("web"), is_not=st.just("web"), known=None)),
     related_rule("accounts", (), dates("opened_on"), ask("open", is_yes=None), ask("kind", is_=st.just("fund"))),
     related_rule("engagement", (), dates("last_at", known=False), ask("kind", is_=st.sampled_from(KINDS))),
+    related_rule("positions", ("value", "cost", "profit"),
+                 ask("product_kind", is_=st.just("fund"), is_not=st.just("fund"), in_=some_of("fund", "share")),
+                 ask("product_risk", is_=st.just(4), is_not=st.just(1), in_=some_of(1, 4), known=None, missing=None),
+                 ask("value", **numbers(tens)), ask("cost", known=None, missing=None, **numbers(tens)),
+                 ask("profit", known=None, missing=None, **numbers(tens))),
+    related_rule("balances", ("amount",), dates("on_date", known=False), ask("amount", **numbers(tens))),
+    related_rule("class_changes", (), dates("on_date", known=False), ask("model", is_=st.just("aum_tier")),
+                 ask("was", is_=st.just("A"), is_not=st.just("B"), known=None, missing=None),
+                 ask("is_now", in_=some_of("A", "B"), not_in=some_of("A", "B"))),
+    ask("in_household", is_yes=None, is_no=None),
+    ask("number_list", in_=some_of(1, 2), not_in=some_of(1, 2)),
     ask("segment", in_=some_of(1, 2), not_in=some_of(1, 2)),
 )  # fmt: skip
 TAKES = st.one_of(
@@ -326,6 +386,7 @@ def depth(rule: Rule) -> int:
 
 
 RULES = st.recursive(CONDITIONS, groups, max_leaves=5).filter(lambda rule: depth(rule) <= 4)
+LISTS = {1: {"1", "4", "99"}, 2: {"2", "4"}}
 SEGMENTS: dict[int, Rule] = {
     1: {"any": [{"field": "city", "op": "is", "value": "wuhan"}, {"field": "trades_90", "op": "gte", "value": 1}]},
     2: {"all": [{"field": "total_assets", "op": "known"}], "take": {"count": 2, "by": "total_assets", "order": "most"}},
@@ -338,7 +399,13 @@ def found(rule: Rule, **more: Any) -> set[int]:
 
 @pytest.fixture
 def book(app: Flask) -> None:
-    ensure_months("transaction", TODAY - timedelta(days=100), TODAY + timedelta(days=40))
+    for table in ("transaction", "balance"):
+        ensure_months(table, TODAY - timedelta(days=100), TODAY + timedelta(days=40))
+    db.session.add(Household(id=1))
+    for key, numbers_of in LISTS.items():
+        db.session.add(NumberList(id=key, name=f"List {key}", size=len(numbers_of)))
+        db.session.flush()
+        db.session.add_all(ListedNumber(list_id=key, number=number) for number in numbers_of)
     db.session.add(Suppression(channel="email", address="blocked@example.com", reason="test", source="test"))
     for rule in SEGMENTS.values():
         make_segment(rule=rule)
