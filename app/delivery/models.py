@@ -207,7 +207,7 @@ class RunSegment(Model):
 
 
 class Batch(Model):
-    """Some 500 messages of one run and step that one worker sends in one go.
+    """Up to a thousand messages of one run and step that one worker sends in one go.
 
     `token`, `lease_until` and `account_id` (what it sends through) belong to the worker that has it; the counts are
     kept in the same transaction as the rows they count. `open` until no row is planned or handing. `content_id` is the

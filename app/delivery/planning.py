@@ -33,7 +33,7 @@ from app.delivery.models import Batch, Message, Run, RunChannel, RunSegment, See
 from app.delivery.postponing import BATCH_SIZE
 
 CHUNK = 10_000
-FIRST_CHUNK = BATCH_SIZE  # small, so that the first messages leave while the others are being planned
+FIRST_CHUNK = 500  # small, so that the first messages leave while the others are being planned
 SEND_BATCH = "delivery.send_batch"
 RESEND_AFTER = timedelta(seconds=30)
 

@@ -13,7 +13,7 @@ from app.core.clock import now
 from app.core.extensions import db
 from app.delivery.models import Batch, MessageState, move
 
-BATCH_SIZE = 500
+BATCH_SIZE = 1_000  # what a vendor takes in one request at most
 
 
 def put_off(message_ids: Sequence[int], *, until: datetime, batch_id: int, attempts: int = 0) -> None:

@@ -465,7 +465,7 @@ _TALLY = text(
 
 
 def refresh_tally(batch_id: int) -> int:
-    """Count the batch's rows anew: at most 500 of them, and never wrong however often a row changed.
+    """Count the batch's rows anew: at most BATCH_SIZE of them, and never wrong however often a row changed.
 
     Returns how many are not settled yet.
     """

@@ -19,7 +19,7 @@ from app.core.jobs import enqueue
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
 from app.delivery.models import NEXT, Batch, Message, MessageState, Run, RunSegment, move
-from app.delivery.planning import plan_run
+from app.delivery.planning import FIRST_CHUNK, plan_run
 from app.delivery.postponing import BATCH_SIZE
 from app.delivery.queries import campaign_progress
 from app.delivery.sending import MAX_ATTEMPTS, claim_batch, finish, hand_over, record_results, release
@@ -181,7 +181,7 @@ def test_a_campaign_cancelled_before_its_audience_is_frozen_is_never_planned() -
 
 
 def test_a_campaign_cancelled_while_it_is_planned_leaves_everything_unsent() -> None:
-    make_clients(BATCH_SIZE + 100)
+    make_clients(FIRST_CHUNK + 100)
     campaign = make_campaign(state=State.RUNNING, seeds=["seed@firm.example"])
     transactions = []
 
@@ -191,13 +191,13 @@ def test_a_campaign_cancelled_while_it_is_planned_leaves_everything_unsent() -> 
             db.session.execute(update(Campaign).values(state=State.CANCELLED))
 
     plan_run(campaign.id, cancelled_in_the_second_chunk)
-    assert states() == {"planned": BATCH_SIZE}
+    assert states() == {"planned": FIRST_CHUNK}
     with unit_of_work():
         enqueue("delivery.plan_run", campaign_id=campaign.id)
     do_due_jobs()
     with unit_of_work():
         sweep()
-    assert (states(), mailbox_count()) == ({"cancelled": BATCH_SIZE}, 0)
+    assert (states(), mailbox_count()) == ({"cancelled": FIRST_CHUNK}, 0)
     assert db.session.scalars(select(Run.state)).one() == "cancelled"
     assert set(db.session.scalars(select(Batch.state))) == {"done"}
 
