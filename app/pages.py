@@ -62,6 +62,7 @@ from app.delivery.outcomes.views import outcomes
 from app.delivery.stop_views import marketing
 from app.delivery.views import bp as delivery
 from app.reports.advisers.views import rankings
+from app.reports.behind.views import behind
 from app.reports.cli import reports_cli
 from app.reports.digest.views import digests
 from app.reports.effect import views as effect_views  # noqa: F401 - joins the pages of reports
@@ -154,6 +155,7 @@ def register_pages(app: Flask) -> None:
     app.register_blueprint(sheets)
     app.register_blueprint(digests)
     app.register_blueprint(maps)
+    app.register_blueprint(behind)
     app.cli.add_command(reports_cli)
     app.cli.add_command(audiences_cli)
     app.cli.add_command(campaigns_cli)

@@ -133,13 +133,18 @@ class RunSplit(Model):
     assigned: Mapped[Snapshot] = relationship()
 
 
+LEFT_OUT = "left_out"
+"""The dimension of a RunGroup of clients who matched and are not eligible; its key is the reason."""
+
+
 class RunGroup(Model):
     """The eligible clients of a run who shared a property at the launch: what reports are broken down by.
 
     `dimension` is branch, adviser, tier, or `variant:<step id>`; `key` is the branch's or adviser's id, the class, the
     variant's letter, or "rest" for those who wait for the end of a test; "" where there was none. The groups of a
-    dimension are apart and together the audience, control group included. `name` is what it was called then. `bitmap`
-    is a serialised Roaring bitmap of client ids.
+    dimension are apart and together the audience, control group included; those of `LEFT_OUT` are all who matched
+    besides, by the first reason that kept them out. `name` is what it was called then. `bitmap` is a serialised Roaring
+    bitmap of client ids.
     """
 
     __tablename__ = "run_group"

@@ -4,7 +4,7 @@ Both steps may be interrupted and run again: a run is unique by campaign, a mess
 planning goes on with the clients that have none.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -29,7 +29,7 @@ from app.core.queues import send_task
 from app.core.unit_of_work import after_commit, unit_of_work
 from app.delivery.experiments.splitting import arms_of, split_run
 from app.delivery.material import queue_of
-from app.delivery.models import Batch, Message, Run, RunChannel, RunSegment, SeedMessage
+from app.delivery.models import LEFT_OUT, Batch, Message, Run, RunChannel, RunGroup, RunSegment, SeedMessage
 from app.delivery.postponing import BATCH_SIZE
 
 CHUNK = 10_000
@@ -163,8 +163,17 @@ def freeze_run(*, campaign: Campaign) -> Run:
         for position, link in enumerate(_reported(campaign))
     }
     split_run(run, campaign, eligible=audience.eligible, segments=frozen_segments)
+    _keep_left_out(run, audience.left_out)
     _plan_seeds(run, campaign)
     return run
+
+
+def _keep_left_out(run: Run, left_out: Mapping[str, BitMap64]) -> None:
+    """So that the number of each reason leads to its clients."""
+    for reason, ids in left_out.items():
+        db.session.add(
+            RunGroup(run_id=run.id, dimension=LEFT_OUT, key=reason, name=reason, bitmap=ids.serialize(), size=len(ids))
+        )
 
 
 def _reported(campaign: Campaign) -> Iterator[CampaignSegment]:

@@ -28,6 +28,7 @@ from app.users.models import Branch, User
 
 PAGE = 50
 REPORTS_PAGE = 20
+LARGEST_ID = 1 << 62  # an address may name any number; a set of ids holds none above this
 
 
 # ---- Lists of campaigns ----------------------------------------------------------------------------------------------
@@ -241,7 +242,7 @@ def client_lines(campaign: Campaign, client_ids: Sequence[int], *, viewer: User 
 def ids_after(ids: BitMap64, after: int, size: int = PAGE) -> list[int]:
     """The next ids of a set above `after`, at most `size`: a page by key."""
     found: list[int] = []
-    for client_id in ids.iter_equal_or_larger(after + 1):
+    for client_id in ids.iter_equal_or_larger(min(max(0, after + 1), LARGEST_ID)):
         found.append(client_id)
         if len(found) == size:
             break
@@ -250,7 +251,7 @@ def ids_after(ids: BitMap64, after: int, size: int = PAGE) -> list[int]:
 
 def ids_before(ids: BitMap64, before: int, size: int = PAGE) -> list[int]:
     """The last ids of a set below `before`, at most `size`, in rising order."""
-    rank = ids.rank(before - 1) if before > 0 else 0
+    rank = ids.rank(min(before - 1, LARGEST_ID)) if before > 0 else 0
     return [ids[position] for position in range(max(0, rank - size), rank)]
 
 

@@ -5,11 +5,12 @@ from typing import Any
 from flask_babel import format_decimal, get_locale
 from flask_babel import gettext as _
 
-from app.reports.maps.queries import DAYS, HOURS
+from app.reports.maps.queries import DAYS, HOURS, Hours
 
 
-def heat_map(counts: list[list[int]], name: str) -> dict[str, Any]:
-    """Days of the week downwards, Monday first, by hours; `counts[day][hour]` are clients."""
+def heat_map(clients: Hours, name: str) -> dict[str, Any]:
+    """Days of the week downwards, Monday first, by hours; by when they first responded."""
+    counts = [[len(hour) for hour in day] for day in clients]
     names = get_locale().days["stand-alone"]["abbreviated"]
     days = [names[day] for day in range(DAYS)]
     most = max(max(row) for row in counts)

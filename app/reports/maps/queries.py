@@ -1,10 +1,12 @@
 """Clicks by link and responses by hour of the week, of the clients the reader may count."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Integer, cast, func, select
+from pyroaring import BitMap64
+from sqlalchemy import CTE, Integer, case, cast, func, select
 
+from app.audiences.snapshots import packed, unpacked
 from app.campaigns.models import Campaign, Step
 from app.campaigns.step_kinds import all_words
 from app.content.models import EmailContent
@@ -17,6 +19,7 @@ from app.tracking.models import Event
 from app.users.models import User
 
 DAYS, HOURS = 7, 24
+MOST_LINKS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +28,29 @@ class LinkLine:
     who followed any link of the message; as one client may follow several, the shares need not add up to 1."""
 
     link: str
-    people: int
-    machines: int
+    by_people: BitMap64
+    by_machines: BitMap64
     share: float | None
+
+    @property
+    def people(self) -> int:
+        return len(self.by_people)
+
+    @property
+    def machines(self) -> int:
+        return len(self.by_machines)
 
 
 @dataclass(frozen=True, slots=True)
 class LinkMap:
-    """The links of one message (a step, or one of its variants), the most followed first."""
+    """The links of one message (a step, or one of its variants), the most followed first, and who followed any."""
 
-    clickers: int
+    by_people: BitMap64
     lines: list[LinkLine]
+
+    @property
+    def clickers(self) -> int:
+        return len(self.by_people)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,29 +104,36 @@ def link_map(campaign: Campaign, worded: Worded, *, viewer: User) -> LinkMap:
             func.coalesce(Batch.variant, "A") == worded.letter
         )
     pairs = of_message.cte("pairs")
-    clickers = db.session.scalar(select(func.count(pairs.c.client_id.distinct())).where(pairs.c.person)) or 0
+    by_people, by_machines = _clients_if(pairs.c.person, pairs), _clients_if(~pairs.c.person, pairs)
+    clickers = unpacked(db.session.scalar(select(by_people)))
     rows = db.session.execute(
-        select(
-            pairs.c.link,
-            func.count().filter(pairs.c.person).label("people"),
-            func.count().filter(~pairs.c.person).label("machines"),
-        )
+        select(pairs.c.link, by_people, by_machines)
         .group_by(pairs.c.link)
         .order_by(func.count().filter(pairs.c.person).desc(), pairs.c.link)
-        .limit(500)
+        .limit(MOST_LINKS)
     )
+    lines = [(link, unpacked(people), unpacked(machines)) for link, people, machines in rows]
+    share = 1 / len(clickers) if clickers else None
     return LinkMap(
         clickers,
-        [LinkLine(row.link, row.people, row.machines, row.people / clickers if clickers else None) for row in rows],
+        [LinkLine(link, people, machines, share and len(people) * share) for link, people, machines in lines],
     )
+
+
+def _clients_if(condition: Any, pairs: CTE) -> Any:
+    return packed(case((condition, pairs.c.client_id)))
+
+
+Hours = list[list[BitMap64]]
+"""Clients by day of the week, Monday first, and hour of the firm's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeekHours:
-    """Clients by when they first opened, and first clicked: `opened[day][hour]`, Monday first, by the firm's clock."""
+    """Clients by when they first opened, and first clicked: `opened[day][hour]`."""
 
-    opened: list[list[int]]
-    clicked: list[list[int]]
+    opened: Hours
+    clicked: Hours
 
 
 def week_hours(campaign: Campaign, *, viewer: User) -> WeekHours:
@@ -122,10 +144,10 @@ def week_hours(campaign: Campaign, *, viewer: User) -> WeekHours:
     )
 
 
-def _by_hour(campaign: Campaign, viewer: User, at: object) -> list[list[int]]:
-    found = [[0] * HOURS for _day in range(DAYS)]
+def _by_hour(campaign: Campaign, viewer: User, at: object) -> Hours:
+    found = [[BitMap64() for _hour in range(HOURS)] for _day in range(DAYS)]
     first = (
-        select(func.min(at).label("at"))
+        select(Message.client_id, func.min(at).label("at"))
         .where(
             Message.run_id.in_([run.id for run in campaign_runs(campaign)]),
             func.coalesce(Message.opened_at, Message.clicked_at).is_not(None),
@@ -136,12 +158,9 @@ def _by_hour(campaign: Campaign, viewer: User, at: object) -> list[list[int]]:
     )
     local = func.timezone(settings().time_zone, first.c.at)
     day, hour = cast(func.extract("isodow", local), Integer), cast(func.extract("hour", local), Integer)
-    rows: Sequence[tuple[int, int, int]] = [
-        (row[0], row[1], row[2])
-        for row in db.session.execute(
-            select(day, hour, func.count()).where(first.c.at.is_not(None)).group_by(day, hour)
-        )
-    ]
+    rows = db.session.execute(
+        select(day, hour, packed(first.c.client_id)).where(first.c.at.is_not(None)).group_by(day, hour)
+    )
     for weekday, clock, clients in rows:
-        found[weekday - 1][clock] = clients
+        found[weekday - 1][clock] = unpacked(clients)
     return found

@@ -1,6 +1,7 @@
 """Where in the message, and when in the week, clients responded."""
 
 from flask import Blueprint, render_template, request
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
@@ -32,9 +33,11 @@ def show(code: str) -> str:
         messages=messages,
         chosen=chosen,
         links=link_map(campaign, chosen, viewer=me) if chosen else None,
-        any_opened=any(map(sum, hours.opened)),
+        any_opened=any(map(any, hours.opened)),
         opened=charts.heat_map(hours.opened, _("Opened")),
         clicked=charts.heat_map(hours.clicked, _("Clicked")),
+        hours=hours,
+        days=get_locale().days["stand-alone"]["abbreviated"],
     )
 
 

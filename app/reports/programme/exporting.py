@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 
 from app.core.spreadsheet_files import Cell
 from app.reports.programme.queries import COUNTED, Compared, Grouping, Part, Programme
-from app.reports.programme.words import GROUPING_LABELS, part_name
+from app.reports.programme.words import GROUPING_LABELS, part_name, split_result
 from app.reports.response import Outcome
 from app.reports.words import OUTCOME_LABELS
 
@@ -44,6 +44,7 @@ def comparison_head() -> list[str]:
     lift, incremental = _("Absolute lift"), _("Incremental accounts")
     return [
         _("Campaign"),
+        _("Split check"),
         *labels,
         _("Treated"),
         _("Treated, accounts opened"),
@@ -61,7 +62,7 @@ def comparison_lines(found: Sequence[Compared]) -> Iterator[list[Cell]]:
     """Lifts are shares from 0 to 1 (0.02: two percentage points); empty without a control group."""
     for one in found:
         effect = one.effect
-        line: list[Cell] = [f"{one.campaign.code} {one.campaign.name}"]
+        line: list[Cell] = [f"{one.campaign.code} {one.campaign.name}", split_result(effect.split if effect else None)]
         line += [one.row.count(outcome) for outcome in COMPARED]
         if effect is None:
             yield [*line, *[None] * 15]
@@ -79,6 +80,11 @@ def comparison_lines(found: Sequence[Compared]) -> Iterator[list[Cell]]:
 
 def comparison_notes() -> Iterator[list[Cell]]:
     yield [_("Figure"), _("What it counts"), None]
+    yield [
+        _("Split check"),
+        _("Whether the groups are as large as they were drawn (chi-square). Where it failed, trust no comparison."),
+        None,
+    ]
     yield [
         _("Absolute lift"),
         _(

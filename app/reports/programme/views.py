@@ -1,25 +1,21 @@
 """The programme over a period, and a few campaigns side by side."""
 
-from datetime import date, timedelta
 from typing import Any
 
 from flask import Blueprint, Response, render_template, request
-from flask_babel import get_timezone
 
 from app.campaigns.models import STATE_LABELS, STATE_TONES
-from app.core.clock import now
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.reports.downloads import table_file
-from app.reports.effect.words import headline
+from app.reports.effect.words import headline, split_warning
 from app.reports.programme import charts, exporting
+from app.reports.programme.addresses import address_of, grouping_of, period_of
 from app.reports.programme.queries import (
     COUNTED,
     FEWEST_COMPARED,
     MOST_CAMPAIGNS,
     MOST_COMPARED,
-    Grouping,
-    Period,
     comparable,
     compared,
     programme,
@@ -27,11 +23,10 @@ from app.reports.programme.queries import (
 from app.reports.programme.service import note_export
 from app.reports.programme.words import GROUPING_LABELS, part_name
 from app.reports.response import DENOMINATORS, Outcome
-from app.reports.words import OUTCOME_LABELS, denominator
+from app.reports.words import OUTCOME_LABELS, definition, denominator
 from app.users.sessions import signed_in_user
 
 bp = Blueprint("programme", __name__)
-USUAL_DAYS = 365
 SHOWN = tuple(outcome for outcome in exporting.COMPARED if outcome is not Outcome.DELIVERED)
 
 
@@ -42,6 +37,8 @@ def words() -> dict[str, Any]:
         "labels": OUTCOME_LABELS,
         "denominators": DENOMINATORS,
         "denominator": denominator,
+        "definition": definition,
+        "split_warning": split_warning,
         "state_labels": STATE_LABELS,
         "tones": STATE_TONES,
     }
@@ -50,7 +47,7 @@ def words() -> dict[str, Any]:
 @bp.get("/programme")
 @requires(Permission.VIEW_REPORTS)
 def index() -> str:
-    period, grouping = _period(), _grouping()
+    period, grouping = period_of(request.args), grouping_of(request.args)
     found = programme(period, grouping, viewer=signed_in_user())
     return render_template(
         "reports/programme/index.html",
@@ -62,13 +59,14 @@ def index() -> str:
         columns=COUNTED,
         option=charts.parts(found, grouping),
         part_name=part_name,
+        place=address_of(period, grouping),
     )
 
 
 @bp.get("/programme/export.<any(csv, xlsx):format>")
 @requires(Permission.EXPORT)
 def export(format: str) -> Response:
-    period, grouping = _period(), _grouping()
+    period, grouping = period_of(request.args), grouping_of(request.args)
     found = programme(period, grouping, viewer=signed_in_user())
     with unit_of_work():
         note_export(what="programme", format=format, campaigns=len(found.lines), actor=signed_in_user())
@@ -114,24 +112,3 @@ def export_comparison(format: str) -> Response:
 
 def _codes() -> list[str]:
     return [code for code in request.args.getlist("code") if code and "\0" not in code]
-
-
-def _grouping() -> Grouping:
-    named = request.args.get("by", "")
-    return Grouping(named) if named in set(Grouping) else Grouping.MONTH
-
-
-def _period() -> Period:
-    """The days of the address, in the reader's zone; the last year where they are none, the earlier one first."""
-    today = now().astimezone(get_timezone()).date()
-    last = _day("until") or today
-    first = _day("since") or last - timedelta(days=USUAL_DAYS)
-    return Period(min(first, last), max(first, last), get_timezone())
-
-
-def _day(name: str) -> date | None:
-    try:
-        day = date.fromisoformat(request.args.get(name, ""))
-    except ValueError:
-        return None
-    return day if 1990 <= day.year <= 2200 else None

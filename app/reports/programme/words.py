@@ -9,6 +9,7 @@ from flask_babel import lazy_gettext as _l
 from app.campaigns.models import PURPOSE_LABELS
 from app.delivery.accounts.words import channel_label
 from app.reports.programme.queries import Grouping
+from app.statistics.split import SplitCheck
 
 GROUPING_LABELS = {
     Grouping.MONTH: _l("Month of launch"),
@@ -26,3 +27,10 @@ def part_name(grouping: Grouping, key: str) -> str:
     if grouping is Grouping.TAG:
         return key or str(_("Without a tag"))
     return channel_label(key) if grouping is Grouping.CHANNEL else str(PURPOSE_LABELS.get(key, key))
+
+
+def split_result(check: SplitCheck | None) -> str | None:
+    """The same in a word or two, for files; None where there was nothing to check."""
+    if check is None:
+        return None
+    return str(_("Passed.") if check.ok else _("Failed: do not trust any comparison."))

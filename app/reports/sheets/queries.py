@@ -1,7 +1,8 @@
 """The figures of a morning or evening sheet: a day of a branch or a team, against its targets.
 
-A day is one of the firm's time zone. Contacts are those that advisers noted that day, accounts the openings of that day
-that at least one campaign claims (each once), both of the clients the reader may see.
+A day is one of the firm's time zone. Contacts are the clients of whom advisers noted one that day, accounts the
+openings of that day that at least one campaign claims (each once), both of the clients the reader may see. Figures are
+sizes of sets, so that who is in two lines is once in the last.
 """
 
 from collections.abc import Sequence
@@ -10,10 +11,12 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, func, or_, select
+from pyroaring import BitMap64
+from sqlalchemy import ColumnElement, case, func, or_, select
 
 from app.advising.models import UNFINISHED, AdviserTask, ContactResult, TaskState
 from app.advising.trading_days import before, is_trading_day, rules_in_force
+from app.audiences.snapshots import packed, unpacked
 from app.campaigns.models import Campaign, State
 from app.campaigns.queries import visible_to
 from app.clients.models import Client
@@ -45,30 +48,38 @@ class Place:
         return place.name if place else ""
 
 
+CLIENTS = ("due", "overdue", "contacts", "reached", "interested", "appointments")
+OPENINGS = ("opened", "effective")
+
+
 @dataclass(slots=True)
 class AdviserDay:
-    """A line of the sheet. `due` and `overdue` are open tasks as they stand now; `before` is the day's number of
-    contacts and accounts on the trading day before it, which tells who has moved."""
+    """What one adviser has to do and did on a day (`adviser_id` None: nobody's, in the queues of branches).
+
+    `sets` are the clients by `CLIENTS` and the account openings by `OPENINGS`; due and overdue are clients with such a
+    task as it stands now. `brought_in` is {account opening: amount}. `contacts_before` and `opened_before` are the
+    numbers of the trading day before, which tell who has moved.
+    """
 
     adviser_id: int | None
     name: str | None
     ranked: bool = True
-    due: int = 0
-    overdue: int = 0
-    contacts: int = 0
-    reached: int = 0
-    interested: int = 0
-    appointments: int = 0
-    opened: int = 0
-    effective: int = 0
-    assets: Decimal = Decimal()
+    sets: dict[str, BitMap64] = field(default_factory=lambda: {name: BitMap64() for name in (*CLIENTS, *OPENINGS)})
+    brought_in: dict[int, Decimal] = field(default_factory=dict)
     contacts_before: int = 0
     opened_before: int = 0
+
+    def count(self, name: str) -> int:
+        return len(self.sets[name])
+
+    @property
+    def assets(self) -> Decimal:
+        return sum(self.brought_in.values(), Decimal())
 
     @property
     def moved(self) -> tuple[int, int]:
         """How many more accounts and contacts than the trading day before."""
-        return self.opened - self.opened_before, self.contacts - self.contacts_before
+        return self.count("opened") - self.opened_before, self.count("contacts") - self.contacts_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,7 @@ class AppointmentLine:
 @dataclass(slots=True)
 class Sheet:
     """`day` is what is looked back on (yesterday's trading day in the morning, today in the evening); `targets` are the
-    day's share of the targets of its week or period, by measure."""
+    day's share of the targets of its week or period, by measure; `wrote` are the clients with a new reply."""
 
     place: Place
     day: date
@@ -101,16 +112,24 @@ class Sheet:
     lines: list[AdviserDay]
     targets: dict[Measure, float]
     replies: list[ReplyLine]
-    new_replies: int
+    wrote: BitMap64
     appointments: list[AppointmentLine]
     movers: list[AdviserDay] = field(default_factory=list)
 
+    def together(self, name: str) -> BitMap64:
+        """The set of all lines, each client or opening once."""
+        return BitMap64().union(*(line.sets[name] for line in self.lines))
+
     def total(self, name: str) -> int:
-        return sum(getattr(line, name) for line in self.lines)
+        return len(self.together(name))
+
+    @property
+    def brought_in(self) -> dict[int, Decimal]:
+        return {opening: amount for line in self.lines for opening, amount in line.brought_in.items()}
 
     @property
     def assets(self) -> Decimal:
-        return sum((line.assets for line in self.lines), Decimal())
+        return sum(self.brought_in.values(), Decimal())
 
     def share(self, measure: Measure, reached: int | Decimal) -> float | None:
         """How much of the day's target was reached; None without one."""
@@ -158,9 +177,9 @@ def sheet(kind: str, place: Place, *, viewer: User, today: date) -> Sheet:
     _add_contacts(lines, place, viewer, day, day_before)
     _add_openings(lines, place, viewer, day, day_before)
     _name(lines)
-    listed = sorted(lines.values(), key=lambda line: (-line.opened, -line.contacts, (line.name or "").lower()))
+    listed = sorted(lines.values(), key=_most_first)
     since = _start(day)
-    replies, count = _replies(place, viewer, since)
+    replies, wrote = _replies(place, viewer, since)
     movers = [line for line in listed if line.adviser_id is not None and line.ranked and line.moved > (0, 0)]
     return Sheet(
         place=place,
@@ -169,10 +188,14 @@ def sheet(kind: str, place: Place, *, viewer: User, today: date) -> Sheet:
         lines=listed,
         targets=_targets(place, day, viewer),
         replies=replies,
-        new_replies=count,
+        wrote=wrote,
         appointments=_appointments(place, viewer, today if kind == "morning" else today + timedelta(days=1)),
         movers=sorted(movers, key=lambda line: line.moved, reverse=True)[:3],
     )
+
+
+def _most_first(line: AdviserDay) -> tuple[int, int, str]:
+    return -line.count("opened"), -line.count("contacts"), (line.name or "").lower()
 
 
 def _start(day: date) -> datetime:
@@ -194,46 +217,48 @@ def _line(lines: dict[int | None, AdviserDay], adviser_id: int | None) -> Advise
 
 def _add_tasks(lines: dict[int | None, AdviserDay], place: Place, viewer: User, today: date) -> None:
     late = (AdviserTask.state == TaskState.ESCALATED) | (AdviserTask.due_on < today)
+    due = or_(AdviserTask.planned_on <= today, AdviserTask.due_on <= today)
     rows = db.session.execute(
         select(
             AdviserTask.adviser_id,
-            func.count().filter(~late, or_(AdviserTask.planned_on <= today, AdviserTask.due_on <= today)),
-            func.count().filter(late),
+            packed(case((~late & due, AdviserTask.client_id))),
+            packed(case((late, AdviserTask.client_id))),
         )
         .join(Client, Client.id == AdviserTask.client_id)
         .join(Campaign, Campaign.id == AdviserTask.campaign_id)
-        .where(AdviserTask.state.in_(UNFINISHED), Campaign.state.in_(RUNNING), _of_place(place, viewer))
+        .where(AdviserTask.state.in_(UNFINISHED), Campaign.state.in_(RUNNING), late | due, _of_place(place, viewer))
         .group_by(AdviserTask.adviser_id)
     )
-    for adviser_id, due, overdue in rows:
-        if due or overdue:
-            line = _line(lines, adviser_id)
-            line.due, line.overdue = due, overdue
+    for adviser_id, *clients in rows:
+        _keep(_line(lines, adviser_id), ("due", "overdue"), clients)
+
+
+def _keep(line: AdviserDay, names: Sequence[str], found: Sequence[bytes | None]) -> None:
+    line.sets |= {name: unpacked(ids) for name, ids in zip(names, found, strict=True)}
 
 
 def _add_contacts(lines: dict[int | None, AdviserDay], place: Place, viewer: User, day: date, day_before: date) -> None:
     """By who made the contact. A client who was contacted twice on a day counts once."""
     on_day = (ContactResult.at >= _start(day)) & (ContactResult.at < _start(day + timedelta(days=1)))
     earlier = (ContactResult.at >= _start(day_before)) & (ContactResult.at < _start(day_before + timedelta(days=1)))
-    clients = func.count(ContactResult.client_id.distinct())
-    outcome = ContactResult.outcome
+    client, outcome = ContactResult.client_id, ContactResult.outcome
     rows = db.session.execute(
         select(
             ContactResult.actor_id,
-            clients.filter(on_day),
-            clients.filter(on_day, outcome.not_in(("no_answer", "wrong_number"))),
-            clients.filter(on_day, outcome.in_(("interested", "appointment", "opened"))),
-            clients.filter(on_day, outcome == "appointment"),
-            clients.filter(earlier),
+            func.count(client.distinct()).filter(earlier),
+            packed(case((on_day, client))),
+            packed(case((on_day & outcome.not_in(("no_answer", "wrong_number")), client))),
+            packed(case((on_day & outcome.in_(("interested", "appointment", "opened")), client))),
+            packed(case((on_day & (outcome == "appointment"), client))),
         )
         .join(Client, Client.id == ContactResult.client_id)
         .where(on_day | earlier, _of_place(place, viewer))
         .group_by(ContactResult.actor_id)
     )
-    for actor_id, contacts, reached, interested, appointments, contacts_before in rows:
+    for actor_id, contacts_before, *clients in rows:
         line = _line(lines, actor_id)
-        line.contacts, line.reached, line.interested = contacts, reached, interested
-        line.appointments, line.contacts_before = appointments, contacts_before
+        line.contacts_before = contacts_before
+        _keep(line, ("contacts", "reached", "interested", "appointments"), clients)
 
 
 def _add_openings(lines: dict[int | None, AdviserDay], place: Place, viewer: User, day: date, day_before: date) -> None:
@@ -258,22 +283,22 @@ def _add_openings(lines: dict[int | None, AdviserDay], place: Place, viewer: Use
     on_day = (opened >= _start(day)) & (opened < _start(day + timedelta(days=1)))
     earlier = (opened >= _start(day_before)) & (opened < _start(day_before + timedelta(days=1)))
     rows = db.session.execute(
-        select(
-            Client.adviser_id,
-            func.count().filter(on_day),
-            func.count().filter(on_day, claim.c.effective),
-            func.coalesce(func.sum(claim.c.brought_in).filter(on_day), 0),
-            func.count().filter(earlier),
-        )
+        select(Client.adviser_id, AccountOpening.id, on_day, claim.c.effective, claim.c.brought_in)
         .select_from(AccountOpening)
         .join(claim, claim.c.opening_id == AccountOpening.id)
         .join(Client, Client.id == AccountOpening.client_id)
         .where(on_day | earlier, _of_place(place, viewer))
-        .group_by(Client.adviser_id)
     )
-    for adviser_id, count, effective, assets, opened_before in rows:
+    for adviser_id, opening_id, today, effective, brought_in in rows:
         line = _line(lines, adviser_id)
-        line.opened, line.effective, line.assets, line.opened_before = count, effective, assets, opened_before
+        if not today:
+            line.opened_before += 1
+            continue
+        line.sets["opened"].add(opening_id)
+        if effective:
+            line.sets["effective"].add(opening_id)
+        if brought_in:
+            line.brought_in[opening_id] = brought_in
 
 
 def _name(lines: dict[int | None, AdviserDay]) -> None:
@@ -282,8 +307,8 @@ def _name(lines: dict[int | None, AdviserDay]) -> None:
         lines[row.id].name, lines[row.id].ranked = row.name, row.marketing_post
 
 
-def _replies(place: Place, viewer: User, since: datetime) -> tuple[list[ReplyLine], int]:
-    """What clients wrote since the day that is looked back on began, the newest first, and how many that is."""
+def _replies(place: Place, viewer: User, since: datetime) -> tuple[list[ReplyLine], BitMap64]:
+    """What clients wrote since the day that is looked back on began, the newest first, and the clients who did."""
     query = (
         select(Client.number, Client.name, Campaign.name, Campaign.code, User.name, Reply.received_at)
         .join(Client, Client.id == Reply.client_id)
@@ -291,9 +316,9 @@ def _replies(place: Place, viewer: User, since: datetime) -> tuple[list[ReplyLin
         .outerjoin(User, User.id == Client.adviser_id)
         .where(Reply.kind == "reply", Reply.received_at >= since, visible_to(viewer), _of_place(place, viewer))
     )
-    count = db.session.scalar(query.with_only_columns(func.count()))
+    wrote = db.session.scalar(query.with_only_columns(packed(Client.id.expression)))
     rows = db.session.execute(query.order_by(Reply.received_at.desc()).limit(SHOWN))
-    return [ReplyLine(*row) for row in rows], count or 0
+    return [ReplyLine(*row) for row in rows], unpacked(wrote)
 
 
 def _appointments(place: Place, viewer: User, day: date) -> list[AppointmentLine]:

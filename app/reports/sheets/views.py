@@ -1,16 +1,15 @@
 """The morning and the evening sheet, one page each, made to be printed."""
 
 from flask import Blueprint, render_template, request
-from flask_babel import lazy_gettext as _l
 
 from app.core.clock import today
 from app.core.permissions import Permission, requires
 from app.reports.sheets.queries import place_of, places, sheet
+from app.reports.sheets.words import DEFINITIONS, LABELS, TITLES
 from app.reports.targets.models import Measure
 from app.users.sessions import signed_in_user
 
 sheets = Blueprint("sheets", __name__, url_prefix="/sheets")
-TITLES = {"morning": _l("Morning sheet"), "evening": _l("Evening sheet")}
 
 
 @sheets.get("/<any(morning, evening):kind>")
@@ -28,4 +27,6 @@ def show(kind: str) -> str:
         places=places(me),
         chosen=f"team:{place.team.id}" if place.team else f"branch:{place.branch.id}" if place.branch else "",
         Measure=Measure,
+        labels=LABELS,
+        definitions=DEFINITIONS,
     )

@@ -1,7 +1,7 @@
 """Targets against results: who has reached what, where it is going, and who is behind."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -48,7 +48,10 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class TargetLine:
-    """A target with what was reached of it. `name` None: the whole campaign."""
+    """A target with what was reached of it. `name` None: the whole campaign.
+
+    `counted` is what the result was counted from, amounts by id: account openings, or clients for contacts.
+    """
 
     target: CampaignTarget
     kind: str
@@ -56,6 +59,7 @@ class TargetLine:
     result: Decimal
     forecast: Forecast | None
     standing: Standing
+    counted: Mapping[int, Decimal] = field(default_factory=dict)
 
     @property
     def share(self) -> float:
@@ -146,7 +150,8 @@ def _line(
     first, last = _days(target, period)
     if first is None or last is None:
         return TargetLine(target, kind, name, Decimal(), None, Standing.EARLY)
-    result = reached.between(measure, key, first, min(last, day))
+    counted = reached.counted(measure, key, first, min(last, day))
+    result = sum(counted.values(), Decimal())
     looked_from = max(period.first if period else first, day - timedelta(days=PACE_DAYS))
     daily = reached.daily(measure, key, looked_from, day - timedelta(days=1))
     left = (last - day).days + 1 if first <= day else (last - first).days + 1
@@ -157,7 +162,8 @@ def _line(
         ahead = forecast(float(before_today), daily, left, counts=measure is not Measure.ASSETS)
     if ahead is not None and ahead.low < result:
         ahead = Forecast(max(ahead.expected, float(result)), float(result), max(ahead.high, float(result)))
-    return TargetLine(target, kind, name, result, ahead, _standing(target.amount, result, ahead, over=day > last))
+    standing = _standing(target.amount, result, ahead, over=day > last)
+    return TargetLine(target, kind, name, result, ahead, standing, counted)
 
 
 def _days(target: CampaignTarget, period: Period | None) -> tuple[date | None, date | None]:

@@ -6,7 +6,7 @@ client's first opening, contacts on the day of the first try.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -30,32 +30,38 @@ Key = tuple[str, str]  # ("whole", ""), ("branch", id), ("adviser", id) or ("tie
 WHOLE: Key = ("whole", "")
 
 
-def _by_day() -> dict[Key, dict[date, Decimal]]:
-    return defaultdict(lambda: defaultdict(Decimal))
+Items = dict[int, tuple[date, Decimal]]
+"""What was counted, with its day and amount, by id: account openings, and clients where contacts are counted."""
 
 
 @dataclass(slots=True)
 class Results:
-    """{measure: {key: {day: amount}}}. A branch has what the branches below it have, too."""
+    """{measure: {key: items}}. A branch has what the branches below it have, too."""
 
-    days: dict[Measure, dict[Key, dict[date, Decimal]]] = field(
-        default_factory=lambda: {measure: _by_day() for measure in Measure}
+    items: dict[Measure, dict[Key, Items]] = field(
+        default_factory=lambda: {measure: defaultdict(dict) for measure in Measure}
     )
 
-    def add(self, measure: Measure, keys: Iterable[Key], day: date, amount: Decimal | int = 1) -> None:
+    def add(self, measure: Measure, keys: Iterable[Key], item: int, day: date, amount: Decimal = Decimal(1)) -> None:
         for key in keys:
-            self.days[measure][key][day] += amount
+            self.items[measure][key][item] = (day, amount)
+
+    def counted(self, measure: Measure, key: Key, first: date, last: date) -> dict[int, Decimal]:
+        """What came from the first day to the last, both included: amounts by id."""
+        found = self.items[measure].get(key, {})
+        return {item: amount for item, (day, amount) in found.items() if first <= day <= last}
 
     def between(self, measure: Measure, key: Key, first: date, last: date) -> Decimal:
-        """What came from the first day to the last, both included."""
-        found: Mapping[date, Decimal] = self.days[measure].get(key, {})
-        return sum((amount for day, amount in found.items() if first <= day <= last), Decimal())
+        """What that comes to."""
+        return sum(self.counted(measure, key, first, last).values(), Decimal())
 
     def daily(self, measure: Measure, key: Key, first: date, last: date) -> list[float]:
         """What each day brought, zeros too."""
-        found: Mapping[date, Decimal] = self.days[measure].get(key, {})
+        by_day: dict[date, Decimal] = defaultdict(Decimal)
+        for day, amount in self.items[measure].get(key, {}).values():
+            by_day[day] += amount
         days = (first + timedelta(days=after) for after in range((last - first).days + 1))
-        return [float(found.get(day, 0)) for day in days]
+        return [float(by_day[day]) for day in days]
 
 
 def results(campaign: Campaign, *, viewer: User | None) -> Results:
@@ -124,12 +130,12 @@ def _add_openings(found: Results, campaign: Campaign, keys: _Keys, viewer: User 
     brought: set[int] = set()
     for row in sorted(rows, key=lambda row: (row.opened_at, row.opening_id)):
         belongs = keys.of(row.client_id, row.branch_id, row.adviser_id)
-        found.add(Measure.ACCOUNTS, belongs, row.day)
+        found.add(Measure.ACCOUNTS, belongs, row.opening_id, row.day)
         if row.effective_on is not None:
-            found.add(Measure.EFFECTIVE, belongs, row.effective_on)
+            found.add(Measure.EFFECTIVE, belongs, row.opening_id, row.effective_on)
         if row.brought_in is not None and row.client_id not in brought:
             brought.add(row.client_id)
-            found.add(Measure.ASSETS, belongs, row.day, row.brought_in)
+            found.add(Measure.ASSETS, belongs, row.opening_id, row.day, row.brought_in)
 
 
 def _add_contacts(found: Results, campaign: Campaign, keys: _Keys, viewer: User | None) -> None:
@@ -141,4 +147,4 @@ def _add_contacts(found: Results, campaign: Campaign, keys: _Keys, viewer: User 
         .order_by(AdviserTask.client_id, AdviserTask.tried_at)
     )
     for client_id, branch_id, adviser_id, day in rows:
-        found.add(Measure.CONTACTS, keys.of(client_id, branch_id, adviser_id), day)
+        found.add(Measure.CONTACTS, keys.of(client_id, branch_id, adviser_id), client_id, day)

@@ -146,8 +146,8 @@ def claimed_by_any(campaign_ids: Collection[int]) -> BitMap64:
     return BitMap64([client_id for client_id in rows if client_id is not None])
 
 
-def also_claimed_by(campaign: Campaign, *, clients: BitMap64) -> list[tuple[Campaign, int]]:
-    """The campaigns that claim openings of these clients which this one claims too, with how many of the clients."""
+def also_claimed_by(campaign: Campaign, *, clients: BitMap64) -> list[tuple[Campaign, BitMap64]]:
+    """The campaigns that claim openings of these clients which this one claims too, with those of the clients."""
     mine, other = aliased(Attribution), aliased(Attribution)
     rows = db.session.execute(
         select(other.campaign_id, func.array_agg(AccountOpening.client_id.distinct(), type_=ARRAY(BigInteger)))
@@ -157,11 +157,9 @@ def also_claimed_by(campaign: Campaign, *, clients: BitMap64) -> list[tuple[Camp
         .where(mine.campaign_id == campaign.id, AccountOpening.client_id.is_not(None))
         .group_by(other.campaign_id)
     )
-    counts = {
-        campaign_id: len(clients & BitMap64([one for one in ids if one is not None])) for campaign_id, ids in rows
-    }
-    named = db.session.scalars(select(Campaign).where(Campaign.id.in_(counts)).order_by(Campaign.id.desc()))
-    return [(one, counts[one.id]) for one in named if counts[one.id]]
+    shared = {campaign_id: clients & BitMap64([one for one in ids if one is not None]) for campaign_id, ids in rows}
+    named = db.session.scalars(select(Campaign).where(Campaign.id.in_(shared)).order_by(Campaign.id.desc()))
+    return [(one, shared[one.id]) for one in named if shared[one.id]]
 
 
 def openings_claimed_by_any(campaign_ids: Collection[int]) -> int:

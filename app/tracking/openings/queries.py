@@ -1,6 +1,6 @@
 """Reads of account openings: the list and its states, one with its claims, the parked ones, and the imports."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -106,21 +106,24 @@ class FollowedLine:
     """Of `looked_at` clients, so many were `still` effective `days` after the opening, and `assets` were left then."""
 
     days: int
-    looked_at: int
-    still: int
-    assets: Decimal
+    looked_at: BitMap64
+    still: BitMap64
+    assets: Mapping[int, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignFigures:
-    """Clients by what their openings came to for a campaign, of those a person may see."""
+    """Clients by what their openings came to for a campaign, of those a person may see; amounts by client.
 
-    claimed: int
-    shared: int
-    effective: int
-    brought_in: Decimal
+    `others` are the campaigns that claim openings of these clients too, with the clients.
+    """
+
+    claimed: BitMap64
+    shared: BitMap64
+    effective: BitMap64
+    brought_in: Mapping[int, Decimal]
     followed: list[FollowedLine]
-    others: list[tuple[Campaign, int]]
+    others: list[tuple[Campaign, BitMap64]]
 
 
 def campaign_figures(campaign: Campaign, *, user: User) -> CampaignFigures:
@@ -129,21 +132,20 @@ def campaign_figures(campaign: Campaign, *, user: User) -> CampaignFigures:
     claimed = _seen(found.claimed, user)
     effective = claimed & found.effective_claimed
     return CampaignFigures(
-        claimed=len(claimed),
-        shared=len(claimed & found.shared),
-        effective=len(effective),
-        brought_in=sum((found.brought_in.get(one, Decimal(0)) for one in claimed), Decimal(0)),
+        claimed=claimed,
+        shared=claimed & found.shared,
+        effective=effective,
+        brought_in=_of(claimed, found.brought_in),
         followed=[
-            FollowedLine(
-                days,
-                len(effective & one.looked_at),
-                len(effective & one.still),
-                sum((one.assets.get(client_id, Decimal(0)) for client_id in effective), Decimal(0)),
-            )
+            FollowedLine(days, effective & one.looked_at, effective & one.still, _of(effective, one.assets))
             for days, one in found.followed.items()
         ],
         others=also_claimed_by(campaign, clients=claimed),
     )
+
+
+def _of(clients: BitMap64, amounts: Mapping[int, Decimal]) -> dict[int, Decimal]:
+    return {client_id: amount for client_id, amount in amounts.items() if client_id in clients}
 
 
 def _seen(clients: BitMap64, user: User) -> BitMap64:
@@ -329,12 +331,12 @@ def find_import(import_id: int) -> OpeningImport:
 # ---- A client's time line -------------------------------------------------------------------------------------------
 
 
-def opening_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
+def opening_timeline(client_ids: Sequence[int], limit: int, until: datetime) -> list[TimelineEntry]:
     """Accounts the client opened, and assets they moved here."""
     rows = db.session.execute(
         select(AccountOpening.opened_at, AccountOpening.product, AccountOpening.kind)
-        .where(AccountOpening.client_id.in_(client_ids))
-        .order_by(AccountOpening.opened_at.desc())
+        .where(AccountOpening.client_id.in_(client_ids), AccountOpening.opened_at <= until)
+        .order_by(AccountOpening.opened_at.desc(), AccountOpening.id.desc())
         .limit(limit)
     )
     return [TimelineEntry(at=row.opened_at, kind="account_opened", text=_opening_words(row)) for row in rows]
