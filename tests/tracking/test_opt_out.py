@@ -108,8 +108,8 @@ def test_what_is_only_like_a_wish_is_read_by_a_person(text: str) -> None:
     "words",
     [
         "please ", "can you please ", "i want you to ", "hi, ", "no thanks, ", "dear all ", "stop ", "more of the ",
-        "thanks ", "我想要", "我想", "请你们", "麻烦请", "把我", "停止", "不要再", "你们的", "营销广告", "能不能", "可以",
-        "谢谢吧", "你好,", "a" + " " * 9,
+        "thanks ", "我想要", "我想", "请你们", "麻烦请", "把我", "停止", "不要再", "你们的", "营销广告", "能不能",
+        "可以", "谢谢吧", "你好,", "a" + " " * 9,
     ],
 )  # fmt: skip
 def test_a_long_row_of_such_words_is_read_in_no_time(words: str) -> None:

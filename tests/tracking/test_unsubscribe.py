@@ -1,16 +1,22 @@
 """Leaving: by one click in the mail program, on the page, and by mail."""
 
+import json
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from app.channels.email.mime import MimeBuilder
+from app.channels.email.sendgrid import request_body
 from app.clients.models import Client, Consent
+from app.core.clock import now
 from app.core.extensions import db, links
 from app.core.unit_of_work import unit_of_work
 from app.delivery.models import Message
 from app.tracking.mail.receiving import receive_reply
 from app.tracking.models import Event, Reply
+from tests.factories.mail import ENVELOPE, TEMPLATE, make_email
 from tests.factories.tracking import interpret, make_mail, make_sent_messages, reload
 
 
@@ -90,9 +96,50 @@ def test_a_mail_to_the_unsubscribe_address_does_the_same(app: Flask) -> None:
     assert db.session.scalar(select(func.count(Reply.id))) == 0
 
 
-def test_an_automatic_answer_to_the_unsubscribe_address_does_nothing(app: Flask) -> None:
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"Auto_Submitted": "auto-generated"}, {"Auto_Submitted": "auto-replied"}, {"Precedence": "bulk"},
+        {"Precedence": "list"}, {"X_Auto_Response_Suppress": "All"}, {"X_Autoreply": "yes"},
+        {"Return_Path": "<client@example.com>"},
+    ],
+)  # fmt: skip
+def test_it_is_a_wish_whatever_program_wrote_it(app: Flask, head: dict[str, str]) -> None:
     (message,) = make_sent_messages()
     address = links().unsubscribe_address(message.id)
     with unit_of_work():
-        receive_reply(raw=make_mail(to=address, Auto_Submitted="auto-replied"), recipient=address)
+        receive_reply(raw=make_mail(to=address, text="unsubscribe", subject="unsubscribe", **head), recipient=address)
+    assert _consent(message) is False
+    assert reload(message).unsubscribed_at is not None
+
+
+def test_what_a_mail_system_returns_there_is_no_wish(app: Flask) -> None:
+    (message,) = make_sent_messages()
+    address = links().unsubscribe_address(message.id)
+    mailer = make_mail(to=address).replace(b"client@example.com", b"MAILER-DAEMON@mx.example.com")
+    for raw in (make_mail(to=address, Return_Path="<>"), mailer):
+        with unit_of_work():
+            receive_reply(raw=raw, recipient=address)
     assert _consent(message) is True
+    assert reload(message).unsubscribed_at is None
+
+
+def test_an_absence_note_to_another_address_is_no_wish(app: Flask) -> None:
+    (message,) = make_sent_messages()
+    for address in (links().reply_address(message.id), links().bounce_address(message.id)):
+        with unit_of_work():
+            raw = make_mail(to=address, text="unsubscribe", Auto_Submitted="auto-replied")
+            receive_reply(raw=raw, recipient=address)
+    assert _consent(message) is True
+
+
+@pytest.mark.parametrize("vendor", ["smtp", "sendgrid"])
+def test_the_unsubscribe_address_stands_in_its_header_alone(vendor: str) -> None:
+    """Nothing is sent from it and nothing asks to be answered to it, so no absence note can come to it."""
+    email = make_email(7)
+    if vendor == "smtp":
+        sent = MimeBuilder(TEMPLATE, ENVELOPE).build(email, now()).decode()
+    else:
+        sent = json.dumps(request_body(TEMPLATE, ENVELOPE, [email]))
+    assert sent.count(email.unsubscribe_address) == 1
+    assert f"<mailto:{email.unsubscribe_address}>" in sent

@@ -175,6 +175,7 @@ class _Findings:
     sender: str
     subject: str
     automatic: bool
+    returned: bool
     failures: list[Failure]
     feedback: Feedback | None
     reported: int | None  # the message that a report is about, by what is in it
@@ -206,6 +207,7 @@ def _look_at(mail: InboundMail, parsed: MimeMessage, raw: bytes) -> _Findings:
         sender=reading.sender_address(parsed),
         subject=reading.header(parsed, "Subject")[:MAX_SUBJECT],
         automatic=reading.is_automatic(parsed),
+        returned=surely,
         failures=found,
         feedback=complaint,
         reported=our_message(raw, links()) if report else None,
@@ -308,6 +310,14 @@ def _note_event(mail: InboundMail, *, kind: str, message_id: int, position: int,
 
 
 def _take_written(mail: InboundMail, found: _Findings) -> Reply | None:
+    """A wish to opt out where it came to the unsubscribe address of a message, else a reply.
+
+    Mail programs and gateways write to that address for their users (RFC 2369, RFC 8058), and say so in Auto-Submitted,
+    Precedence and the like: it is a wish whoever wrote it. An absence note, which answers for somebody who wishes
+    nothing, goes to the return path or the sender of a message (RFC 3834), and the unsubscribe address is neither: it
+    stands in List-Unsubscribe alone, signed for one message. Only what a mail system returns, or sends with an empty
+    return path, is set apart there; at every other address of ours all that programs write is.
+    """
     thread = _thread(found)
     if thread is None:
         if found.addresses and not any(found.addresses.values()):
@@ -315,7 +325,7 @@ def _take_written(mail: InboundMail, found: _Findings) -> Reply | None:
         else:
             park(mail, "unknown_message" if found.addresses else "answers_nothing")
         return None
-    if Kind.UNSUBSCRIBE in found.addresses and not found.automatic:
+    if Kind.UNSUBSCRIBE in found.addresses and not found.returned:
         unsubscribe(message_id=thread.message_id, source="mail", external_id=f"mail:{mail.id}")
         _is_read(mail, "unsubscribe")
         return None
