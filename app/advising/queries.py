@@ -24,7 +24,7 @@ from app.audiences.models import Segment
 from app.campaigns.models import Campaign
 from app.clients.models import Client
 from app.clients.queries import visible_clients
-from app.clients.timeline import TimelineEntry
+from app.clients.timeline import END, TimelineEntry
 from app.content.calls.models import CallScript
 from app.core.clock import today
 from app.core.errors import NotFound
@@ -198,19 +198,20 @@ class ResultLine:
     actor: str
 
 
-def contacts_with(client_ids: Sequence[int], *, limit: int = 10) -> list[ResultLine]:
-    """The last contacts with a client, newest first. The caller has made sure that the reader may see the client."""
+def contacts_with(client_ids: Sequence[int], *, limit: int = 10, until: datetime = END) -> list[ResultLine]:
+    """The last contacts with a client up to a moment, newest first. The caller has made sure that the reader may see
+    the client."""
     rows = db.session.execute(
         select(ContactResult, User.name)
         .join(User, User.id == ContactResult.actor_id)
-        .where(ContactResult.client_id.in_(client_ids))
+        .where(ContactResult.client_id.in_(client_ids), ContactResult.at <= until)
         .order_by(ContactResult.at.desc(), ContactResult.id.desc())
         .limit(limit)
     )
     return [ResultLine(*row) for row in rows]
 
 
-def contact_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
+def contact_timeline(client_ids: Sequence[int], limit: int, until: datetime) -> list[TimelineEntry]:
     """Contacts of advisers, for the client's time line."""
     return [
         TimelineEntry(
@@ -223,7 +224,7 @@ def contact_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntr
             )
             + (f" – {line.result.note}" if line.result.note else ""),
         )
-        for line in contacts_with(client_ids, limit=limit)
+        for line in contacts_with(client_ids, limit=limit, until=until)
     ]
 
 

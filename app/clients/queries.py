@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +22,7 @@ from app.clients.models import (
     ImportRefusal,
     Suppression,
 )
-from app.clients.timeline import TimelineEntry
+from app.clients.timeline import END, TimelineEntry
 from app.core.errors import NotFound
 from app.core.extensions import db
 from app.core.jobs import Job
@@ -149,17 +149,17 @@ def accounts_of(client_id: int) -> list[AccountLine]:
     return [AccountLine(*row) for row in rows]
 
 
-def consent_statements(client_ids: Sequence[int], *, limit: int = 50) -> Sequence[Consent]:
-    """What the client said about being contacted, newest first."""
+def consent_statements(client_ids: Sequence[int], *, limit: int = 50, until: datetime = END) -> Sequence[Consent]:
+    """What the client said about being contacted up to a moment, newest first."""
     return db.session.scalars(
         select(Consent)
-        .where(Consent.client_id.in_(client_ids))
+        .where(Consent.client_id.in_(client_ids), Consent.at <= until)
         .order_by(Consent.at.desc(), Consent.id.desc())
         .limit(limit)
     ).all()
 
 
-def consent_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
+def consent_timeline(client_ids: Sequence[int], limit: int, until: datetime) -> list[TimelineEntry]:
     """Consent given and withdrawn, for the client's time line."""
     granted = {
         "email": _("Agreed to marketing by e-mail"),
@@ -186,7 +186,7 @@ def consent_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntr
             kind="consent" if statement.granted else "opt_out",
             text=(granted if statement.granted else withdrawn).get(consent_matter(statement), statement.channel),
         )
-        for statement in consent_statements(client_ids, limit=limit)
+        for statement in consent_statements(client_ids, limit=limit, until=until)
     ]
 
 

@@ -25,7 +25,7 @@ from app.clients.relations.queries import relations_of
 from app.clients.relations.views import relations
 from app.clients.suppression_views import suppression
 from app.clients.tagging.views import tagging
-from app.clients.timeline import timeline
+from app.clients.timeline import place_of, timeline
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.core.web import can
@@ -110,7 +110,7 @@ def _page(client: Client, *, consent_form: ConsentForm | None = None, contact: s
         statements=queries.consent_statements(ids),
         matter=queries.consent_matter,
         suppressed=queries.suppressed_channels(client),
-        entries=timeline(ids),
+        history=timeline(ids),
         notes=notes_of(ids),
         may_edit_note=may_edit,
         relations=relations_of(client, user=signed_in_user()),
@@ -129,6 +129,16 @@ def _page(client: Client, *, consent_form: ConsentForm | None = None, contact: s
         matters=STATEMENT_LABELS,
         sources=STATEMENT_SOURCES,
     )
+
+
+@clients.get("/clients/<number>/timeline")
+@requires(Permission.VIEW_CLIENTS)
+def older(number: str) -> Any:
+    """Older entries of the time line, for the end of the page's list, or without script as a page of their own."""
+    client = queries.find_client(number, user=signed_in_user())
+    place = place_of(request.args.get("until", ""), request.args.get("skip", type=int))
+    page = "clients/_timeline.html" if request.headers.get("HX-Request") else "clients/timeline.html"
+    return render_template(page, client=client, history=timeline(queries.record_ids(client.id), place=place))
 
 
 @clients.post("/clients/<number>/contact")

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, func, select, true
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import ColumnElement, func, literal, select, true, union_all
 
 from app.campaigns.models import Campaign
 from app.channels.email.models import MailboxMessage
@@ -53,41 +54,46 @@ def find_mailbox_message(message_id: int, *, user: User) -> MailboxMessage:
 # ---- A client's time line -------------------------------------------------------------------------------------------
 
 
-def message_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
-    """What the client was sent and did with it."""
+# What a message and its client did, with the time of it and the words of the time line.
+_ACTS = {
+    "sent": (Message.sent_at, _l("Was sent a message of %(campaign)s")),
+    "opened": (Message.opened_at, _l("Opened a message of %(campaign)s")),
+    "clicked": (Message.clicked_at, _l("Clicked a link of %(campaign)s")),
+    "bounced": (Message.bounced_at, _l("A message of %(campaign)s was returned")),
+    "unsubscribed": (Message.unsubscribed_at, _l("Unsubscribed through %(campaign)s")),
+    "complained": (Message.complained_at, _l("Reported a message of %(campaign)s as spam")),
+}
+
+
+def message_timeline(client_ids: Sequence[int], limit: int, until: datetime) -> list[TimelineEntry]:
+    """What the client was sent and did with it: each act of a message at its own time."""
+    acts = union_all(
+        *(
+            select(literal(kind).label("kind"), at.label("at"), Message.id, Message.campaign_id)
+            .where(Message.client_id.in_(client_ids), at <= until)
+            .order_by(at.desc(), Message.id.desc())
+            .limit(limit)
+            for kind, (at, _words) in _ACTS.items()
+        )
+    ).subquery()
     rows = db.session.execute(
-        select(Message, Campaign.name)
-        .join(Campaign, Campaign.id == Message.campaign_id)
-        .where(Message.client_id.in_(client_ids))
-        .order_by(Message.id.desc())
+        select(acts.c.kind, acts.c.at, Campaign.name)
+        .join(Campaign, Campaign.id == acts.c.campaign_id)
+        .order_by(acts.c.at.desc(), acts.c.id.desc(), acts.c.kind)
         .limit(limit)
     )
     return [
-        TimelineEntry(at=at, kind=kind, text=words)
-        for message, name in rows
-        for at, kind, words in _acts(message, name)
-        if at is not None
+        TimelineEntry(at=row.at, kind=row.kind, text=str(_ACTS[row.kind][1]) % {"campaign": row.name}) for row in rows
     ]
 
 
-def _acts(message: Message, campaign: str) -> list[tuple[datetime | None, str, str]]:
-    return [
-        (message.sent_at, "sent", _("Was sent a message of %(campaign)s", campaign=campaign)),
-        (message.opened_at, "opened", _("Opened a message of %(campaign)s", campaign=campaign)),
-        (message.clicked_at, "clicked", _("Clicked a link of %(campaign)s", campaign=campaign)),
-        (message.bounced_at, "bounced", _("A message of %(campaign)s was returned", campaign=campaign)),
-        (message.unsubscribed_at, "unsubscribed", _("Unsubscribed through %(campaign)s", campaign=campaign)),
-        (message.complained_at, "complained", _("Reported a message of %(campaign)s as spam", campaign=campaign)),
-    ]
-
-
-def reply_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
+def reply_timeline(client_ids: Sequence[int], limit: int, until: datetime) -> list[TimelineEntry]:
     """What the client wrote back."""
     rows = db.session.execute(
         select(Reply.received_at, Campaign.name)
         .join(Campaign, Campaign.id == Reply.campaign_id)
-        .where(Reply.client_id.in_(client_ids), Reply.kind == "reply")
-        .order_by(Reply.id.desc())
+        .where(Reply.client_id.in_(client_ids), Reply.kind == "reply", Reply.received_at <= until)
+        .order_by(Reply.received_at.desc(), Reply.id.desc())
         .limit(limit)
     )
     return [

@@ -33,7 +33,7 @@ def upgrade() -> None:
             )
             GROUP BY coalesce(client.merged_into_id, client.id), campaign_id, channel
             ON CONFLICT DO NOTHING
-            """
+            """  # noqa: S608 - names from the table above
         )
 
 

@@ -32,7 +32,7 @@ def mapped(*names: str) -> dict[str, Any]:
 def words(number: str = "1", *, language: str = "en") -> list[str]:
     client_id = db.session.scalars(select(Client.id).where(Client.number == number)).one()
     with force_locale(language):
-        return [entry.text for entry in timeline(record_ids(client_id))]
+        return [entry.text for entry in timeline(record_ids(client_id)).entries]
 
 
 def recorded() -> list[dict[str, list[str | None]]]:

@@ -34,7 +34,7 @@ def test_each_changed_field_is_kept_masked_and_told(app: Flask) -> None:
     assert change.changes == {"city": ["Paris", "Rome"], "email": ["c•••@example.com", "n•••@example.org"]}
     entry = db.session.scalars(select(AuditEntry)).one()
     assert entry.changes == {"city": ["Paris", "Rome"], "email": "changed"}
-    words = [entry.text for entry in timeline(record_ids(client.id))]
+    words = [entry.text for entry in timeline(record_ids(client.id)).entries]
     assert words == ["E-mail: c•••@example.com → n•••@example.org; City: Paris → Rome, changed by Lin Hua"]
 
 
@@ -89,7 +89,7 @@ def test_flags_are_set_and_cleared_with_a_reason(app: Flask) -> None:
     with unit_of_work():
         service.set_flag(client=client, flag="vulnerable", on=False, reason="well again", actor=officer)
     assert client.flags == []
-    assert len(timeline([client.id])) == 2
+    assert len(timeline([client.id]).entries) == 2
 
 
 def test_an_adviser_adds_a_lead_of_their_own(app: Flask) -> None:

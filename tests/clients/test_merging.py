@@ -206,7 +206,7 @@ def test_both_histories_stay_readable_on_one_time_line(app: Flask) -> None:
     with unit_of_work() as session:
         session.add(ClientChange(client_id=loser.id, changes={"city": ["Paris", "Rome"]}))
     merge(survivor, loser)
-    words = " ".join(entry.text for entry in timeline(record_ids(survivor.id)))
+    words = " ".join(entry.text for entry in timeline(record_ids(survivor.id)).entries)
     assert "Agreed to marketing by e-mail" in words
     assert "Paris → Rome" in words
     assert "was merged into this one" in words

@@ -236,5 +236,5 @@ def test_the_time_line_of_a_client_tells_what_came_back(app: Flask) -> None:
     (message,) = make_sent_messages()
     make_events([{"kind": "click", "message_id": message.id}])
     interpret()
-    kinds = {entry.kind for entry in timeline([message.client_id])}
+    kinds = {entry.kind for entry in timeline([message.client_id]).entries}
     assert {"opened", "clicked"} <= kinds

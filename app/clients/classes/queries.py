@@ -345,11 +345,11 @@ def second_check_from(client_id: int) -> int | None:
     return parameters.senior_risk if found else None
 
 
-def class_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
+def class_timeline(client_ids: Sequence[int], limit: int, until: datetime) -> list[TimelineEntry]:
     """Moves between classes, for the client's time line."""
     changes = db.session.scalars(
         select(ClassChange)
-        .where(ClassChange.client_id.in_(client_ids))
+        .where(ClassChange.client_id.in_(client_ids), ClassChange.on_date <= until.astimezone(UTC).date())
         .order_by(ClassChange.on_date.desc(), ClassChange.id.desc())
         .limit(limit)
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from flask_babel import gettext as _
@@ -173,15 +173,15 @@ def last_search() -> Job | None:
     return db.session.scalar(select(Job).where(Job.name == FIND).order_by(Job.id.desc()).limit(1))
 
 
-def merge_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
+def merge_timeline(client_ids: Sequence[int], limit: int, until: datetime) -> list[TimelineEntry]:
     """Records that were merged into the client."""
     loser = aliased(Client)
     rows = db.session.execute(
         select(ClientMerge.at, loser.number, User.name)
         .join(loser, loser.id == ClientMerge.loser_id)
         .outerjoin(User, User.id == ClientMerge.actor_id)
-        .where(ClientMerge.survivor_id.in_(client_ids))
-        .order_by(ClientMerge.at.desc())
+        .where(ClientMerge.survivor_id.in_(client_ids), ClientMerge.at <= until)
+        .order_by(ClientMerge.at.desc(), ClientMerge.id.desc())
         .limit(limit)
     )
     return [

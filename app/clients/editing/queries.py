@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from flask_babel import gettext as _
@@ -101,7 +102,7 @@ def open_corrections(client_id: int) -> list[Waiting]:
     ]
 
 
-def change_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
+def change_timeline(client_ids: Sequence[int], limit: int, until: datetime) -> list[TimelineEntry]:
     """Facts that people and files changed: what they were and what they are, all that changed at once in one entry."""
     rows = db.session.execute(
         select(ClientChange, User.name.label("person"), *_FILE)
@@ -109,7 +110,7 @@ def change_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry
         .outerjoin(ClientImport, ClientImport.id == ClientChange.import_id)
         .outerjoin(FeedRun, FeedRun.id == ClientChange.feed_run_id)
         .outerjoin(Feed, Feed.id == FeedRun.feed_id)
-        .where(ClientChange.client_id.in_(client_ids))
+        .where(ClientChange.client_id.in_(client_ids), ClientChange.at <= until)
         .order_by(ClientChange.at.desc(), ClientChange.id.desc())
         .limit(limit)
     ).all()
@@ -122,7 +123,7 @@ def change_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry
     return [TimelineEntry(at=row.ClientChange.at, kind="changed", text=_sentence(row, facts, branches)) for row in rows]
 
 
-def arrival_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
+def arrival_timeline(client_ids: Sequence[int], limit: int, until: datetime) -> list[TimelineEntry]:
     """The file that brought the client into the book."""
     rows = db.session.execute(
         select(ClientArrival.at, *_FILE)
@@ -130,7 +131,8 @@ def arrival_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntr
         .outerjoin(ClientImport, ClientImport.id == ClientArrival.import_id)
         .outerjoin(FeedRun, FeedRun.id == ClientArrival.feed_run_id)
         .outerjoin(Feed, Feed.id == FeedRun.feed_id)
-        .where(Client.id.in_(client_ids))
+        .where(Client.id.in_(client_ids), ClientArrival.at <= until)
+        .order_by(ClientArrival.at.desc(), Client.id)
         .limit(limit)
     )
     return [

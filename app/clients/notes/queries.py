@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from flask_babel import gettext as _
 from sqlalchemy import select
@@ -9,7 +10,7 @@ from sqlalchemy import select
 from app.clients.models import Client
 from app.clients.notes.models import ClientNote
 from app.clients.queries import visible_clients
-from app.clients.timeline import TimelineEntry
+from app.clients.timeline import END, TimelineEntry
 from app.core.errors import NotFound
 from app.core.extensions import db
 from app.users.models import User
@@ -26,13 +27,13 @@ class NoteLine:
     author: str
 
 
-def notes_of(client_ids: Sequence[int], *, limit: int = SHOWN) -> list[NoteLine]:
-    """The newest notes about a client. The caller has made sure that the reader may see the client."""
+def notes_of(client_ids: Sequence[int], *, limit: int = SHOWN, until: datetime = END) -> list[NoteLine]:
+    """The newest notes about a client up to a moment. The caller has made sure that the reader may see the client."""
     rows = db.session.execute(
         select(ClientNote, User.name)
         .join(User, User.id == ClientNote.author_id)
-        .where(ClientNote.client_id.in_(client_ids))
-        .order_by(ClientNote.id.desc())
+        .where(ClientNote.client_id.in_(client_ids), ClientNote.at <= until)
+        .order_by(ClientNote.at.desc(), ClientNote.id.desc())
         .limit(limit)
     )
     return [NoteLine(*row) for row in rows]
@@ -50,7 +51,7 @@ def find_note(note_id: int, *, user: User) -> ClientNote:
     return found
 
 
-def note_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
+def note_timeline(client_ids: Sequence[int], limit: int, until: datetime) -> list[TimelineEntry]:
     """Notes, for the client's time line: their beginning."""
     return [
         TimelineEntry(
@@ -58,7 +59,7 @@ def note_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
             kind="note",
             text=_("Note by %(name)s: %(text)s", name=line.author, text=_beginning(line.note.text)),
         )
-        for line in notes_of(client_ids, limit=limit)
+        for line in notes_of(client_ids, limit=limit, until=until)
     ]
 
 

@@ -1,6 +1,7 @@
 """Reads of lead forms: whether one is open, what was sent in, and the client's time line."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from flask_babel import gettext as _
 from sqlalchemy import func, or_, select
@@ -81,14 +82,14 @@ def advisers_for_links(user: User) -> list[tuple[int, str]]:
     return [(row.id, row.name) for row in rows]
 
 
-def lead_timeline(client_ids: Sequence[int], limit: int) -> list[TimelineEntry]:
+def lead_timeline(client_ids: Sequence[int], limit: int, until: datetime) -> list[TimelineEntry]:
     """Forms the client sent in."""
     rows = db.session.execute(
         select(LeadSubmission.received_at, Campaign.name)
         .join(LeadForm, LeadForm.id == LeadSubmission.form_id)
         .join(Campaign, Campaign.id == LeadForm.campaign_id)
-        .where(LeadSubmission.client_id.in_(client_ids))
-        .order_by(LeadSubmission.id.desc())
+        .where(LeadSubmission.client_id.in_(client_ids), LeadSubmission.received_at <= until)
+        .order_by(LeadSubmission.received_at.desc(), LeadSubmission.id.desc())
         .limit(limit)
     )
     return [

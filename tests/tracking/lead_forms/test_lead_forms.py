@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from app.campaigns.models import Campaign, State
 from app.clients.duplicates.tables import move_rows
 from app.clients.models import Client, Consent
+from app.clients.timeline import END
 from app.core.clock import today
 from app.core.extensions import db, links
 from app.core.permissions import Role
@@ -76,7 +77,7 @@ def test_a_stranger_becomes_a_lead_with_the_consent_as_evidence(browser_client: 
     submission = db.session.scalars(select(LeadSubmission)).one()
     assert (submission.client_id, submission.matched_by, submission.consent) == (lead.id, "new", "granted")
     assert submission.consent_text == "I agree."
-    assert [entry.text for entry in lead_timeline([lead.id], 10)] == [
+    assert [entry.text for entry in lead_timeline([lead.id], 10, END)] == [
         f"Sent in the form of {db.session.get_one(Campaign, form.campaign_id).name}"
     ]
 
