@@ -18,10 +18,15 @@ from flask_babel import gettext as _
 from app.core.clock import now
 from app.core.spreadsheets import neutralise
 
+
+class FineShare(float):
+    """A share that needs two decimals of a per cent, such as a difference of two rates."""
+
+
 Cell = str | int | float | Decimal | None  # a float is a share, shown as per cent; a Decimal is an amount
 Line = Sequence[Cell]
 
-FIRST_LINE = 4  # of the table, counted from 0: title, mark, an empty line and the head are above it
+FIRST_LINE = 4  # of the table, counted from 0: title, mark, a line for a warning and the head are above it
 
 MIME = {
     "csv": "text/csv; charset=utf-8",
@@ -34,11 +39,16 @@ def watermark(name: str) -> str:
     return str(_("Exported by %(name)s on %(time)s", name=name, time=format_datetime(now(), "long")))
 
 
-def csv_bytes(head: Sequence[str], lines: Iterable[Line], mark: str) -> Iterator[bytes]:
-    """CSV in pieces, UTF-8 with a byte order mark (Excel takes it for the local code page otherwise)."""
+def csv_bytes(head: Sequence[str], lines: Iterable[Line], mark: str, *, warning: str | None = None) -> Iterator[bytes]:
+    """CSV in pieces, UTF-8 with a byte order mark (Excel takes it for the local code page otherwise).
+
+    A `warning` stands in the first line, above the head, so that nobody reads the figures without it.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     buffer.write("\ufeff")
+    if warning:
+        writer.writerow([neutralise(warning)])
     writer.writerow([neutralise(cell) for cell in head])
     for line in lines:
         writer.writerow(["" if cell is None else neutralise(cell) for cell in line])
@@ -69,10 +79,12 @@ def workbook(
     notes: Iterable[Line] = (),
     chart_columns: Sequence[int] = (),
     further: Iterable[Table] = (),
+    warning: str | None = None,
 ) -> BinaryIO:
     """An Excel file in a temporary file, at its beginning. Rates (headed "..., of ...") are shown as per cent.
 
-    `chart_columns` (from 0) are drawn as bars by line on a sheet of their own; `further` tables get a sheet each.
+    `chart_columns` (from 0) are drawn as bars by line on a sheet of their own; `further` tables get a sheet each. A
+    `warning` stands over every table.
     """
     file = TemporaryFile()  # noqa: SIM115 - sent and closed by the response
     book = xlsxwriter.Workbook(file, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
@@ -80,16 +92,18 @@ def workbook(
         "bold": book.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1}),
         "soft": book.add_format({"italic": True, "font_color": "#566372"}),
         "big": book.add_format({"bold": True, "font_size": 14}),
+        "warning": book.add_format({"bold": True, "font_color": "#b42318"}),
         int: book.add_format({"num_format": "#,##0"}),
         float: book.add_format({"num_format": "0.0%"}),
+        FineShare: book.add_format({"num_format": "0.00%"}),
         Decimal: book.add_format({"num_format": "#,##0.00"}),
     }
     wrap = book.add_format({"text_wrap": True, "valign": "top"})
-    last = _add_table(book, Table(_("Report"), head, lines), title, mark, formats)
+    last = _add_table(book, Table(_("Report"), head, lines), title, mark, formats, warning)
     if chart_columns and last >= FIRST_LINE:
         _add_chart(book, head, chart_columns, last)
     for table in further:
-        _add_table(book, table, f"{title}: {table.name}", mark, formats)
+        _add_table(book, table, f"{title}: {table.name}", mark, formats, warning)
     explained = list(notes)
     if explained:
         page = book.add_worksheet(_("Notes"))
@@ -108,7 +122,9 @@ def workbook(
     return cast(BinaryIO, file)
 
 
-def _add_table(book: Any, table: Table, title: str, mark: str, formats: dict[Any, Any]) -> int:
+def _add_table(
+    book: Any, table: Table, title: str, mark: str, formats: dict[Any, Any], warning: str | None = None
+) -> int:
     """A sheet with title, mark, head and lines. Returns the number of its last line, below FIRST_LINE without any."""
     sheet = book.add_worksheet(table.name)
     sheet.set_landscape()
@@ -118,6 +134,8 @@ def _add_table(book: Any, table: Table, title: str, mark: str, formats: dict[Any
     sheet.set_column(1, len(table.head) - 1, 14)
     sheet.write_string(0, 0, str(neutralise(title)), formats["big"])
     sheet.write_string(1, 0, str(neutralise(mark)), formats["soft"])
+    if warning:
+        sheet.write_string(2, 0, str(neutralise(warning)), formats["warning"])
     for position, label in enumerate(table.head):
         sheet.write_string(FIRST_LINE - 1, position, str(neutralise(label)), formats["bold"])
     sheet.freeze_panes(FIRST_LINE, 1)

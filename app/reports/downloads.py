@@ -19,16 +19,19 @@ def table_file(
     chart_columns: Sequence[int] = (),
     further: Iterable[Table] = (),
     addressee: str | None = None,
+    warning: str | None = None,
 ) -> Response:
     """A table, "csv" or "xlsx", called `name` with that ending. Only Excel has title, notes, chart and further tables.
 
-    `addressee` stands in the mark too: whom the file is made for.
+    `addressee` stands in the mark too: whom the file is made for. A `warning` stands over the figures of both.
     """
     mark = " · ".join(filter(None, (watermark(signed_in_user().name), addressee)))
     file_name = f"{name}.{format}"
     if format == "xlsx":
-        file = workbook(title, head, lines, mark, notes=notes, chart_columns=chart_columns, further=further)
+        file = workbook(
+            title, head, lines, mark, notes=notes, chart_columns=chart_columns, further=further, warning=warning
+        )
         return send_file(file, mimetype=MIME[format], as_attachment=True, download_name=file_name)
-    response = Response(stream_with_context(csv_bytes(head, lines, mark)), mimetype=MIME[format])
+    response = Response(stream_with_context(csv_bytes(head, lines, mark, warning=warning)), mimetype=MIME[format])
     response.headers.set("Content-Disposition", "attachment", filename=file_name)
     return response

@@ -3,20 +3,22 @@
 Every file says who made it and when. Contact data is masked as on screen.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import tzinfo
+from decimal import Decimal
 
 from flask_babel import gettext as _
 
 from app.campaigns.models import Campaign
 from app.clients.masking import mask_email, mask_mobile
-from app.core.spreadsheet_files import Cell, Line, Table
+from app.core.spreadsheet_files import Cell, FineShare, Line, Table
 from app.delivery.accounts.words import channel_label
 from app.reports.effect.breakdown import breakdown
 from app.reports.effect.effects import Effect
 from app.reports.effect.report import CampaignEffect
-from app.reports.effect.words import JUDGEMENTS, headline
+from app.reports.effect.words import JUDGEMENTS, effect_definitions, headline, split_warning
 from app.reports.queries import ClientLine
 from app.reports.response import COLUMNS, DENOMINATORS, FURTHER, Outcome, Response, Row
 from app.reports.words import OUTCOME_LABELS, definition, denominator, reason_label
@@ -36,8 +38,8 @@ HAPPENED = (
 
 
 def table_head(effect: CampaignEffect | None = None) -> list[str]:
-    """Segment, then per figure its count and - but for the first - its rate with both ends of the interval; with a
-    control group the comparison of both groups."""
+    """Segment, then per figure its count and - but for the first - its rate with both ends of the interval; what the
+    treated brought and cost; with a control group the comparison of both groups."""
     head = [_("Segment")]
     for outcome in (*COLUMNS, *FURTHER):
         label = str(OUTCOME_LABELS[outcome])
@@ -45,18 +47,47 @@ def table_head(effect: CampaignEffect | None = None) -> list[str]:
         if outcome in DENOMINATORS:
             share = f"{label}, {denominator(outcome)}"
             head += [share, _("%(share)s, low", share=share), _("%(share)s, high", share=share)]
-    return head + (_effect_head() if effect is not None and effect.strata.has_control else [])
+    if effect is not None:
+        head += _brought_head() + (_effect_head() if effect.strata.has_control else [])
+    return head
 
 
-def _effect_head() -> list[str]:
-    lift, accounts = _("Absolute lift"), _("Incremental accounts")
+def _brought_head() -> list[str]:
+    effective, of = _("Effective accounts"), _("of %(figure)s", figure=_("Treated group").lower())
+    share = f"{effective}, {of}"
     return [
         _("Treated group"),
         _("Treated clients who opened an account"),
+        *(effective, share, _("%(share)s, low", share=share), _("%(share)s, high", share=share)),
+        _("Assets brought in"),
+        _("Cost"),
+        _("Cost per account"),
+        _("Cost per effective account"),
+    ]
+
+
+def _brought_cells(one: Effect) -> list[Cell]:
+    return [
+        one.treated,
+        one.opened,
+        one.effective,
+        *(_fine(share) for share in (one.effective_share, *(one.effective_interval or (None, None)))),
+        one.brought_in,
+        *(_cents(amount) for amount in (one.cost, one.cost_per_account, one.cost_per_effective)),
+    ]
+
+
+def _cents(amount: Decimal | None) -> Decimal | None:
+    return None if amount is None else amount.quantize(Decimal("0.01"))
+
+
+def _effect_head() -> list[str]:
+    lift, relative, accounts = _("Absolute lift"), _("Relative lift"), _("Incremental accounts")
+    return [
         _("Control group"),
         _("Control clients who opened an account"),
         *(lift, _("%(share)s, low", share=lift), _("%(share)s, high", share=lift)),
-        _("Relative lift"),
+        *(relative, _("%(share)s, low", share=relative), _("%(share)s, high", share=relative)),
         _("Absolute lift, drawn in"),
         *(accounts, _("%(share)s, low", share=accounts), _("%(share)s, high", share=accounts)),
         _("p-value, corrected for many segments"),
@@ -66,22 +97,25 @@ def _effect_head() -> list[str]:
 
 def _effect_cells(one: Effect) -> list[Cell]:
     lift = None if one.too_few else one.lift
-    points: list[Cell] = [lift.absolute, lift.low, lift.high, lift.relative] if lift else [None] * 4
+    points = (lift.absolute, lift.low, lift.high) if lift else (None,) * 3
+    relative = (lift.relative, lift.relative_low, lift.relative_high) if lift else (None,) * 3
     accounts: list[Cell] = (
         [round(lift.incremental), round(lift.incremental_low), round(lift.incremental_high)] if lift else [None] * 3
     )
     p = one.p if one.corrected is None else one.corrected
     return [
-        one.treated,
-        one.opened,
         one.control,
         one.control_opened,
-        *points,
-        one.drawn_in if lift else None,
+        *(_fine(share) for share in (*points, *relative, one.drawn_in if lift else None)),
         *accounts,
         None if p is None or lift is None else f"{p:.4f}",
         str(JUDGEMENTS[one.judgement]),
     ]
+
+
+def _fine(share: float | None) -> Cell:
+    """An interval without an upper end has none in the file."""
+    return FineShare(share) if share is not None and math.isfinite(share) else None
 
 
 def chart_columns(head: Sequence[str]) -> list[int]:
@@ -99,9 +133,10 @@ def table_lines(response: Response, effect: CampaignEffect | None = None) -> Ite
             if outcome in DENOMINATORS:
                 rate = row.rate(outcome)
                 line += [rate.share, *(rate.interval or (None, None))]
-        if effect is not None and effect.strata.has_control:
+        if effect is not None:
             one = effect.whole if row.segment_id is None else effect.segment(row.segment_id)
-            line += _effect_cells(one) if one else []
+            if one is not None:
+                line += _brought_cells(one) + (_effect_cells(one) if effect.strata.has_control else [])
         yield line
 
 
@@ -114,8 +149,11 @@ def broken_down(campaign: Campaign, response: Response, viewer: User | None) -> 
     for dimension, label in labels.items():
         found = breakdown(campaign, dimension, viewer=viewer, shown=None)
         if found.lines:
-            head = _part_head(label) + (_effect_head() if found.has_control else [])
-            lines = [_part_cells(row) + (_effect_cells(one) if found.has_control else []) for row, one in found.lines]
+            head = _part_head(label) + _brought_head() + (_effect_head() if found.has_control else [])
+            lines = [
+                _part_cells(row) + _brought_cells(one) + (_effect_cells(one) if found.has_control else [])
+                for row, one in found.lines
+            ]
             yield Table(label, head, lines)
 
 
@@ -173,7 +211,7 @@ def definitions(response: Response, campaign: Campaign, effect: CampaignEffect |
     for outcome in (*COLUMNS, *FURTHER):
         yield [
             str(OUTCOME_LABELS[outcome]),
-            definition(outcome, receipts=response.receipts),
+            definition(outcome, campaign=campaign, delivery=response.delivery),
             denominator(outcome),
         ]
     yield [
@@ -193,34 +231,18 @@ def definitions(response: Response, campaign: Campaign, effect: CampaignEffect |
 
 
 def _effect_notes(effect: CampaignEffect) -> Iterator[Line]:
-    """How the comparison of both groups was made."""
-    yield [
-        _("Absolute lift"),
-        _(
-            "Share of the treated who opened an account less that of the control group, over all who were assigned, "
-            "from the launch to the end of the window. Newcombe hybrid score interval: R. G. Newcombe (1998), Statist. "
-            "Med. 17:873-890."
-        ),
-        None,
-    ]
-    yield [_("Relative lift"), _("The absolute lift as a share of the rate of the control group."), None]
-    yield [
-        _("Absolute lift, drawn in"),
-        _("Drawn towards the lift of all segments as far as its own noise deserves (empirical Bayes)."),
-        None,
-    ]
-    yield [
-        _("p-value, corrected for many segments"),
-        _("Y. Benjamini, Y. Hochberg (1995), J. R. Stat. Soc. B 57:289-300; more or fewer below 0.05."),
-        None,
-    ]
+    """What the treated brought and cost, and how the comparison of both groups was made."""
+    for label, words in effect_definitions():
+        yield [label, words, None]
     if effect.split is not None:
-        yield [
-            _("Split check"),
-            _("Passed.") if effect.split.ok else _("Failed: do not trust any comparison."),
-            None,
-        ]
+        yield [_("Split check"), split_warning(effect) or _("Passed."), None]
     if effect.cost is not None:
         yield [_("Cost"), f"{effect.cost:,.2f}", None]
     if effect.assets.brought_in:
         yield [_("Assets brought in"), f"{effect.assets.brought_in:,.2f}", None]
+    for method, found in ((_("bootstrap"), effect.assets.bootstrap), (_("Welch"), effect.assets.welch)):
+        if found is not None:
+            ends = (found.incremental, found.incremental_low, found.incremental_high)
+            amount, low, high = (f"{end:,.0f}" for end in ends)
+            words = _("%(amount)s (%(low)s to %(high)s, 95 %% confidence)", amount=amount, low=low, high=high)
+            yield [_("Incremental assets, %(method)s", method=method), words, None]

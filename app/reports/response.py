@@ -11,7 +11,7 @@ wrote.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -57,6 +57,14 @@ class Outcome(StrEnum):
     FAILED = "failed"
     UNCONFIRMED = "unconfirmed"
     CANCELLED = "cancelled"
+
+
+class Delivery(StrEnum):
+    """How it is known that messages arrived: the vendors report it, or what was accepted and did not bounce counts."""
+
+    RECEIPTS = "receipts"
+    ACCEPTANCE = "acceptance"
+    BOTH = "both"
 
 
 # What the table shows in files, and on pages as far as `columns_of` says, in this order.
@@ -166,15 +174,14 @@ class Row:
 class Response:
     """A campaign's response: the whole audience apart, then its segments in the order of the campaign.
 
-    `receipts` says how delivery is known: True where a vendor reported it, False where a message that was
-    accepted and did not bounce counts as delivered. `channels` are named by their channel; who got two messages is in
-    both. `pending` clients changed after `as_of` and are being counted. `exclusions`, {reason: clients}, were counted
-    at launch over the whole firm and are empty for those who see only a part of it.
+    `channels` are named by their channel; who got two messages is in both. `pending` clients changed after `as_of` and
+    are being counted. `exclusions`, {reason: clients}, were counted at launch over the whole firm and are empty for
+    those who see only a part of it.
     """
 
     total: Row
     segments: list[Row]
-    receipts: bool
+    delivery: Delivery
     matched: int
     exclusions: dict[str, int]
     skipped: dict[str, int]
@@ -187,6 +194,11 @@ class Response:
     def rows(self) -> list[Row]:
         return [self.total, *self.segments]
 
+    @property
+    def receipts(self) -> bool:
+        """Whether a vendor reports the delivery of every message."""
+        return self.delivery is Delivery.RECEIPTS
+
 
 @dataclass(slots=True)
 class Ledger:
@@ -196,6 +208,13 @@ class Ledger:
     skipped: dict[str, BitMap64] = field(default_factory=dict)
     failed: dict[str, BitMap64] = field(default_factory=dict)
     receipts: bool = False
+    acceptance: bool = False
+
+    @property
+    def delivery(self) -> Delivery:
+        if not self.receipts:
+            return Delivery.ACCEPTANCE
+        return Delivery.BOTH if self.acceptance else Delivery.RECEIPTS
 
 
 def campaign_response(campaign: Campaign, viewer: User | None = None) -> Response:
@@ -210,7 +229,7 @@ def campaign_response(campaign: Campaign, viewer: User | None = None) -> Respons
     return Response(
         total=_row(_("Whole audience"), None, ledger),
         segments=[_row(name, segment_id, ledger, ids) for segment_id, name, ids in frozen_segments(runs)],
-        receipts=ledger.receipts,
+        delivery=ledger.delivery,
         matched=sum(run.matched for run in runs) if whole_firm else 0,
         exclusions=dict(exclusions.most_common()),
         skipped=_by_size(ledger.skipped),
@@ -321,20 +340,31 @@ def ledgers(runs: Sequence[Run], *, viewer: User | None) -> Ledgers:
     counted = outcome_sets([run.id for run in runs])
     scopes = run_scopes(runs, viewer)
     by_id = {run.id: run for run in runs}
-    with_receipts = {step_id for (_run, step_id), sets in counted.sets.items() if sets.get((Fact.RECEIPT, ""))}
+    reporting = _reporting(counted.sets)
     channels = _channels({step_id for _run, step_id in counted.sets})
     by_channel: dict[tuple[int, str], Ledger] = {}
     for (run_id, step_id), sets in counted.sets.items():
         campaign_id = by_id[run_id].campaign_id
         scope = None if scopes is None else scopes[run_id]
         for ledger in (found[campaign_id], by_channel.setdefault((campaign_id, channels[step_id]), Ledger())):
-            add_sets(ledger, sets, receipts=step_id in with_receipts, scope=scope)
+            add_sets(ledger, sets, reporting=reporting[step_id], scope=scope)
     if scopes is None:
         for run in runs:
             _add_unplanned(found[run.campaign_id], run)
     _add_clients(found, Outcome.ACCOUNTS_OPENED, _openings(found, viewer))
     _add_clients(found, Outcome.CONTACT_RESULTS, _contacts(found, viewer))
     return Ledgers(found, by_channel, counted.pending, counted.as_of)
+
+
+def _reporting(counted: Mapping[tuple[int, int], Sets]) -> dict[int, set[str]]:
+    """The accounts that report what was delivered, by step: those of which any message has a receipt."""
+    found: dict[int, set[str]] = {step_id: set() for _run, step_id in counted}
+    for (_run, step_id), sets in counted.items():
+        receipts = sets.get((Fact.RECEIPT, ""), BitMap64())
+        found[step_id] |= {
+            account for (fact, account), sent in sets.items() if fact is Fact.SENT and not sent.isdisjoint(receipts)
+        }
+    return found
 
 
 def _channels(step_ids: Collection[int]) -> dict[int, str]:
@@ -384,12 +414,11 @@ _ANSWERS = {
 }
 
 
-def add_sets(ledger: Ledger, sets: Sets, *, receipts: bool, scope: BitMap64 | None = None) -> None:
+def add_sets(ledger: Ledger, sets: Sets, *, reporting: Collection[str], scope: BitMap64 | None = None) -> None:
     """Add the clients of one run and step. What came back proves that it arrived, unless it is a bounce alone.
 
-    `receipts`: the step's vendor reports what was delivered; else what was accepted and did not bounce was.
+    `reporting`: the accounts that report what was delivered; of the others what was accepted and did not bounce was.
     """
-    ledger.receipts |= receipts
     into = ledger.clients
     bounced: BitMap64 = sets.get((Fact.BOUNCED, ""), BitMap64())
     for (fact, reason), stored in sets.items():
@@ -405,7 +434,10 @@ def add_sets(ledger: Ledger, sets: Sets, *, receipts: bool, scope: BitMap64 | No
         elif fact is Fact.SENT:
             into[Outcome.TARGETED] |= clients
             into[Outcome.SENT] |= clients
-            if not receipts:
+            if reason in reporting:
+                ledger.receipts = True
+            else:
+                ledger.acceptance = True
                 into[Outcome.DELIVERED] |= clients - bounced
         elif fact is Fact.RECEIPT:
             into[Outcome.DELIVERED] |= clients

@@ -19,11 +19,20 @@ from app.core.unit_of_work import unit_of_work
 from app.core.web import can
 from app.delivery.accounts.words import channel_label
 from app.reports import charts, exports
+from app.reports.behind.campaigns import left_out
 from app.reports.downloads import table_file
 from app.reports.effect.drafting import suggested_segments
 from app.reports.effect.figures import Figure, figure_named
 from app.reports.effect.report import campaign_effect
-from app.reports.effect.words import JUDGEMENT_TONES, JUDGEMENTS, TONES, headline
+from app.reports.effect.words import (
+    DEFINITIONS,
+    JUDGEMENT_TONES,
+    JUDGEMENTS,
+    TONES,
+    headline,
+    means,
+    split_warning,
+)
 from app.reports.forms import ExportForm
 from app.reports.over_time import recent_response, timeline
 from app.reports.queries import (
@@ -45,7 +54,7 @@ from app.reports.response import (
     columns_of,
 )
 from app.reports.service import note_list_export, note_report_export
-from app.reports.words import OUTCOME_LABELS, definition, denominator, reason_label
+from app.reports.words import OUTCOME_LABELS, definition, denominator, explanation, reason_label
 
 bp = Blueprint("reports", __name__)
 MOVING = (State.RUNNING, State.PAUSED, State.SCHEDULED)
@@ -63,6 +72,10 @@ def words() -> dict[str, Any]:
         "denominators": DENOMINATORS,
         "denominator": denominator,
         "definition": definition,
+        "explanation": explanation,
+        "effect_figures": DEFINITIONS,
+        "means": means,
+        "split_warning": split_warning,
         "reason_label": reason_label,
         "channel_label": channel_label,
         "headline": headline,
@@ -127,6 +140,7 @@ def campaign(code: str) -> str:
         further=FURTHER,
         funnel=charts.funnel(response.total),
         partial=not sees_whole_book(current_user),
+        left_out_kept=left_out(found) is not None,
     )
 
 
@@ -145,8 +159,8 @@ def clients(code: str) -> str:
     """The clients that a figure counts."""
     figure = _figure(code)
     found, ids = figure.campaign, figure.clients()
-    before = request.args.get("before", type=int)
-    page = ids_before(ids, before) if before else ids_after(ids, request.args.get("after", 0, type=int))
+    before, after = _client_id("before"), _client_id("after")
+    page = ids_before(ids, before) if before else ids_after(ids, after)
     place: dict[str, Any] = {"code": found.code, **figure.address}
     return render_template(
         "reports/clients.html",
@@ -180,6 +194,7 @@ def export(code: str, format: str) -> Response:
         notes=exports.definitions(response, found, effect),
         chart_columns=exports.chart_columns(head),
         further=exports.broken_down(found, response, current_user),
+        warning=split_warning(effect) if effect else None,
     )
 
 
@@ -220,6 +235,14 @@ def export_clients(code: str) -> Any:
         head=exports.client_head(),
         lines=lines,
     )
+
+
+def _client_id(name: str) -> int:
+    """Where a page begins or ends, 0 without; 404 for what can be no client's id."""
+    number = request.args.get(name, 0, type=int)
+    if not 0 <= number < 1 << 62:
+        abort(404)
+    return number
 
 
 def _figure(code: str) -> Figure:

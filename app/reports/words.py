@@ -2,9 +2,11 @@
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
 
 from app.audiences.snapshots import REASON_LABELS
-from app.reports.response import DENOMINATORS, Outcome
+from app.campaigns.models import Campaign
+from app.reports.response import DENOMINATORS, Delivery, Outcome
 
 OUTCOME_LABELS = {
     Outcome.TARGETED: _l("Targeted"),
@@ -38,18 +40,26 @@ _DEFINITIONS = {
     Outcome.COMPLAINED: _l("Reported the message as spam."),
     Outcome.MACHINE_OPENED: _l("Mail scanners and privacy services fetched the pictures; never counted as opened."),
     Outcome.MACHINE_CLICKED: _l("Mail scanners followed links; never counted as clicked."),
-    Outcome.ACCOUNTS_OPENED: _l(
-        "Clients with at least one account opening credited to this campaign: it was their last message within the "
-        "attribution window."
-    ),
     Outcome.WAITING: _l("Planned and not yet handed over."),
     Outcome.SKIPPED: _l("Left out at the last moment, for the reason given."),
     Outcome.FAILED: _l("Refused by the mail system for good."),
     Outcome.UNCONFIRMED: _l("May have left; it is never sent again by itself."),
     Outcome.CANCELLED: _l("Not sent because the campaign was cancelled."),
 }
-_BY_RECEIPT = _l("Confirmed by the mail provider, or proved by an open, a click or a reply.")
-_BY_ACCEPTANCE = _l("Accepted by the mail system and not bounced: this channel reports no receipts.")
+_DELIVERED = {
+    Delivery.RECEIPTS: _l("Confirmed by the mail provider, or proved by an open, a click or a reply."),
+    Delivery.ACCEPTANCE: _l("Accepted by the mail system and not bounced: this channel reports no receipts."),
+    Delivery.BOTH: _l(
+        "Confirmed by the provider or proved by an open, a click or a reply; where an account reports no receipts, "
+        "accepted and not bounced."
+    ),
+}
+_CREDITED = {
+    "last_touch": _l("Clients with an account opening for which the campaign's last message before it is credited."),
+    "first_touch": _l("Clients with an account opening for which the campaign's first message before it is credited."),
+    "last_click": _l("Clients with an account opening for which the campaign's message they clicked last is credited."),
+    "even": _l("Clients with an account opening for which all messages of the campaign before it are credited alike."),
+}
 REASONS: dict[str, object] = {
     **REASON_LABELS,
     "": _l("No reason recorded"),
@@ -59,11 +69,33 @@ REASONS: dict[str, object] = {
 }
 
 
-def definition(outcome: Outcome, *, receipts: bool) -> str:
-    """What the figure counts; for delivered, by which of the two ways it is known."""
+def definition(outcome: Outcome, *, campaign: Campaign | None = None, delivery: Delivery = Delivery.BOTH) -> str:
+    """What the figure counts; for delivered, by which way it is known (`BOTH` is true of any mixture).
+
+    Without a campaign: where several stand together.
+    """
     if outcome is Outcome.DELIVERED:
-        return str(_BY_RECEIPT if receipts else _BY_ACCEPTANCE)
+        return str(_DELIVERED[delivery])
+    if outcome is Outcome.ACCOUNTS_OPENED and campaign is None:
+        return str(_("Clients with an account opening that the campaign claims by its own model and window."))
+    if outcome is Outcome.ACCOUNTS_OPENED and campaign is not None:
+        window = ngettext(
+            "Within the attribution window of %(num)s day.",
+            "Within the attribution window of %(num)s days.",
+            campaign.window_days,
+        )
+        return f"{_CREDITED[campaign.attribution_model]} {window}"
     return str(_DEFINITIONS[outcome])
+
+
+def explanation(outcome: Outcome, *, campaign: Campaign, delivery: Delivery = Delivery.BOTH) -> str:
+    """What the figure counts, what its rate is of, and how the interval of the rate is made."""
+    counts = definition(outcome, campaign=campaign, delivery=delivery)
+    of = denominator(outcome)
+    if of is None:
+        return counts
+    method = _("Rate: share %(denominator)s, with its 95 %% confidence interval (Wilson).", denominator=of)
+    return f"{counts} {method}"
 
 
 def denominator(outcome: Outcome) -> str | None:

@@ -14,10 +14,11 @@ from sqlalchemy import event, update
 from app.campaigns.models import Campaign
 from app.clients.models import Client
 from app.core.extensions import db
-from app.delivery.models import MessageState
+from app.delivery.models import Message, MessageState
 from app.reports.outcomes.queries import Sets, keys_of
 from app.reports.response import (
     DENOMINATORS,
+    Delivery,
     Ledger,
     Outcome,
     add_sets,
@@ -113,6 +114,21 @@ def test_receipts_decide_where_a_vendor_sends_them(clients: list[int]) -> None:
     assert response.receipts
     assert response.total.delivered == 52  # an open proves delivery even where its receipt is late
     assert response.total.opened == 3
+
+
+def test_receipts_of_one_account_say_nothing_of_another(clients: list[int]) -> None:
+    """Half went through a vendor that reports, half through a relay that does not."""
+    campaign = make_launched_campaign()
+    run = make_run(campaign, clients, delivered=clients[:40], bounced=clients[48:52])
+    for account_id, some in ((1, clients[:50]), (2, clients[50:])):
+        db.session.execute(
+            update(Message).where(Message.run_id == run.id, Message.client_id.in_(some)).values(account_id=account_id)
+        )
+    db.session.commit()
+    response = campaign_response(campaign)
+    assert (response.total.sent, response.total.delivered) == (100, 40 + 48)
+    assert response.delivery is Delivery.BOTH
+    assert not response.receipts
 
 
 def test_an_answer_settles_a_message_that_awaited_its_receipt(clients: list[int]) -> None:
@@ -256,7 +272,7 @@ class TestBranchScope:
     ),
 )
 def test_figures_nest_whatever_the_ledger_holds(
-    receipts: bool, groups: list[tuple[MessageState, int, set[int]]]
+    reports: bool, groups: list[tuple[MessageState, int, set[int]]]
 ) -> None:
     """No rate can exceed 100 %: every figure lies within its denominator, for any mix of states and marks."""
     sets: Sets = {}
@@ -264,7 +280,7 @@ def test_figures_nest_whatever_the_ledger_holds(
         for key in keys_of(state, "reason", marks):
             sets[key] = sets.get(key, BitMap64()) | BitMap64(ids)
     ledger = Ledger()
-    add_sets(ledger, sets, receipts=receipts)
+    add_sets(ledger, sets, reporting={""} if reports else set())
     for outcome, whole in DENOMINATORS.items():
         assert ledger.clients[outcome].issubset(ledger.clients[whole]), outcome
 

@@ -62,6 +62,11 @@ class Effect:
         return wilson(self.opened, self.treated)
 
     @property
+    def effective_share(self) -> float | None:
+        """The treated who had an effective account, from 0 to 1."""
+        return self.effective / self.treated if self.treated else None
+
+    @property
     def effective_interval(self) -> Interval | None:
         """Of the share of the treated who had an effective account."""
         return wilson(self.effective, self.treated)

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from flask_babel import gettext as _
 from pyroaring import BitMap64
 from sqlalchemy import Text, cast, select
 
 from app.audiences.snapshots import packed, unpacked
-from app.campaigns.models import Campaign
+from app.campaigns.models import Campaign, Step
+from app.campaigns.step_kinds import step_kind
 from app.clients.classes.models import ClientClass
 from app.clients.models import Client
 from app.core.extensions import db
@@ -21,19 +23,34 @@ Groups = list[tuple[str, str, BitMap64]]
 
 
 def groups_at_launch(campaign: Campaign, runs: Sequence[Run], dimension: str) -> Groups:
-    """By what the clients were when they were drawn; several runs are united; variants of the first tested step."""
-    wanted = [variant_dimension(step.id) for step in campaign.steps] if dimension == "variant" else [dimension]
+    """By what the clients were when they were drawn; several runs are united. Variants of every tested step, in their
+    order, by the key "step id:letter"; where several steps were tested, the step is named."""
+    if dimension != "variant":
+        return _largest_first(_united(runs, dimension))
+    tested = [(step, found) for step in campaign.steps if (found := _united(runs, variant_dimension(step.id)))]
+    return [
+        (f"{step.id}:{key}", name if len(tested) == 1 else f"{step_name(step)}: {name}", ids)
+        for step, found in tested
+        for key, name, ids in found
+        if key != REST
+    ]
+
+
+def step_name(step: Step) -> str:
+    """ "Step 2 (SMS)"."""
+    return str(_("Step %(number)s (%(channel)s)", number=step.position + 1, channel=step_kind(step.channel).label))
+
+
+def _united(runs: Sequence[Run], dimension: str) -> Groups:
     rows = db.session.scalars(
         select(RunGroup)
-        .where(RunGroup.run_id.in_([run.id for run in runs]), RunGroup.dimension.in_(wanted))
-        .order_by(RunGroup.dimension, RunGroup.key, RunGroup.run_id)
-    ).all()
+        .where(RunGroup.run_id.in_([run.id for run in runs]), RunGroup.dimension == dimension)
+        .order_by(RunGroup.key, RunGroup.run_id)
+    )
     found: dict[str, tuple[str, BitMap64]] = {}
     for row in rows:
-        if row.dimension == rows[0].dimension and row.key != REST:
-            found[row.key] = (row.name, found.get(row.key, ("", BitMap64()))[1] | row.client_ids)
-    groups = [(key, name, ids) for key, (name, ids) in found.items()]
-    return groups if dimension == "variant" else _largest_first(groups)
+        found[row.key] = (row.name, found.get(row.key, ("", BitMap64()))[1] | row.client_ids)
+    return [(key, name, ids) for key, (name, ids) in found.items()]
 
 
 def groups_today(dimension: str, among: BitMap64) -> Groups:

@@ -7,14 +7,17 @@ from werkzeug.wrappers import Response
 
 from app.audiences.queries import all_segments, find_segment
 from app.campaigns.queries import campaign_by_code
+from app.clients.queries import sees_whole_book
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.reports.effect.breakdown import breakdown
 from app.reports.effect.drafting import draft_suggested
-from app.reports.effect.groups import DIMENSIONS
+from app.reports.effect.groups import DIMENSIONS, step_name
 from app.reports.effect.later import later_row
 from app.reports.effect.report import campaign_effect
 from app.reports.response import campaign_response, columns_of
+from app.reports.targets.models import MEASURE_LABELS, Measure
+from app.reports.targets.queries import target_lines
 from app.reports.views import bp
 
 TABS = (*DIMENSIONS, "channel")
@@ -34,7 +37,27 @@ def by_dimension(code: str, dimension: str) -> str:
         campaign=found,
         dimension=dimension,
         today=today,
+        step_name=step_name,
         **breakdown(found, dimension, today=today, viewer=current_user)._asdict(),
+    )
+
+
+@bp.get("/reports/<code>/against-target")
+@requires(Permission.VIEW_REPORTS)
+def against_target(code: str) -> str:
+    """A fragment: what was reached of the targets for the whole period, of the whole or of the reader's own branch."""
+    found = campaign_by_code(code, viewer=current_user)
+    whole = sees_whole_book(current_user)
+    mine = (None, None, None) if whole else (current_user.branch_id, None, None)
+    lines = [
+        line
+        for line in target_lines(found, viewer=current_user)
+        if (line.target.branch_id, line.target.adviser_id, line.target.tier) == mine
+        and line.target.week is None
+        and line.target.measure != Measure.PARTNER
+    ]
+    return render_template(
+        "reports/_against_target.html", campaign=found, lines=lines, whole=whole, measure_labels=MEASURE_LABELS
     )
 
 

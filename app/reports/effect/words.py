@@ -33,6 +33,97 @@ JUDGEMENTS = {
 JUDGEMENT_TONES = {Judgement.MORE: "success", Judgement.FEWER: "danger"}
 
 
+DEFINITIONS = {
+    "opened": (
+        _l("Opened an account"),
+        _l("Treated clients who opened any account within the window, of all who were assigned to the treated group."),
+    ),
+    "control": (
+        _l("Control group"),
+        _l("Control clients who opened any account within the window, of all who were drawn for the control group."),
+    ),
+    "effective": (
+        _l("Effective accounts"),
+        _l(
+            "Treated clients with an account that is effective by the campaign's rule, of all treated, with the Wilson "
+            "interval (95 %) of the share."
+        ),
+    ),
+    "assets": (
+        _l("Assets brought in"),
+        _l("What the treated brought in by their first opening that counts, each client once."),
+    ),
+    "cost": (
+        _l("Cost"),
+        _l(
+            "What the messages cost that were sent, and the fixed cost; of that a segment bears the part that its "
+            "treated are of all treated."
+        ),
+    ),
+    "cost_per_account": (
+        _l("Cost per account"),
+        _l("The cost over the treated clients who opened an account."),
+    ),
+    "lift": (
+        _l("Absolute lift"),
+        _l(
+            "Share of the treated who opened an account less that of the control group, in percentage points, over all "
+            "who were assigned, from the launch to the end of the window. 95 % Newcombe hybrid score interval: R. G. "
+            "Newcombe (1998), Statist. Med. 17:873-890."
+        ),
+    ),
+    "relative": (
+        _l("Relative lift"),
+        _l(
+            "The absolute lift as a share of the control group's own rate. Interval (95 %) by MOVER-R with Wilson "
+            "limits: R. G. Newcombe (2016), Stat. Methods Med. Res. 25:1774-1778."
+        ),
+    ),
+    "drawn_in": (
+        _l("Absolute lift, drawn in"),
+        _l("Drawn towards the lift of all segments as far as its own noise deserves (empirical Bayes)."),
+    ),
+    "incremental": (
+        _l("Incremental accounts"),
+        _l("The absolute lift times the treated clients, with the ends of its interval."),
+    ),
+    "verdict": (
+        _l("p-value, corrected for many segments"),
+        _l("Y. Benjamini, Y. Hochberg (1995), J. R. Stat. Soc. B 57:289-300; more or fewer below 0.05."),
+    ),
+    "assets_caused": (
+        _l("Incremental assets"),
+        _l(
+            "Mean assets per treated client less the mean per control client, those who brought nothing included, "
+            "times the treated; by control share where there are several. Two intervals (95 %): by bootstrap over all "
+            "clients with a fixed seed, and Welch's, which trusts a small control group too much."
+        ),
+    ),
+}
+"""What the figures of the comparison are, of what, and by which method: (name, words)."""
+
+
+def effect_definitions() -> list[tuple[str, str]]:
+    """All of them, in the reader's language."""
+    return [(str(label), str(words)) for label, words in DEFINITIONS.values()]
+
+
+def means(figure: str) -> str:
+    """What one of them is."""
+    return str(DEFINITIONS[figure][1])
+
+
+def split_warning(effect: CampaignEffect) -> str | None:
+    """What stands over every comparison whose split check failed; None where it passed."""
+    if effect.split is None or effect.split.ok:
+        return None
+    return _(
+        "Split check failed: the control group is not as large as it was drawn (p = %(p)s). Do not trust any "
+        "comparison below until the cause is found.",
+        p=format_decimal(effect.split.p, "0.00000"),
+    )
+
+
 def headline(effect: CampaignEffect) -> str:
     """The verdict in one sentence, with its interval."""
     lift, finding = effect.whole.lift, effect.verdict.finding

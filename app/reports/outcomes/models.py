@@ -35,8 +35,9 @@ class Fact(StrEnum):
 class OutcomeSet(Model):
     """The clients whose message of a run and step has a fact, as a serialised Roaring bitmap of their ids.
 
-    `reason` tells apart why messages were skipped or failed; it is empty where there is none. Together the sets of
-    `Fact`'s first group are all clients with a message.
+    `reason` tells apart why messages were skipped or failed, and by its id through which account they were sent; it is
+    empty where there is none, and for what earlier versions counted as sent. Together the sets of `Fact`'s first group
+    are all clients with a message.
     """
 
     __tablename__ = "outcome_set"

@@ -112,25 +112,36 @@ def sets_of(run_id: int, step_id: int, ids: BitMap64) -> Sets:
         else_=null(),
     )
     groups = db.session.execute(
-        select(Message.state, why.label("why"), marks.label("marks"), packed(Message.client_id.expression).label("ids"))
+        select(
+            Message.state,
+            why.label("why"),
+            marks.label("marks"),
+            Message.account_id,
+            packed(Message.client_id.expression).label("ids"),
+        )
         .join(chosen, chosen.c.id == Message.client_id)
         .where(Message.run_id == run_id, Message.step_id == step_id)
-        .group_by(Message.state, "why", "marks")
+        .group_by(Message.state, "why", "marks", Message.account_id)
     )
     found: Sets = {}
     for group in groups:
-        for key in keys_of(group.state, group.why, group.marks):
+        for key in keys_of(group.state, group.why, group.marks, group.account_id):
             found[key] = found.get(key, BitMap64()) | unpacked(group.ids)
     return found
 
 
-def keys_of(state: MessageState, reason: str | None, marks: int) -> Iterable[tuple[Fact, str]]:
+def keys_of(
+    state: MessageState, reason: str | None, marks: int, account_id: int | None = None
+) -> Iterable[tuple[Fact, str]]:
     """The sets that a message belongs to. `marks` has a bit for each of `TIMES` that the row has.
 
-    What came back proves that it left, whatever the state says.
+    What came back proves that it left, whatever the state says. What left is told apart by the account it went through.
     """
     fact = Fact.SENT if marks else STATES[state]
-    yield fact, reason or "" if fact in WITH_REASONS else ""
+    if fact is Fact.SENT:
+        yield fact, "" if account_id is None else str(account_id)
+    else:
+        yield fact, reason or "" if fact in WITH_REASONS else ""
     for position, came in enumerate(TIMES):
         if marks >> position & 1:
             yield came, ""

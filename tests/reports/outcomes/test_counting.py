@@ -37,11 +37,20 @@ def recount() -> Recount:
     """Every set by plain reading of every message."""
     found: Recount = {}
     rows = db.session.execute(
-        select(Message.run_id, Message.step_id, Message.client_id, Message.state, Message.reason, *TIMES.values())
+        select(
+            Message.run_id,
+            Message.step_id,
+            Message.client_id,
+            Message.state,
+            Message.reason,
+            Message.account_id,
+            *TIMES.values(),
+        )
     )
-    for run_id, step_id, client_id, state, reason, *times in rows:
+    for run_id, step_id, client_id, state, reason, account_id, *times in rows:
         fact = Fact.SENT if any(times) else STATES[state]
-        keys = {(fact, (reason or "") if fact in WITH_REASONS else "")}
+        why = {Fact.SENT: account_id}.get(fact, reason if fact in WITH_REASONS else None)
+        keys = {(fact, str(why or ""))}
         keys |= {(came, "") for came, time in zip(TIMES, times, strict=True) if time}
         for key in keys:
             found.setdefault((run_id, step_id, *key), set()).add(client_id)
@@ -208,6 +217,7 @@ TIME_COLUMNS = (
 CHANGES = st.one_of(
     st.tuples(st.just("state"), st.sampled_from(list(MessageState)), st.sampled_from([None, "one", "two"])),
     st.tuples(st.just("time"), st.sampled_from(TIME_COLUMNS), st.booleans()),
+    st.tuples(st.just("account"), st.sampled_from([None, 1, 2]), st.none()),
     st.tuples(st.just("gone"), st.none(), st.none()),
     st.tuples(st.just("new"), st.sampled_from(list(MessageState)), st.none()),
     st.tuples(st.just("count"), st.none(), st.none()),
@@ -233,6 +243,8 @@ def test_any_history_gives_the_sets_of_a_plain_recount(
             change(ids, state=what, reason=how)
         elif kind == "time":
             change(ids, **{what: now() if how else None})
+        elif kind == "account":
+            change(ids, account_id=what)
         elif kind == "gone":
             with unit_of_work():
                 db.session.execute(delete(Message).where(Message.client_id.in_(ids)))
