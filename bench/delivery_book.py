@@ -1,7 +1,9 @@
 """The clients that sending is measured with, and campaigns to them.
 
-Of every fifty clients 44 may be sent to. The others are kept out, each by a rule of its own: closed, flagged, without
-an address, suppressed, without consent, in the segment that the campaign leaves out.
+Of every fifty clients 39 may be sent to. The others are kept out, each by a rule of its own: closed, flagged, without
+an address, suppressed, without consent, in the segment that the campaign leaves out, pausing; and by what a campaign
+to everyone asks besides, as it offers a product, has a topic and speaks of personal facts: not suitable, to be looked
+at by a second person first, refuses the topic, refuses personalised marketing.
 """
 
 import os
@@ -27,7 +29,7 @@ from app.core.unit_of_work import unit_of_work
 from bench.big_book import FINISHED, run_statements, without_indexes
 from tests.factories.campaigns import make_campaign, make_content
 
-IN_FIFTY = 44
+IN_FIFTY = 39
 SAMPLE, LEFT_OUT = "Sample", "Elsewhere"
 LINKS = 5
 PARAGRAPH = (
@@ -92,21 +94,29 @@ def _fill(clients: int, messages: int) -> None:
     with without_indexes("client"):
         run_statements(
             f"""
-            INSERT INTO client (number, name, first_name, email, email_consent, city, branch_id, status, flags)
+            INSERT INTO client (number, name, first_name, email, email_consent, city, branch_id, status, flags,
+                                risk_level, risk_assessed_on, birth_date, personalisation_refused)
             SELECT '80' || lpad(c::text, 8, '0'), 'Maria Lopez ' || c, 'Maria',
                 CASE WHEN reason <> 2 THEN 'c' || c || '@example.com' END, reason <> 3,
                 CASE WHEN reason = 4 THEN '{LEFT_OUT}' WHEN place <= {messages} THEN '{SAMPLE}' ELSE 'Porto' END,
                 1, CASE WHEN reason = 0 THEN 'closed' ELSE 'client' END,
-                CASE WHEN reason = 1 THEN ARRAY['frozen'] ELSE ARRAY[]::text[] END
+                CASE WHEN reason = 1 THEN ARRAY['frozen'] ELSE ARRAY[]::text[] END,
+                CASE WHEN reason = 6 THEN 1 ELSE 5 END, current_date,
+                CASE WHEN reason = 7 THEN date '1950-01-01' ELSE date '1980-01-01' END, reason = 8
             FROM (
-                SELECT c, c % 50 AS reason, count(*) FILTER (WHERE c % 50 > 5) OVER (ORDER BY c) AS place
+                SELECT c, c % 50 AS reason, count(*) FILTER (WHERE c % 50 > 10) OVER (ORDER BY c) AS place
                 FROM generate_series(1, {total} + 50) AS c
             ) AS numbered
-            WHERE place < {clients} OR place = {clients} AND reason > 5
+            WHERE place < {clients} OR place = {clients} AND reason > 10
             """,
             "INSERT INTO suppression (channel, address, reason, source) "
             "SELECT 'email', email, 'bounced', 'bench' FROM client WHERE email IS NOT NULL "
             "AND substr(number, 3)::int % 50 = 5",
+            "INSERT INTO topic (name) VALUES ('Funds')",
+            "INSERT INTO topic_refusal (client_id, topic_id) SELECT client.id, topic.id FROM client, topic "
+            "WHERE substr(number, 3)::int % 50 = 9",
+            "INSERT INTO marketing_pause (client_id, until) SELECT id, now() + interval '9 days' FROM client "
+            "WHERE substr(number, 3)::int % 50 = 10",
         )
     run_statements("VACUUM (ANALYZE) client", "VACUUM (ANALYZE) suppression", "CHECKPOINT")
 
@@ -141,13 +151,20 @@ def letter() -> EmailContent:
 
 
 def campaign_to(*, sample: bool, state: State) -> Campaign:
-    """A campaign with the letter to the sample or to everyone, leaving one segment out."""
+    """A campaign with the letter to the sample or to everyone, leaving one segment out. To everyone it offers a
+    product, and its segment asks about personal facts."""
     everyone = {"all": [{"field": "city", "op": "in", "value": [SAMPLE]}]} if sample else {"all": []}
-    left_out = {"all": [{"field": "city", "op": "in", "value": [LEFT_OUT]}]}
+    elsewhere = {"field": "city", "op": "in", "value": [LEFT_OUT]}
+    left_out: dict[str, object] = {"all": [elsewhere]}
+    offered: dict[str, object] = {}
+    if not sample:
+        left_out = {"any": [elsewhere, {"field": "risk_level", "op": "in", "value": [2]}]}
+        topic = db.session.scalars(text("SELECT id FROM topic")).one()
+        offered = {"product_name": "Fund", "product_risk": 4, "topic_id": topic}
     with unit_of_work() as session:
         segments = [Segment(name="Everyone", rule=everyone), Segment(name="Left out", rule=left_out)]
         session.add_all(segments)
-    return make_campaign(state=state, content=letter(), include=segments[:1], exclude=segments[1:])
+    return make_campaign(state=state, content=letter(), include=segments[:1], exclude=segments[1:], **offered)
 
 
 def states() -> dict[str, int]:
