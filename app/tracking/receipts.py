@@ -66,7 +66,7 @@ def raw_events(body: bytes, *, signer: Signer, received_at: datetime) -> list[Ra
         word = str(report.get("event", "")).strip().lower()[:60]
         if word not in EVENTS:
             log.warning("receipt_unknown_event", word=word[:40])
-        at = _time(report.get("at"), received_at)
+        at = time_of(report.get("at"), received_at)
         events.append(
             RawEvent(
                 kind=EVENTS.get(word, "other"),
@@ -81,22 +81,6 @@ def raw_events(body: bytes, *, signer: Signer, received_at: datetime) -> list[Ra
             )
         )
     return events
-
-
-def _time(value: Any, otherwise: datetime) -> datetime:
-    """When it happened; nothing happens in the future."""
-    if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
-        try:
-            at = datetime.fromisoformat(value)
-        except ValueError:
-            return otherwise
-        try:
-            at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-        except OverflowError:
-            return otherwise
-    else:
-        at = time_of(value, otherwise)
-    return min(at, otherwise)
 
 
 def _natural_key(report: dict[str, Any], word: str) -> str:

@@ -7,7 +7,7 @@ surrogate, a number without end) it is taken apart, cleaned and written anew.
 import json
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, NoReturn
 
@@ -15,6 +15,7 @@ from app.core.tokens import BadToken, Kind, Signer
 
 MAX_BODY = 8 << 20  # bytes
 MAX_REPORTS = 20_000
+CLOCKS_APART = timedelta(minutes=5)  # by so much another system's clock may be ahead of ours
 _MAX_SECONDS = 32_503_680_000  # the year 3000; some vendors count milliseconds
 _LONGEST_FLOAT = 40
 
@@ -49,9 +50,13 @@ def read_reports(body: bytes) -> list[Report]:
                 raise TooMany
             return found
         except (_Strange, UnicodeDecodeError):
-            parsed = json.loads(body)
+            return _read_carefully(body)
     except (ValueError, IndexError, RecursionError) as error:
         raise NotReports from error
+
+
+def _read_carefully(body: bytes) -> list[Report]:
+    parsed = json.loads(body)
     reports = [parsed] if isinstance(parsed, dict) else parsed
     if not isinstance(reports, list) or not all(isinstance(report, dict) for report in reports):
         raise NotReports
@@ -139,13 +144,22 @@ class Named:
         return self._known[token]
 
 
-def time_of(value: Any, otherwise: datetime) -> datetime:
-    """Seconds (or milliseconds) since 1970, as number or text."""
+def time_of(value: Any, received_at: datetime) -> datetime:
+    """When it happened: ISO 8601 (UTC without a zone), or seconds or milliseconds since 1970, as number or text.
+
+    What cannot be read, or lies ahead, happened when the report came: nothing happens in the future. A clock that is a
+    little ahead of ours is left alone, so that the same report a minute later has the same time and is known.
+    """
     try:
-        seconds = float(value)
-        return datetime.fromtimestamp(seconds / 1000 if seconds > _MAX_SECONDS else seconds, UTC)
+        if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
+            at = datetime.fromisoformat(value)
+            at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        else:
+            seconds = float(value)
+            at = datetime.fromtimestamp(seconds / 1000 if seconds > _MAX_SECONDS else seconds, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
-        return otherwise
+        return received_at
+    return at if at <= received_at + CLOCKS_APART else received_at
 
 
 def text_of(value: Any) -> str | None:

@@ -193,15 +193,16 @@ def gateway_receipts(answer: Any, account: ChannelAccount, *, signer: Signer, at
     told = settings_of(account)
     words = mapping(told["receipt_words"])
     for entry in entries_of(answer, told["receipt_list"]):
-        word = _plain(str(at_path(entry, told["receipt_status"]) or ""))[:60]
+        word = _said(at_path(entry, told["receipt_status"]))[:60]
         kind = words.get(word.lower(), "other")
-        reference = _plain(str(at_path(entry, told["receipt_reference"]) or ""))[:200]
+        reference, token = _said(at_path(entry, told["receipt_reference"]))[:200], at_path(entry, told["receipt_token"])
+        token = None if isinstance(token, dict | list) else token
         yield RawEvent(
             kind=kind if kind in EVENT_KINDS else "other",
-            message_id=_message_of(at_path(entry, told["receipt_token"]), signer),
+            message_id=_message_of(token, signer),
             at=at,
             source=f"sms:{account.id}",
-            external_id=sha256(f"{reference}:{word}:{at_path(entry, told['receipt_token'])}".encode()).hexdigest()[:40],
+            external_id=sha256(_plain(f"{reference}:{word}:{token}").encode()).hexdigest()[:40],
             payload=json.dumps({"status": word}, ensure_ascii=False),
         )
 
@@ -215,7 +216,7 @@ def gateway_messages(answer: Any, account: ChannelAccount) -> Iterator[InboundSm
             continue
         identity = at_path(entry, told["inbound_id"])
         if identity is None or isinstance(identity, dict | list):
-            identity = sha256(f"{sender}:{text}:{now():%Y%m%d%H}".encode()).hexdigest()[:40]
+            identity = sha256(_plain(f"{sender}:{text}:{now():%Y%m%d%H}").encode()).hexdigest()[:40]
         yield InboundSms(f"sms:{account.id}", _plain(str(identity))[:200], str(sender), text)
 
 
@@ -261,6 +262,11 @@ def _message_of(token: Any, signer: Signer) -> int | None:
         except BadToken:
             log.warning("sms_receipt_bad_token")
     return None
+
+
+def _said(value: Any) -> str:
+    """A word of a gateway; a list or an object, however deeply nested, is none."""
+    return "" if value is None or isinstance(value, dict | list) else _plain(str(value))
 
 
 def _number(sender: str) -> str:

@@ -165,6 +165,22 @@ def test_hostile_values_are_stored_harmlessly(browser_client: FlaskClient, keyed
     assert interpret() == 6
 
 
+@pytest.mark.parametrize("levels", [450, 900, 960, 5_000])
+@pytest.mark.parametrize("name", ["x", "message", "event", "at", "id", "link"])
+def test_however_deeply_a_receipt_is_nested_the_answer_is_a_sentence(
+    browser_client: FlaskClient, keyed: Flask, name: str, levels: int
+) -> None:
+    for more in ("", ', "y": "\\u0000"', ', "y": NaN'):
+        body = f'[{{"event": "open", "{name}": {"[" * levels}{"]" * levels}{more}}}]'.encode()
+        answer = _post(browser_client, body)
+        assert (answer.status_code, answer.mimetype) in ((200, "text/plain"), (400, "text/plain"))
+
+
+def test_a_token_that_is_no_text_names_no_message(browser_client: FlaskClient, keyed: Flask) -> None:
+    assert _post(browser_client, b'[{"event": "open", "message": "\\ud800"}]').status_code == 200
+    assert db.session.scalars(select(Event.message_id)).one() is None
+
+
 def test_without_a_key_the_route_says_that_it_is_not_set_up(browser_client: FlaskClient) -> None:
     answer = browser_client.post("/webhooks/receipts", data=b"[]")
     assert answer.status_code == 503

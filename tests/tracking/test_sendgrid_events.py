@@ -141,6 +141,38 @@ def test_hostile_values_are_stored_harmlessly(browser_client: FlaskClient, vendo
     assert _count() == 4
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=6), timedelta(days=400), timedelta(days=365 * 900)])
+def test_nothing_happens_in_the_future(browser_client: FlaskClient, vendor: Vendor, ahead: timedelta) -> None:
+    (message,) = make_sent_messages()
+    report = _report(message.id, "open", timestamp=int((now() + ahead).timestamp()))
+    assert vendor.post(browser_client, json.dumps([report]).encode()).status_code == 200
+    interpret()
+    opened_at = reload(message).opened_at
+    assert opened_at is not None
+    assert opened_at <= now()
+
+
+def test_a_report_of_a_clock_a_little_ahead_is_known_when_it_comes_again(
+    browser_client: FlaskClient, vendor: Vendor
+) -> None:
+    (message,) = make_sent_messages()
+    body = json.dumps([_report(message.id, "open", timestamp=int((now() + timedelta(minutes=2)).timestamp()))]).encode()
+    for _again in range(2):
+        assert vendor.post(browser_client, body).status_code == 200
+    assert _count() == 1
+
+
+@pytest.mark.parametrize("levels", [200, 450, *range(850, 1_000, 10), 5_000])
+@pytest.mark.parametrize("name", ["x", "bw", "event", "timestamp", "email", "url"])
+def test_however_deeply_a_report_is_nested_the_answer_is_a_sentence(
+    browser_client: FlaskClient, vendor: Vendor, name: str, levels: int
+) -> None:
+    for more in ("", ', "y": "\\u0000"', ', "y": NaN'):
+        body = f'[{{"event": "open", "{name}": {"[" * levels}{"]" * levels}{more}}}]'.encode()
+        answer = vendor.post(browser_client, body)
+        assert (answer.status_code, answer.mimetype) in ((200, "text/plain"), (400, "text/plain"))
+
+
 def test_without_a_key_the_route_says_that_it_is_not_set_up(browser_client: FlaskClient) -> None:
     answer = browser_client.post("/webhooks/sendgrid/events", data=b"[]")
     assert answer.status_code == 503

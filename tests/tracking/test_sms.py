@@ -1,5 +1,6 @@
 """SMS that come in, and receipts."""
 
+import json
 from base64 import b64encode
 from hmac import digest
 
@@ -153,6 +154,24 @@ def test_a_gateways_receipts_and_messages_are_read_by_its_settings(app: Flask, b
     messages = {"m": [{"from": NUMBER, "text": "stop", "id": 9}, {"from": {}, "text": 1}]}
     assert browser_client.post(f"{base}/inbound/{token}", json=messages).status_code == 200
     assert db.session.scalars(select(ParkedSms.external_id)).all() == ["9"]
+
+
+@pytest.mark.parametrize("kind", ["receipts", "inbound"])
+def test_whatever_a_gateway_sends_the_answer_is_a_sentence(app: Flask, browser_client: FlaskClient, kind: str) -> None:
+    with unit_of_work():
+        account = ChannelAccount(name="g", channel="sms", vendor="http_gateway", state="paused")
+        db.session.add(account)
+    path = f"/webhooks/sms/{account.id}/{kind}/{webhook_token(account)}"
+    bodies = ["", "null", "[]", "[1]", "{}", "NaN", '"x"', "[" * 5_000, "{", "9" * 5_000]
+    nested = ["[" * levels + "]" * levels for levels in (450, 900, 960)]
+    for name in ("token", "id", "status", "from", "text"):
+        others = {"from": NUMBER, "text": "hello", "status": "delivered"}
+        others.pop(name, None)
+        for value in (*nested, "NaN", "1e999", '"\\u0000"', '"\\ud800"', "{}", "true", "9" * 4_000):
+            bodies.append(json.dumps(others)[:-1] + f', "{name}": {value}}}')
+    for body in bodies:
+        answer = browser_client.post(path, data=body, content_type="application/json")
+        assert (answer.status_code, answer.mimetype) in ((200, "text/plain"), (400, "text/plain")), body[:80]
 
 
 def test_an_sms_of_the_local_mailbox_is_read_and_answered(browser_client: FlaskClient) -> None:

@@ -21,8 +21,9 @@ from app.clients.importing.values import BadValue, parse_date, parse_email, pars
 from app.core.errors import AppError
 from app.core.extensions import settings
 from app.core.spreadsheets import neutralise
-from app.tracking.openings.reading import CLOCKS_APART, EARLIEST_YEAR, IDENTIFIERS, MAX_AMOUNT, mobile_number
+from app.tracking.openings.reading import EARLIEST_YEAR, IDENTIFIERS, MAX_AMOUNT, mobile_number
 from app.tracking.openings.taking import Opening
+from app.tracking.reported import CLOCKS_APART
 
 MAX_TEXT = 200
 

@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from app.clients.importing.values import BadValue, parse_email, parse_mobile
 from app.core.extensions import settings
 from app.tracking.openings.taking import Opening
+from app.tracking.reported import CLOCKS_APART
 
 MAX_TEXT = 200
-CLOCKS_APART = timedelta(minutes=5)  # by so much another system's clock may be ahead of ours: no opening lies to come
 EARLIEST_YEAR = 1900
 MAX_AMOUNT = Decimal(10) ** 16
 CENT = Decimal("0.01")

@@ -152,10 +152,13 @@ def _gateway(account_id: int, token: str) -> ChannelAccount | None:
 
 
 def _answer() -> Any:
-    """What the gateway says, as JSON: its body, or the fields of its form or address."""
-    if request.is_json:
+    """What the gateway says, as JSON: its body, or the fields of its form or address. None for what cannot be read."""
+    if not request.is_json:
+        return request.values.to_dict()
+    try:
         return request.get_json(silent=True)
-    return request.values.to_dict()
+    except RecursionError:
+        return None
 
 
 # ---- Parked SMS -----------------------------------------------------------------------------------------------------

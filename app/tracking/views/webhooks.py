@@ -81,7 +81,7 @@ def _record_reports(dialect: Dialect, key: str) -> Response:
     except BadSignature:
         log.warning("webhook_bad_signature", endpoint=request.endpoint)
         return _say(403, "The signature does not match, or it is too old.")
-    except NotReports:
+    except (NotReports, RecursionError):  # the latter: a value in it is nested too deeply to be looked at
         return _say(400, "The body must be a JSON list of events.")
     except TooMany:
         return _say(413, f"At most {MAX_REPORTS} events are taken at once.")
