@@ -40,6 +40,7 @@ _ROW = re.compile(r'<th scope="row"')
 # The pages, and how many figures above zero each has at least.
 PAGES = {
     "/reports": 10,
+    "/reports/SPRING": 4,
     "/overview/recent": 4,
     "/programme": 20,
     "/programme?by=channel": 15,
