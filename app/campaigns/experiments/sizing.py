@@ -1,11 +1,11 @@
 """Whether a campaign is large enough to show what it tries out: for people who choose shares, before the launch."""
 
+import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import combinations
 
 from app.campaigns.experiments.control import Split
-from app.campaigns.models import Step
 from app.core.clock import today
 from app.statistics.power import days, detectable, needed
 
@@ -72,7 +72,8 @@ def is_too_small(split: Split, base: float = BASE_PERCENT["accounts"] / 100) -> 
 class ComparisonSize:
     """What a comparison of variants can show: clients of each by letter, and how many each needs to tell the rise.
 
-    `smallest` is the difference (0 to 1) between the two smallest that is seen four times in five.
+    `smallest` is the difference (0 to 1) between the two smallest that is seen four times in five. `days` pass until
+    the smallest variant has as many clients as it needs and the last of them has had the time of the test.
     """
 
     clients: dict[str, int]
@@ -81,6 +82,8 @@ class ComparisonSize:
     rise: float
     needed: int
     smallest: float | None
+    days: int
+    ends_on: date
 
     @property
     def enough(self) -> bool:
@@ -88,19 +91,34 @@ class ComparisonSize:
 
 
 def comparison_size(
-    step: Step, treated: int, *, shares: dict[str, float], test_percent: float | None, base: float, rise: float
+    treated: int,
+    *,
+    shares: dict[str, float],
+    test_percent: float | None,
+    hours: int,
+    base: float,
+    rise: float,
+    per_day: float | None = None,
 ) -> ComparisonSize:
-    """Each pair is compared, and all of them together may err once in twenty. ValueError for rates that are none."""
-    tested = treated * (test_percent or 100) / 100
+    """Each pair is compared, and all of them together may err once in twenty. `hours`: from the message to the verdict;
+    `per_day`: so many treated clients come each day; None: all at once. ValueError for rates that are none."""
+    part = (test_percent or 100) / 100
+    tested = treated * part
     clients = {letter: round(tested * share / 100) for letter, share in shares.items()}
     pairs = len(list(combinations(shares, 2))) or 1
     confidence = 1 - 0.05 / pairs
+    wanted = needed(base, rise, 0.5, confidence=confidence).treated
+    length = math.ceil(hours / 24)
+    everybody = math.ceil(wanted / (part * min(shares.values()) / 100))
+    duration = days(everybody, per_day, window_days=length) if per_day else length
     smaller, larger = sorted(clients.values())[:2] if len(clients) > 1 else (0, 0)
     return ComparisonSize(
         clients=clients,
         rest=round(treated - tested),
         base=base,
         rise=rise,
-        needed=needed(base, rise, 0.5, confidence=confidence).treated,
+        needed=wanted,
         smallest=detectable(base, larger, smaller, confidence=confidence) if smaller else None,
+        days=duration,
+        ends_on=today() + timedelta(days=duration),
     )

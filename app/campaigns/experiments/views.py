@@ -233,8 +233,15 @@ def size_comparison(code: str, step_id: int) -> str:
     if all(field.data is None or 0 < field.data < 100 for field in form if field.type == "DecimalField"):
         try:
             facts = form.facts()
+            per_day = _positive(request.args.get("per_day"))
             size = comparison_size(
-                step, split.treated, shares=facts["shares"], test_percent=facts["test_percent"], base=base, rise=rise
+                split.treated,
+                shares=facts["shares"],
+                test_percent=facts["test_percent"],
+                hours=facts["hours"],
+                base=base,
+                rise=rise,
+                per_day=per_day * split.treated / split.eligible if per_day and split.eligible else None,
             )
         except (ValueError, TypeError, OverflowError, KeyError):
             size = None

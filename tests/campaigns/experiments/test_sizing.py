@@ -1,12 +1,12 @@
 """Whether a campaign is large enough: the numbers that people see before the launch."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from app.campaigns.experiments.control import Split
 from app.campaigns.experiments.sizing import comparison_size, control_size, is_too_small
-from app.campaigns.models import Step
 from app.core.clock import today
 from app.statistics.power import detectable, needed
 
@@ -51,10 +51,20 @@ def test_rates_that_are_none_are_refused() -> None:
 
 
 def test_variants_need_more_the_more_there_are() -> None:
-    two = comparison_size(Step(), 10_000, shares={"A": 50, "B": 50}, test_percent=None, base=0.03, rise=0.01)
-    three = comparison_size(Step(), 10_000, shares={"A": 40, "B": 30, "C": 30}, test_percent=20, base=0.03, rise=0.01)
+    two = comparison_size(10_000, shares={"A": 50, "B": 50}, test_percent=None, hours=72, base=0.03, rise=0.01)
+    three = comparison_size(10_000, shares={"A": 40, "B": 30, "C": 30}, test_percent=20, hours=72, base=0.03, rise=0.01)
     assert two.clients == {"A": 5_000, "B": 5_000}
     assert (three.clients, three.rest) == ({"A": 800, "B": 600, "C": 600}, 8_000)
     assert three.needed > two.needed
     assert not three.enough
     assert (three.smallest or 1) > (two.smallest or 0)
+
+
+def test_variants_whose_clients_come_day_by_day_take_their_time() -> None:
+    """The smallest variant, a fifth of the half that is tried on, has to reach its number first."""
+    chosen = partial(
+        comparison_size, 10_000, shares={"A": 80.0, "B": 20.0}, test_percent=50, hours=36, base=0.03, rise=0.01
+    )
+    at_once, daily = chosen(), chosen(per_day=1_000)
+    assert (at_once.days, at_once.ends_on) == (2, today() + timedelta(days=2))
+    assert daily.days == -(-(at_once.needed * 10) // 1_000) + 2
