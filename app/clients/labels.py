@@ -36,8 +36,39 @@ HOLDING_LABELS = {
     "bond_fund": _l("Bond fund"),
     "equity_fund": _l("Equity fund"),
 }
+# What moves on accounts and where orders come in are words of the feeds too.
+TRANSACTION_LABELS = {
+    "buy": _l("Purchase"),
+    "sell": _l("Sale"),
+    "subscribe": _l("Fund subscription"),
+    "redeem": _l("Fund redemption"),
+    "deposit": _l("Deposit of money"),
+    "withdrawal": _l("Withdrawal of money"),
+    "transfer_in": _l("Transfer in"),
+    "transfer_out": _l("Transfer out"),
+    "interest": _l("Interest"),
+    "dividend": _l("Dividend"),
+    "fee": _l("Fee"),
+}
+ORDER_CHANNEL_LABELS = {
+    "mobile app": _l("Mobile app"),
+    "web": _l("Web"),
+    "phone": _l("Phone"),
+    "branch": _l("Branch"),
+    "counter": _l("Counter"),
+}
 
 
 def holding_label(kind: str) -> str:
     """A kind of account or product in words; one that only the firm knows is shown as the feed writes it."""
     return str(HOLDING_LABELS.get(kind, kind.replace("_", " ").capitalize()))
+
+
+def transaction_label(kind: str) -> str:
+    """A kind of transaction in words, else as the feed writes it."""
+    return str(TRANSACTION_LABELS.get(kind, kind.replace("_", " ").capitalize()))
+
+
+def order_channel_label(channel: str) -> str:
+    """Where an order came in, in words, else as the feed writes it."""
+    return str(ORDER_CHANNEL_LABELS.get(channel.lower().replace("_", " "), channel.replace("_", " ").capitalize()))

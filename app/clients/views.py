@@ -13,6 +13,7 @@ from app.clients.editing.views import editing
 from app.clients.feeds.views import feeds
 from app.clients.field_views import fields
 from app.clients.forms import CHANNEL_LABELS, STATEMENT_LABELS, STATEMENT_SOURCES, ConsentForm, ReasonForm
+from app.clients.holdings.views import holdings
 from app.clients.import_views import imports
 from app.clients.labels import FLAG_LABELS, GENDER_LABELS, KIND_LABELS, STATUS_LABELS, holding_label
 from app.clients.listing import DEFAULT_SORT, SORTS, Filters, class_filters, clients_count, clients_page, decode_cursor
@@ -37,7 +38,7 @@ clients.register_blueprint(imports)
 clients.register_blueprint(suppression)
 clients.register_blueprint(fields)
 clients.register_blueprint(feeds)
-for _part in (editing, notes, relations, tagging, duplicates):
+for _part in (editing, notes, relations, tagging, duplicates, holdings):
     clients.register_blueprint(_part)
 
 
