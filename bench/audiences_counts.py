@@ -4,7 +4,6 @@ The SQL by hand asks the same question of the same tables, with dates and values
 knows the tables and PostgreSQL would; it runs with the same settings of the session.
 """
 
-import json
 import os
 import resource
 import subprocess
@@ -23,6 +22,7 @@ from app.audiences.compiler import condition, tune_statements
 from app.audiences.fields import load_catalogue
 from app.audiences.models import Segment, Snapshot
 from app.audiences.rules import parse_rule
+from app.audiences.service import freeze_segment
 from app.audiences.snapshots import client_ids, freeze, overlap_matrix
 from app.clients.models import Client, CustomField
 from app.config import load_config
@@ -186,10 +186,13 @@ def _counts(book: Book) -> Iterator[Measure]:
 
 
 def _nested_segment() -> Segment:
-    rule = {"any": [_is("total_assets", "gte", 200_000), _is("contribution_turnover", "is", "A")]}
-    found = db.session.scalar(select(Segment).where(Segment.name == "Of value"))
+    return _segment("Of value", {"any": [_is("total_assets", "gte", 200_000), _is("contribution_turnover", "is", "A")]})
+
+
+def _segment(name: str, rule: dict[str, Any]) -> Segment:
+    found = db.session.scalar(select(Segment).where(Segment.name == name))
     if found is None:
-        found = Segment(name="Of value", rule=rule, version=1)
+        found = Segment(name=name, rule=rule, version=1)
         db.session.add(found)
     found.rule = rule  # a kept book may have it with the rule of an earlier version
     db.session.commit()
@@ -253,14 +256,15 @@ def _custom_fields(book: Book) -> Iterator[Measure]:
 
 
 def _freezing(book: Book) -> Iterator[Measure]:
-    """Half of the book found and kept as a bitmap with its evidence, against reading the ids into a list."""
-    rule = _is("added_on", "before", str(_median_day()))
+    """Half of the book frozen as the page does it, with the counts against each channel and the rule in words, against
+    reading the ids into a list."""
+    half = _segment("Half of the book", _is("added_on", "before", str(_median_day()))).id
     sql = text(f"SELECT id FROM client WHERE created_at < TIMESTAMPTZ '{_median_day()} 00:00+00'")
-    size = _freeze(rule)
+    size = _freeze(half)
     db.session.rollback()
-    taken, reference = _against(lambda: _freeze(rule), lambda: len(db.session.execute(sql).scalars().all()))
+    taken, reference = _against(lambda: _freeze(half), lambda: len(db.session.execute(sql).scalars().all()))
     yield Measure("freeze", size, taken, "s", reference, 2)
-    yield Measure("freeze: memory of the process", size, _memory_of_freezing(rule), "MB", bound=300, on="value")
+    yield Measure("freeze: memory of the process", size, _memory_of_freezing(half), "MB", bound=300, on="value")
 
 
 def _median_day() -> date:
@@ -269,15 +273,15 @@ def _median_day() -> date:
     ).scalar_one()
 
 
-def _freeze(rule: dict[str, Any]) -> int:
-    return freeze(name="half", ids=client_ids(_where(rule)), rule=rule).size
+def _freeze(segment_id: int) -> int:
+    return freeze_segment(segment=db.session.get_one(Segment, segment_id), actor=None).size
 
 
-def _memory_of_freezing(rule: dict[str, Any]) -> float:
+def _memory_of_freezing(segment_id: int) -> float:
     """The most that a process of its own had in memory, in MB."""
     config = settings()
     environ = os.environ | {"DATABASE_URL": config.database_url, "BROKER_URL": config.broker_url}
-    command = [sys.executable, "-m", "bench.audiences_counts", json.dumps(rule)]
+    command = [sys.executable, "-m", "bench.audiences_counts", str(segment_id)]
     return float(subprocess.check_output(command, env=environ))
 
 
@@ -304,5 +308,5 @@ def _half(book: Book, seed: int) -> dict[str, Any]:
 
 if __name__ == "__main__":
     with create_app(load_config(os.environ), web=False).app_context():
-        _freeze(json.loads(sys.argv[1]))
+        _freeze(int(sys.argv[1]))
         sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))

@@ -1,16 +1,18 @@
 """What stands against marketing to clients on each channel, for many clients at once, in one pass over them.
 
-The conditions against contacting a client are the bits of one number. A condition that channels share has one bit:
-each is looked at once a client, which is most of the work.
+A condition against contacting a client that channels share is looked at once a client, which is most of the work. The
+conditions are the bits of one number, or each has the set of clients that it holds for.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from pyroaring import BitMap64
 from sqlalchemy import ColumnElement, case, literal
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.functions import FunctionElement
 
 from app.clients.contactability import REASON_LABELS, reasons_against
 
@@ -36,10 +38,26 @@ def first_reasons(sums: Iterable[tuple[int, int]], channel: str) -> Counter[str 
     return found
 
 
-def exclusions(sums: Iterable[tuple[int, int]]) -> Exclusions:
-    """The same for every channel, without those who can be reached."""
-    counted = list(sums)
-    return _in_order({channel: first_reasons(counted, channel) for channel in CHANNELS})
+def for_each_obstacle(measure: FunctionElement[Any]) -> list[ColumnElement[Any]]:
+    """An aggregate over the rows of `client` that each condition holds for, in the order of the bits.
+
+    Unlike groups of bits, whose number nobody can estimate, PostgreSQL works it out in parallel.
+    """
+    conditions, _channels = _bits()
+    return [measure.filter(against) for against in conditions]
+
+
+def exclusions(ids: BitMap64, against: Sequence[BitMap64]) -> Exclusions:
+    """How many of the clients each channel could not reach, by the first reason. `against` are those of an obstacle."""
+    _conditions, channels = _bits()
+    found: dict[str, Counter[str]] = {channel: Counter() for channel in CHANNELS}
+    for channel, rules in channels.items():
+        left = ids
+        for bit, reason in rules:
+            out = left & against[bit.bit_length() - 1]
+            found[channel][reason] += len(out)
+            left = left - out
+    return _in_order({channel: +counts for channel, counts in found.items()})
 
 
 def by_channel(kept: Mapping[str, Any] | None) -> Exclusions | None:

@@ -9,13 +9,27 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from pyroaring import BitMap64
-from sqlalchemy import BigInteger, ColumnElement, Integer, LargeBinary, Text, case, cast, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    Text,
+    any_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.sql.functions import Function
 
 from app.audiences.compiler import condition, tune_statements
 from app.audiences.fields import Catalogue, load_catalogue
 from app.audiences.models import Segment, Snapshot
-from app.audiences.obstacles import Exclusions, exclusions, obstacles
+from app.audiences.obstacles import Exclusions, exclusions, for_each_obstacle
 from app.audiences.rules import Rule, RuleJson
 from app.clients.contactability import REASON_LABELS as CONTACT_REASONS
 from app.clients.contactability import exclusion_reason
@@ -28,7 +42,7 @@ EXCLUDED_SEGMENT = "excluded_segment"
 REASON_LABELS: dict[str, object] = {EXCLUDED_SEGMENT: _l("In an excluded segment"), **CONTACT_REASONS}
 
 
-def packed(ids: ColumnElement[int]) -> ColumnElement[bytes]:
+def packed(ids: ColumnElement[int]) -> Function[bytes]:
     """An aggregate: a million ids as one value of 4 MB; an array would be a million numbers, and 40 MB, in Python.
 
     For ids below two thousand million, as those of clients and openings are; PostgreSQL refuses larger ones.
@@ -38,6 +52,7 @@ def packed(ids: ColumnElement[int]) -> ColumnElement[bytes]:
 
 _AT_ONCE = 1 << 18  # bytes that are unpacked together
 _PACKED_IDS = packed(Client.id.expression)
+_LOOKED_UP = 5_000  # clients at most that are looked up one by one
 
 AnyRule = RuleJson | Rule
 Gates = Sequence[tuple[ColumnElement[bool], str]]  # further conditions over client that exclude, each with its reason
@@ -96,21 +111,23 @@ def rule_ids(rule: Rule, *, catalogue: Catalogue, today: date, visible: ColumnEl
 
 def found_with_exclusions(rule: Rule, *, visible: ColumnElement[bool]) -> tuple[BitMap64, Exclusions]:
     """The clients of a rule for whom `visible` holds, and how many of them marketing could not reach by channel."""
-    tune_statements()
-    where, against = condition(rule, scope=visible) & visible, obstacles()
-    rows = db.session.execute(select(against, _PACKED_IDS).where(where).group_by(against))
-    groups = [(row[0], unpacked(row[1])) for row in rows]
-    ids = BitMap64().union(*(ids for _bits, ids in groups))
-    return ids, exclusions((bits, len(ids)) for bits, ids in groups)
+    where = condition(rule, scope=visible) & visible
+    ids, *against = _sets([_PACKED_IDS, *for_each_obstacle(_PACKED_IDS)], where)
+    return ids, exclusions(ids, against)
 
 
 def exclusions_of(ids: BitMap64) -> Exclusions:
-    """How many of these clients marketing could not reach on each channel, by the first reason."""
+    """How many of these clients marketing could not reach by channel."""
+    if len(ids) > _LOOKED_UP:  # reading all the rows between is faster than looking up so many
+        where: ColumnElement[bool] = Client.id.between(ids.min(), ids.max())
+    else:
+        where = Client.id == any_(literal(list(ids), ARRAY(BigInteger)))
+    return exclusions(ids, _sets(for_each_obstacle(_PACKED_IDS), where))
+
+
+def _sets(columns: Sequence[ColumnElement[bytes]], where: ColumnElement[bool]) -> list[BitMap64]:
     tune_statements()
-    against = obstacles()
-    given = select(func.unnest(literal(list(ids), ARRAY(BigInteger))))
-    rows = db.session.execute(select(against, func.count()).where(Client.id.in_(given)).group_by(against))
-    return exclusions((row[0], row[1]) for row in rows)
+    return [unpacked(value) for value in db.session.execute(select(*columns).where(where)).one()]
 
 
 def freeze(

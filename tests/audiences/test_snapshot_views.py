@@ -14,7 +14,7 @@ from app.audiences.models import Snapshot
 from app.audiences.obstacles import by_channel
 from app.audiences.overlap import WAYS, combine, combined_rule, page_of
 from app.audiences.rules import parse_rule
-from app.audiences.snapshots import exclusion_counts, freeze, rule_ids
+from app.audiences.snapshots import exclusion_counts, exclusions_of, freeze, rule_ids
 from app.audiences.venn import venn
 from app.clients.models import Client
 from app.core.clock import today
@@ -110,6 +110,16 @@ def test_frozen_audiences_count_for_each_channel_whom_it_could_not_reach(officer
             assert one.exclusions == reasons
         row = page[page.index("Could be reached") :].split("</tr>")[0]
         assert [piece.split("<")[0].strip() for piece in row.split('<td class="num">')[1:]] == ["2", "5", "2"]
+
+
+def test_large_and_small_sets_have_the_same_counts(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make_clients(9, email=lambda n: None if n % 3 == 0 else f"c{n}@example.com")
+    some = BitMap64([*made[:4], *made[6:]])
+    assert exclusions_of(BitMap64()) == {"email": {}, "sms": {}, "call": {}}
+    few = exclusions_of(some)
+    assert few == {"email": {"no_address": 2}, "sms": {"no_address": 7}, "call": {"no_address": 7}}
+    monkeypatch.setattr("app.audiences.snapshots._LOOKED_UP", 2)
+    assert exclusions_of(some) == few
 
 
 def test_an_audience_frozen_by_the_first_versions_has_its_counts_of_e_mail(officer: FlaskClient) -> None:
