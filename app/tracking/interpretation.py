@@ -21,7 +21,7 @@ from app.delivery.deliverability.counting import mark_due_by_message
 from app.delivery.service import settle_unconfirmed
 from app.tracking.machines.judging import Judged, judge, restate
 from app.tracking.machines.rules import rules_in_force
-from app.tracking.mail.suppression import note_bounces
+from app.tracking.mail.suppression import SENT_TO, note_bounces
 
 ROUND = 5_000
 MAX_ROUNDS = 20
@@ -77,16 +77,15 @@ _WRITE = text(
 )
 
 _TO_ACT = text(
-    """
-    SELECT event.id, event.at, event.kind, event.source, message.client_id,
-           coalesce(event.payload ->> 'email', client.email) AS address
+    f"""
+    SELECT event.id, event.at, event.kind, event.source, message.client_id, {SENT_TO} AS address
     FROM unnest(CAST(:ids AS bigint[]), CAST(:times AS timestamptz[])) AS due (id, at)
     JOIN event ON event.id = due.id AND event.at = due.at
     JOIN message ON message.id = event.message_id
     JOIN client ON client.id = message.client_id
     WHERE message.channel = 'email'
     ORDER BY event.id
-    """
+    """  # noqa: S608 - a fragment of our own
 )
 
 _ACTED = text(
@@ -243,7 +242,7 @@ def _act_on(rows: Sequence[Row[Any]]) -> None:
         if row.kind in _WITHDRAWALS:
             withdrawn[(row.kind, row.source)].append(row)
         if row.kind in _SUPPRESSIONS and row.address:
-            suppressed[(row.kind, row.source)].add(row.address.lower())
+            suppressed[(row.kind, row.source)].add(row.address)
     for (kind, source), group in withdrawn.items():
         withdraw_consent(
             client_ids=sorted({row.client_id for row in group}),

@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from app.clients.editing.models import ClientChange
 from app.clients.models import Client, Suppression
 from app.clients.reachability.service import refresh_problems
 from app.core.clock import now
@@ -420,6 +421,50 @@ def test_a_complaint_withdraws_the_consent_and_suppresses(app: Flask, how: str) 
     assert reload(message).complained_at is not None
     assert db.session.get_one(Client, message.client_id).email_consent is False
     assert suppressed() == {email: "complaint"}
+
+
+def move(message: Message, address: str) -> str:
+    """The client of a message has another address by now. Returns the one it was sent to."""
+    with unit_of_work() as session:
+        client = session.get_one(Client, message.client_id)
+        before, client.email = client.email or "", address
+        session.add(ClientChange(client_id=client.id, changes={"email": ["c***", "n***"]}))
+    return before
+
+
+@pytest.mark.parametrize("address", ["new@other.example", "new@example.com"])
+@pytest.mark.parametrize("kind", ["complaint", "bounce"])
+def test_the_address_it_was_sent_to_is_suppressed_and_never_the_new_one(app: Flask, kind: str, address: str) -> None:
+    told, untold = make_sent_messages(2)
+    for message in (told, untold):
+        before = move(message, f"{message.id}.{address}")
+        payload = {"email": before.upper()} if message is told else {}
+        make_events([{"kind": kind, "message_id": message.id, "payload": payload | {"status": "5.1.1"}}])
+        interpret()
+        if message is told:
+            assert set(suppressed()) == {before}
+    assert len(suppressed()) == 1
+    if kind == "complaint":
+        assert db.session.get_one(Client, untold.client_id).email_consent is False
+
+
+def test_a_complaint_by_mail_names_the_address_it_was_sent_to(app: Flask) -> None:
+    (message,) = make_sent_messages()
+    before = move(message, "new@other.example")
+    with unit_of_work() as session:
+        session.execute(update(Message).values(domain=before.partition("@")[2]))
+    headers = f"Reply-To: {links().reply_address(message.id)}"
+    take_in(complaint(returned=headers, recipient=f"<{before}>"))
+    assert suppressed() == {before: "complaint"}
+
+
+def test_an_address_changed_before_the_message_was_sent_is_the_one(app: Flask) -> None:
+    (first,) = make_sent_messages()
+    move(first, "new@example.com")
+    (later,) = make_sent_messages(clients=[first.client_id], sent_at=now() + timedelta(seconds=1))
+    make_events([{"kind": "complaint", "message_id": later.id}])
+    interpret()
+    assert suppressed() == {"new@example.com": "complaint"}
 
 
 def test_a_wish_to_opt_out_by_feedback_is_no_complaint(app: Flask) -> None:

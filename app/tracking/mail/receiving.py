@@ -287,7 +287,11 @@ def _take_feedback(mail: InboundMail, found: _Findings, told: Feedback) -> None:
     if message_id is None:
         park(mail, "complaint_of_nothing")
         return
-    _note_event(mail, kind=told.kind, message_id=message_id, position=0, payload={"mail": mail.id})
+    payload: dict[str, Any] = {"mail": mail.id}
+    domain = db.session.scalar(select(Message.domain).where(Message.id == message_id))
+    if sent_to := next((address for address in told.addresses if address.rpartition("@")[2] == domain), None):
+        payload["email"] = sent_to  # the client may have another one by now
+    _note_event(mail, kind=told.kind, message_id=message_id, position=0, payload=payload)
     _is_read(mail, "complaint" if told.kind == "complaint" else "feedback")
 
 

@@ -20,20 +20,25 @@ BOUNCES = frozenset({"bounce", "blocked", "dropped", "refused"})
 COUNTED = (SOFT, FULL, UNKNOWN)
 REFUSALS_AT_ONCE = 500  # batches
 
-# Where the client has another address by now than the message went to, only the report can say which it was.
+# SQL for the address that the message of an event was sent to: what the report says, else the client's own. Where they
+# have another one by now, only the report can say which it was, and the new one has done nothing: then NULL.
+SENT_TO = """
+    lower(coalesce(event.payload ->> 'email', CASE
+        WHEN split_part(lower(client.email), '@', 2) <> message.domain THEN NULL
+        WHEN EXISTS (SELECT 1 FROM client_change AS change WHERE change.client_id = client.id
+                     AND change.changes ? 'email' AND change.at > coalesce(message.sent_at, event.at)) THEN NULL
+        ELSE client.email END))
+"""
 _EVENTS = text(
-    """
-    SELECT event.id, event.at, event.kind, event.source, event.payload, event.message_id,
-           lower(coalesce(event.payload ->> 'email',
-                          CASE WHEN message.domain IS NULL OR split_part(lower(client.email), '@', 2) = message.domain
-                               THEN client.email END)) AS address
+    f"""
+    SELECT event.id, event.at, event.kind, event.source, event.payload, event.message_id, {SENT_TO} AS address
     FROM unnest(CAST(:ids AS bigint[]), CAST(:times AS timestamptz[])) AS due (id, at)
     JOIN event ON event.id = due.id AND event.at = due.at
     JOIN message ON message.id = event.message_id
     JOIN client ON client.id = message.client_id
     WHERE message.channel = 'email'
     ORDER BY event.id
-    """
+    """  # noqa: S608 - a fragment of our own
 )
 _WRITE = text(
     """
