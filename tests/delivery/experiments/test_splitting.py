@@ -9,7 +9,7 @@ from app.campaigns.models import CampaignSegment, State
 from app.clients.classes.models import ClientClass
 from app.clients.models import Client
 from app.core.extensions import db
-from app.delivery.models import Run, RunTest
+from app.delivery.models import LEFT_OUT, Run, RunTest
 from app.users.models import Branch
 from tests.factories.campaigns import make_campaign
 from tests.factories.clients import make_clients
@@ -137,10 +137,12 @@ def test_groups_stay_as_they_were(app: Flask) -> None:
     assert groups_of(run_of(campaign)) == before
 
 
-def test_clients_beyond_the_scope_or_the_audience_are_in_no_group(app: Flask) -> None:
+def test_only_the_eligible_are_in_the_groups_and_who_was_left_out_is_kept_apart(app: Flask) -> None:
     eligible = BitMap64(make_clients(50))
-    make_clients(50, email_consent=False)
-    groups = groups_of(run_of(launched()))
+    left_out = {"no_consent": BitMap64(make_clients(50, email_consent=False))}
+    left_out["no_address"] = BitMap64(make_clients(20, email=None))
+    groups = dict(groups_of(run_of(launched())))
+    assert groups.pop(LEFT_OUT) == left_out
     for sets in groups.values():
         assert BitMap64().union(*sets.values()) == eligible
 
@@ -179,11 +181,11 @@ def test_a_test_keeps_the_rest_back(app: Flask) -> None:
 
 
 def test_nobody_eligible_is_no_error(app: Flask) -> None:
-    make_clients(5, email_consent=False)
+    ids = make_clients(5, email_consent=False)
     campaign = make_campaign(state=State.RUNNING, control_percent=10)
     plan(campaign)
     run = run_of(campaign)
     assert run.eligible == 0
     assert run.control is None
-    assert groups_of(run) == {}
+    assert groups_of(run) == {LEFT_OUT: {"no_consent": BitMap64(ids)}}
     assert db.session.get(Run, run.id) is not None
