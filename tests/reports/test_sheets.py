@@ -87,6 +87,18 @@ def test_the_sheet_tells_the_day_by_adviser(app: Flask) -> None:
     assert (len(found.wrote), len(found.replies), len(found.appointments)) == (1, 1, 1)
 
 
+def test_who_was_contacted_by_two_advisers_is_once_in_all(app: Flask) -> None:
+    branch, chief = make_branch(), make_user(role="head_office")
+    first, second = (make_user(role="adviser", branch=branch) for _ in range(2))
+    client = make_called_client(first)
+    (task,) = make_tasks([client])
+    contact(first, client.id, task.id, "no_answer", at(today(), 9))
+    contact(second, client.id, task.id, "interested", at(today(), 11))
+    found = sheet("evening", Place(branch=branch), viewer=chief, today=today())
+    assert [line.count("contacts") for line in found.lines] == [1, 1]
+    assert (found.total("contacts"), found.total("interested")) == (1, 1)
+
+
 def test_the_target_of_a_day_is_its_share_by_trading_days(app: Flask) -> None:
     branch, chief = make_branch(), make_user(role="head_office")
     campaign, other = make_call_campaign(), make_call_campaign()

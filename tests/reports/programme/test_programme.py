@@ -123,6 +123,23 @@ def test_campaigns_side_by_side_with_what_they_caused(browser_client: FlaskClien
     assert person.get("/programme/compare/export.xlsx?code=ONE&code=TWO").status_code == 200
 
 
+def test_a_failed_split_check_stands_over_the_numbers_and_in_the_file(browser_client: FlaskClient, app: Flask) -> None:
+    clients = make_clients(3_000)
+    bad, good = make_launched_campaign(code="BAD"), make_launched_campaign(code="GOOD")
+    make_compared_run(bad, clients, clients[:1_000], shares={0.1: clients})  # a third where a tenth was to be drawn
+    make_compared_run(good, clients, clients[:300])
+    make_openings(clients[1_000:1_200])
+    person = sign_in(browser_client, make_user(role="marketing"))
+    page = person.get("/programme/compare?code=BAD&code=GOOD").text
+    assert page.count("Split check failed") == 1
+    assert page.index("Split check failed") < page.index("Absolute lift")
+    lines = person.get("/programme/compare/export.csv?code=BAD&code=GOOD").text.splitlines()
+    assert [next(line for line in lines if line.startswith(code)).split(",")[1] for code in ("BAD", "GOOD")] == [
+        "Failed: do not trust any comparison.",
+        "Passed.",
+    ]
+
+
 def test_fewer_than_two_are_asked_for_and_no_more_than_eight_shown(campaigns: list[Campaign]) -> None:
     assert [one.campaign.code for one in compared(["MARCH"], viewer=None)] == ["MARCH"]
     many = [make_launched_campaign(code=f"X{number}").code for number in range(9)]
