@@ -1,7 +1,7 @@
 """Who calls: a key of the HTTP interface in `Authorization: Bearer bw_...`, and what it opens."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from hashlib import sha256
@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from flask import g, request
 from flask_babel import lazy_gettext as _l
 
+from app.audit.service import record
 from app.core.errors import AppError
 from app.core.extensions import db
 from app.core.permissions import public
@@ -38,6 +39,7 @@ class NotForThisKey(AppError):
 class Caller:
     """The holder of a key. `user_id` is who made it: it reads what that person may see, None the whole book."""
 
+    key_id: int
     resources: frozenset[str]
     user_id: int | None
 
@@ -87,6 +89,26 @@ def sees_contact_data() -> bool:
     return "contact-data" in caller.resources
 
 
+def note_contact_read(*, resource: str, numbers: Sequence[str]) -> None:
+    """Keep in the audit trail that a key read the contact data of these clients in full, by the first and last client
+    number and how many there are. Nothing is kept of a key that reads it masked, or where there was nobody."""
+    if not numbers or not sees_contact_data():
+        return
+    caller: Caller = g.api_caller
+    with unit_of_work():
+        record(
+            actor=calling_user(),
+            action="api_key.contact_read",
+            subject="api_key",
+            subject_id=caller.key_id,
+            changes={
+                "resource": [None, resource],
+                "rows": [None, len(numbers)],
+                "clients": [numbers[0], numbers[-1]],
+            },
+        )
+
+
 def _caller(secret: str) -> Caller | None:
     """Looked up once in some seconds per process; only a digest of the key is remembered."""
     digest = sha256(secret.encode("utf-8", "replace")).digest()
@@ -95,7 +117,7 @@ def _caller(secret: str) -> Caller | None:
         return caller
     with unit_of_work():
         key = authenticate_api_key(secret)
-        caller = Caller(frozenset(key.resources), key.created_by_id) if key is not None else None
+        caller = Caller(key.id, frozenset(key.resources), key.created_by_id) if key is not None else None
     if caller is not None:
         if len(_known) >= _MAX_REMEMBERED:
             _known.clear()

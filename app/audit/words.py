@@ -62,6 +62,7 @@ VERBS: Mapping[str, object] = {
     "take_up": _l("Taken up again"),
     "add": _l("Added"),
     "allow": _l("Allowed"),
+    "contact_read": _l("Read contact data in full over the HTTP interface"),
     "outgrow": _l("Made to wait again, because the list had grown"),
     "allot": _l("Ordered the pool to be allotted"),
     "absence": _l("Noted an absence"),

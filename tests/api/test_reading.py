@@ -7,15 +7,17 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app.api import keys
 from app.api.v1.openapi import build
 from app.audiences.models import Segment
+from app.audit.models import AuditEntry
 from app.core.extensions import db
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
-from app.users.models import User
+from app.users.models import ApiKey, User
 from app.users.service import create_api_key
 from tests.factories.audiences import make_segment
 from tests.factories.clients import make_client, make_clients, make_custom_field
@@ -73,6 +75,29 @@ def test_a_key_for_contact_data_reads_it_unmasked(call: Call) -> None:
     make_client(number="K1", email="ada@clients.example")
     key = make_key("clients", "contact-data")
     assert call("GET", "/clients/K1", key=key, shape="/clients/{number}").json["email"] == "ada@clients.example"
+
+
+def read_in_full() -> list[tuple[int | None, int | None, dict[str, Any]]]:
+    entries = db.session.scalars(
+        select(AuditEntry).where(AuditEntry.action == "api_key.contact_read").order_by(AuditEntry.id)
+    )
+    return [(one.actor_id, one.subject_id, one.changes) for one in entries]
+
+
+def test_reading_contact_data_in_full_leaves_a_trace_without_addresses(call: Call) -> None:
+    make_clients(5, number=lambda n: f"K{n}")
+    maker = make_user(role=Role.ADMINISTRATOR)
+    key = make_key("clients", "contact-data", by=maker)
+    key_id = db.session.scalars(select(ApiKey.id).where(ApiKey.created_by_id == maker.id)).one()
+    call("GET", "/clients?limit=3", key=key, shape="/clients")
+    call("GET", "/clients/K5", key=key, shape="/clients/{number}")
+    call("GET", "/clients/K9", key=key)
+    call("GET", "/clients?status=lead", key=key, shape="/clients")
+    call("GET", "/clients", shape="/clients")  # masked
+    assert read_in_full() == [
+        (maker.id, key_id, {"resource": [None, "clients"], "rows": [None, 3], "clients": ["K1", "K3"]}),
+        (maker.id, key_id, {"resource": [None, "clients"], "rows": [None, 1], "clients": ["K5", "K5"]}),
+    ]
 
 
 def test_a_key_reads_what_its_maker_may_see(call: Call) -> None:

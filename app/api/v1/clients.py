@@ -8,7 +8,7 @@ from flask import Response, jsonify, request
 from sqlalchemy import ColumnElement, Row, select, true
 from sqlalchemy.orm import aliased
 
-from app.api.keys import calling_user, sees_contact_data, with_api_key
+from app.api.keys import calling_user, note_contact_read, sees_contact_data, with_api_key
 from app.api.v1.bodies import (
     NOT_FOUND,
     PAGING,
@@ -47,9 +47,9 @@ def index() -> Response:
         _clients(fields).where(_filter(), Client.id > (page_start() or 0)).order_by(Client.id).limit(limit + 1)
     ).all()
     shown = rows[:limit]
-    return jsonify(
-        items=[_client(row, fields) for row in shown], next=shown[-1].Client.id if len(rows) > limit else None
-    )
+    items, following = [_client(row, fields) for row in shown], shown[-1].Client.id if len(rows) > limit else None
+    note_contact_read(resource="clients", numbers=[item["number"] for item in items])
+    return jsonify(items=items, next=following)
 
 
 @with_api_key("clients")
@@ -61,7 +61,9 @@ def show(number: str) -> Response:
     row = db.session.execute(_clients(fields).where(Client.number == number)).first()
     if row is None:
         raise NotFound
-    return jsonify(_client(row, fields))
+    item = _client(row, fields)
+    note_contact_read(resource="clients", numbers=[item["number"]])
+    return jsonify(item)
 
 
 def _clients(fields: Sequence[CustomField]) -> Any:
@@ -123,7 +125,13 @@ _TRUTH = {"type": "boolean"}
 _MAYBE_TRUTH = {"type": ["boolean", "null"], "description": "null: nothing was said, which is no consent."}
 _MOMENT = {"type": "string", "format": "date-time"}
 _WORDS = {"type": "array", "items": {"type": "string"}}
-_MASKED = _MAYBE_TEXT | {"description": "Masked, unless the key reads contact data."}
+_NOTED = (
+    "Contact data is masked, unless the key was made for `contact-data`. Then the audit trail keeps of each request "
+    "the key, who made it, how many clients were read and the first and last of their numbers."
+)
+_MASKED = _MAYBE_TEXT | {
+    "description": "Masked, unless the key reads contact data; then each request is noted in the audit trail."
+}
 
 SCHEMAS: dict[str, Any] = {
     "Client": {
@@ -162,6 +170,7 @@ PATHS: dict[str, Any] = {
         "get": {
             "operationId": "listClients",
             "summary": "Clients, in the order they were added",
+            "description": _NOTED,
             "parameters": [
                 *PAGING,
                 parameter("changed_since", _MOMENT, "Only those changed at or after this moment."),
@@ -175,6 +184,7 @@ PATHS: dict[str, Any] = {
         "get": {
             "operationId": "getClient",
             "summary": "One client",
+            "description": _NOTED,
             "parameters": [parameter("number", {"type": "string"}, "The client number.", place="path")],
             "responses": {"200": answer("The client.", "Client")} | REFUSALS | NOT_FOUND,
         }
