@@ -236,6 +236,7 @@ FIELDS: Mapping[str, object] = {
     "result": _l("Result"),
     "roles": _l("Roles"),
     "rows": _l("Rows"),
+    "resource": _l("Part of the interface"),
     "secret_name": _l("Environment variable of the secret"),
     "send_at": _l("Planned for"),
     "send_days": _l("Only on these days"),

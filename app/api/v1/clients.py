@@ -129,9 +129,7 @@ _NOTED = (
     "Contact data is masked, unless the key was made for `contact-data`. Then the audit trail keeps of each request "
     "the key, who made it, how many clients were read and the first and last of their numbers."
 )
-_MASKED = _MAYBE_TEXT | {
-    "description": "Masked, unless the key reads contact data; then each request is noted in the audit trail."
-}
+_MASKED = _MAYBE_TEXT | {"description": "Masked, unless the key reads contact data."}
 
 SCHEMAS: dict[str, Any] = {
     "Client": {
