@@ -13,7 +13,7 @@ from app.audiences.handing_over import BY_SEGMENT, SEGMENTS
 from app.audiences.service import refuse_field_change
 from app.campaigns.call_step import CALL_STEP
 from app.campaigns.email_step import EMAIL_STEP
-from app.campaigns.handing_over import DRAFTS
+from app.campaigns.handing_over import DRAFTS, WAITING
 from app.campaigns.queries import CAMPAIGN_CHOICES
 from app.campaigns.service import LAUNCH, refuse_segment_archive, refuse_segment_edit
 from app.campaigns.sms_step import SMS_STEP
@@ -137,7 +137,7 @@ def connect_features() -> None:
     guard(ARCHIVE_FIELD, refuse_field_change)
     guard(NARROW_FIELD, refuse_field_change)
     guard(STOP_ADVISING, refuse_to_stop_advising)
-    for belongings in (DRAFTS, SEGMENTS, TASKS):
+    for belongings in (DRAFTS, WAITING, SEGMENTS, TASKS):
         register_belongings(belongings)
     register_selection(BY_SEGMENT)
     register_work(REPAIRS)

@@ -81,6 +81,7 @@ VERBS: Mapping[str, object] = {
     "release": _l("Put back into the pool"),
     "share": _l("Shared with a second adviser"),
     "shares_handed_over": _l("Handed shares and credits over"),
+    "handed_over": _l("Handed over"),
     "things_handed_over": _l("Handed work over"),
     "transfer": _l("Handed clients over"),
     "unfreeze": _l("Let in again"),

@@ -25,6 +25,7 @@ from app.clients.ownership.models import CREDIT, OWNER, SECOND, Ownership
 from app.clients.ownership.queries import roles_left
 from app.clients.ownership.service import NoAdviser, credit, hand_over_shares_and_credits, transfer_clients
 from app.clients.ownership.tasks import allot_pool as allot_pool  # registers the jobs
+from app.core.clock import now
 from app.core.errors import Conflict, NotFound
 from app.core.extensions import db
 from app.core.jobs import Job, run_job
@@ -135,6 +136,47 @@ class TestLeaver:
         assert db.session.get_one(Segment, segment.id).owner_id == successor.id
         assert db.session.get_one(Campaign, draft.id).owner_id == successor.id
         assert db.session.get_one(Campaign, running.id).owner_id == leaver.id
+
+    def test_what_waits_for_approval_or_its_launch_passes_on_as_it_is(self, manager: User) -> None:
+        leaver, successor, checker = make_user(), make_user(), make_user(role=Role.COMPLIANCE)
+        in_review = make_campaign(owner=leaver, state=State.IN_REVIEW, submitter=leaver)
+        approved = make_campaign(owner=leaver, state=State.APPROVED, submitter=leaver, approver=checker)
+        scheduled = make_campaign(owner=leaver, state=State.SCHEDULED, submitter=leaver, approver=checker)
+        running = make_campaign(owner=leaver, state=State.RUNNING, submitter=leaver, approver=checker)
+        assert {kind.key: number for kind, number in belongings_of(leaver.id) if number} == {
+            "campaigns not launched": 3
+        }
+        with unit_of_work():
+            assert pass_on(key="campaigns not launched", leaver=leaver, successor=successor, actor=manager) == 3
+        for campaign, state in ((in_review, State.IN_REVIEW), (approved, State.APPROVED), (scheduled, State.SCHEDULED)):
+            db.session.refresh(campaign)
+            assert (campaign.owner_id, campaign.state) == (successor.id, state)
+        assert in_review.submitted_by_id == successor.id
+        assert (approved.submitted_by_id, approved.approved_by_id) == (leaver.id, checker.id)
+        assert db.session.get_one(Campaign, running.id).owner_id == leaver.id
+        acts = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "campaign.handed_over")).all()
+        assert {act.subject_id for act in acts} == {in_review.id, approved.id, scheduled.id}
+
+    @pytest.mark.parametrize("state", [State.IN_REVIEW, State.APPROVED, State.SCHEDULED])
+    def test_an_approval_does_not_pass_to_somebody_who_sees_other_clients(self, manager: User, state: State) -> None:
+        leaver, successor = make_user(branch=make_branch(code="N")), make_user(branch=make_branch(code="S"))
+        campaign = make_campaign(
+            owner=leaver, state=state, submitter=leaver, approver=make_user(role=Role.COMPLIANCE), send_at=now()
+        )
+        with unit_of_work():
+            assert pass_on(key="campaigns not launched", leaver=leaver, successor=successor, actor=manager) == 1
+        db.session.refresh(campaign)
+        assert (campaign.owner_id, campaign.state) == (successor.id, State.DRAFT)
+        assert (campaign.approved_by_id, campaign.approved_at) == (None, None)
+
+    def test_who_gave_an_approval_does_not_take_the_campaign_over_with_it(self, manager: User) -> None:
+        leaver, checker = make_user(), make_user(role=Role.COMPLIANCE)
+        campaign = make_campaign(owner=leaver, state=State.APPROVED, submitter=leaver, approver=checker)
+        with unit_of_work():
+            checker.roles = [Role.MARKETING]
+            pass_on(key="campaigns not launched", leaver=leaver, successor=checker, actor=manager)
+        db.session.refresh(campaign)
+        assert (campaign.owner_id, campaign.state) == (checker.id, State.DRAFT)
 
     def test_an_unknown_kind_of_thing_is_refused(self, manager: User) -> None:
         with pytest.raises(NotFound), unit_of_work():
