@@ -8,7 +8,6 @@ from typing import Any
 from flask_babel import get_timezone
 from pyroaring import BitMap64
 from sqlalchemy import (
-    ColumnElement,
     Date,
     Integer,
     Select,
@@ -86,29 +85,34 @@ def timeline(campaign: Campaign, viewer: User | None = None) -> Timeline | None:
 
 def _first_hits(run_ids: Sequence[int], viewer: User | None, since: datetime | None = None) -> _Firsts:
     """What came back for messages. A click proves an open."""
-    hit = (
-        values(column("outcome", Text), column("at", Timestamp), name="hit")
-        .data(
-            [
-                (Outcome.OPENED.value, func.least(Message.opened_at, Message.clicked_at)),
-                (Outcome.CLICKED.value, Message.clicked_at),
-                (Outcome.REPLIED.value, Message.replied_at),
-            ]
+    times = {
+        Outcome.OPENED: func.least(Message.opened_at, Message.clicked_at),
+        Outcome.CLICKED: Message.clicked_at,
+        Outcome.REPLIED: Message.replied_at,
+    }
+    # Grouped once by client and taken apart after: three groups for each would take twice as long.
+    client = (
+        select(
+            Message.client_id,
+            *(
+                (func.min(at) if since is None else func.min(at).filter(at >= since)).label(outcome.value)
+                for outcome, at in times.items()
+            ),
         )
-        .lateral()
-    )
-    came: ColumnElement[bool] = hit.c.at.is_not(None) if since is None else hit.c.at >= since
-    return (
-        select(hit.c.outcome, Message.client_id, func.min(hit.c.at).label("at"))
-        .select_from(Message)
-        .join(hit, came)
         .where(
             Message.run_id.in_(run_ids),
             func.coalesce(Message.opened_at, Message.clicked_at, Message.replied_at).is_not(None),
             *message_scope(viewer),
         )
-        .group_by(hit.c.outcome, Message.client_id)
+        .group_by(Message.client_id)
+        .subquery()
     )
+    hit = (
+        values(column("outcome", Text), column("at", Timestamp), name="hit")
+        .data([(outcome.value, client.c[outcome.value]) for outcome in times])
+        .lateral()
+    )
+    return select(hit.c.outcome, client.c.client_id, hit.c.at).select_from(client).join(hit, hit.c.at.is_not(None))
 
 
 def _first_openings(viewer: User | None) -> _Firsts:
