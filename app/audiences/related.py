@@ -87,10 +87,10 @@ KINDS = (
         Account,
         _code("kind", _l("Kind"), Account.kind, choices.frequent("kind", "account")),
         Field("open", _l("Is open"), "", "yesno", compare=truth(Account.closed_on.is_(None)), never_empty=True),
-        Field("opened_on", _l("Opened"), "", "date", Account.opened_on),
+        Field("opened_on", _l("Opening date"), "", "date", Account.opened_on),
         Field("activated_on", _l("Activated"), "", "date", Account.activated_on),
         Field("matures_on", _l("Matures"), "", "date", Account.matures_on),
-        Field("closed_on", _l("Closed"), "", "date", Account.closed_on),
+        Field("closed_on", _l("Closing date"), "", "date", Account.closed_on),
         _code("currency", _l("Currency"), Account.currency, choices.frequent("currency", "account")),
         Field(
             "partner_bank",

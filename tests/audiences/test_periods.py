@@ -129,12 +129,12 @@ def test_custody_account_opened_this_quarter_and_no_fund(app: Flask) -> None:
     catalogue = load_catalogue()
     parsed = parse_rule(rule, catalogue)
     assert sentence(parsed, catalogue) == (
-        "at least 1 accounts where (Kind is custody and Opened falls in this quarter) "
+        "at least 1 accounts where (Kind is custody and Opening date falls in this quarter) "
         "and Open accounts do not include fund"
     )
     with force_locale("zh_Hans_CN"):
         catalogue = load_catalogue()
-        assert "在本季度内" in sentence(parse_rule(rule, catalogue), catalogue)
+        assert "开户日期在本季度内" in sentence(parse_rule(rule, catalogue), catalogue)
 
 
 @pytest.mark.usefixtures("shanghai")
