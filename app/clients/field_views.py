@@ -20,7 +20,7 @@ WITH_CHOICES = ("choice", "multichoice")
 
 
 @fields.route("/", methods=["GET", "POST"])
-@requires(Permission.IMPORT_CLIENTS)
+@requires(Permission.ADMINISTER)
 def index() -> Any:
     form = FieldForm()
     if form.validate_on_submit():
@@ -60,7 +60,7 @@ def index() -> Any:
 
 
 @fields.route("/<int:field_id>", methods=["GET", "POST"])
-@requires(Permission.IMPORT_CLIENTS)
+@requires(Permission.ADMINISTER)
 def edit(field_id: int) -> Any:
     found = queries.find_field(field_id)
     form = EditFieldForm(obj=found)
@@ -99,21 +99,21 @@ def _act(field_id: int, verb: Callable[[CustomField], None], done: str | None) -
 
 
 @fields.post("/<int:field_id>/move")
-@requires(Permission.IMPORT_CLIENTS)
+@requires(Permission.ADMINISTER)
 def move(field_id: int) -> Any:
     up = request.form.get("to") == "up"
     return _act(field_id, lambda found: field_service.move_field(field=found, up=up, actor=signed_in_user()), None)
 
 
 @fields.post("/<int:field_id>/archive")
-@requires(Permission.IMPORT_CLIENTS)
+@requires(Permission.ADMINISTER)
 def archive(field_id: int) -> Any:
     done = _("The field was archived. Its values are kept.")
     return _act(field_id, lambda found: field_service.archive_field(field=found, actor=signed_in_user()), done)
 
 
 @fields.post("/<int:field_id>/restore")
-@requires(Permission.IMPORT_CLIENTS)
+@requires(Permission.ADMINISTER)
 def restore(field_id: int) -> Any:
     done = _("The field is in use again.")
     return _act(field_id, lambda found: field_service.restore_field(field=found, actor=signed_in_user()), done)

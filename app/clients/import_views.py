@@ -1,5 +1,6 @@
 """The pages of an import: upload, map the columns, preview, progress and result."""
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, stream_with_context, url_for
@@ -72,6 +73,9 @@ def map_columns(import_id: int) -> Any:
 def _mapping_page(client_import: ClientImport, problem: str | None) -> str:
     samples = service.samples_of(client_import)
     mapping = service.suggested_mapping(client_import, samples)
+    may_define = service.may_define_fields(signed_in_user())
+    if not may_define:
+        mapping = replace(mapping, new_fields={})
     fields = queries.custom_fields()
     return render_template(
         "clients/imports/map.html",
@@ -84,6 +88,7 @@ def _mapping_page(client_import: ClientImport, problem: str | None) -> str:
         fields={f"{CUSTOM}{field.key}": field.label for field in fields},
         types=TYPE_LABELS,
         NEW=NEW,
+        may_define=may_define,
         problem=problem,
         submitted=request.form,
     )

@@ -209,15 +209,45 @@ def test_an_administrator_takes_an_address_off_with_a_reason(browser_client: Fla
     assert db.session.scalars(select(Suppression)).first() is None
 
 
-def test_fields_are_added_and_renamed(officer: FlaskClient) -> None:
+@pytest.fixture
+def administrator(browser_client: FlaskClient) -> FlaskClient:
+    return sign_in(browser_client, make_user(role=Role.ADMINISTRATOR))
+
+
+def test_fields_are_added_and_renamed_by_administrators(administrator: FlaskClient) -> None:
     form = {"label": "Risk score", "key": "risk_score", "type": "number", "edited_by": "managers"}
-    assert officer.post("/client-fields/", data=form | {"key": "Risk"}).status_code == 422
-    assert officer.post("/client-fields/", data=form).status_code == 302
-    assert "There is a field with this key already" in officer.post("/client-fields/", data=form).text
+    assert administrator.post("/client-fields/", data=form | {"key": "Risk"}).status_code == 422
+    assert administrator.post("/client-fields/", data=form).status_code == 302
+    assert "There is a field with this key already" in administrator.post("/client-fields/", data=form).text
     field = db.session.scalars(select(CustomField)).one()
-    renamed = officer.post(f"/client-fields/{field.id}", data={"label": "Score of risk", "edited_by": "feeds"})
+    renamed = administrator.post(f"/client-fields/{field.id}", data={"label": "Score of risk", "edited_by": "feeds"})
     assert renamed.status_code == 302
-    assert "Score of risk" in officer.get("/client-fields/").text
+    assert "Score of risk" in administrator.get("/client-fields/").text
+
+
+def test_who_is_no_administrator_defines_no_fields(officer: FlaskClient) -> None:
+    field = make_custom_field("score", type="number", slot="number_01")
+    form = {"label": "Risk score", "key": "risk_score", "type": "number", "edited_by": "managers"}
+    assert officer.get("/client-fields/").status_code == 403
+    assert officer.post("/client-fields/", data=form).status_code == 403
+    for path in ("", "/move", "/archive", "/restore", "/free"):
+        assert officer.post(f"/client-fields/{field.id}{path}", data=form).status_code == 403
+
+
+@pytest.mark.parametrize(("role", "code", "may"), [
+    (Role.MARKETING, "N", False), (Role.MARKETING, "", True), (Role.ADMINISTRATOR, "N", True),
+])  # fmt: skip
+def test_a_branch_brings_in_no_new_fields(browser_client: FlaskClient, role: Role, code: str, may: bool) -> None:
+    user = make_user(role=role, branch=make_branch(code=code)) if code else make_user(role=role)
+    browser = sign_in(browser_client, user)
+    sent = {"file": (io.BytesIO(b"number,shoe size\n1,42\n2,43\n"), "clients.csv")}
+    page = browser.post("/client-imports/new", data=sent).headers["Location"]
+    assert ("A new field" in browser.get(page).text) == may
+    form = {"becomes-0": "number", "becomes-1": "new", "key-1": "shoe_size", "label-1": "Shoe size", "type-1": "number"}
+    answer = browser.post(page, data=form)
+    assert answer.status_code == (302 if may else 422)
+    assert ("ask for fields for them: shoe size" in answer.text) != may
+    assert browser.post(page, data=form | {"becomes-1": ""}).status_code == 302
 
 
 def test_advisers_neither_import_nor_see_the_lists(browser_client: FlaskClient) -> None:

@@ -45,11 +45,11 @@ from app.clients.models import Client, ClientImport, ImportMapping, ImportNumber
 from app.clients.queries import custom_fields, sees_whole_book, visible_clients
 from app.clients.service import add_choices, define_field
 from app.core.clock import now
-from app.core.errors import Conflict
+from app.core.errors import Conflict, Forbidden
 from app.core.extensions import db, settings
 from app.core.files import open_file, store_file
 from app.core.jobs import Job, Lease, LeaseLost, enqueue, noting_failure
-from app.core.permissions import Role
+from app.core.permissions import Permission, Role, allows
 from app.core.queues import AUDIENCE
 from app.core.unit_of_work import unit_of_work
 from app.users.models import Branch, User
@@ -67,6 +67,10 @@ log = structlog.get_logger(__name__)
 
 class AlreadyRunning(Conflict):
     message = _l("This import is running or done already.")
+
+
+class NoNewFields(Forbidden):
+    """Who brings the file in may not define fields, and the mapping asks for some."""
 
 
 # ---- Taking the file in ---------------------------------------------------------------------------------------------
@@ -158,7 +162,8 @@ def save_mapping(*, client_import: ClientImport, mapping: Mapping, actor: User |
     if client_import.state != "uploaded":
         raise AlreadyRunning
     check_columns(mapping, client_import.columns)
-    complete_fields(mapping, client_import.columns, samples_of(client_import), _known_fields())
+    completed = complete_fields(mapping, client_import.columns, samples_of(client_import), _known_fields())
+    _check_new_fields(completed, actor)
     fields = {field.key: (field.type, field.slot) for field in custom_fields()}
     RowConverter(mapping, client_import.columns, fields=fields, lookups=_lookups(mapping, actor))
     client_import.mapping = mapping.to_json()
@@ -280,8 +285,25 @@ def _enqueue(client_import: ClientImport, actor: User | None, *, in_worker: bool
     return job
 
 
+def may_define_fields(actor: User | None) -> bool:
+    """Fields are the whole firm's: an administrator defines them, and the head office by a file it brings in."""
+    return sees_whole_book(actor) or (actor is not None and allows(actor, Permission.ADMINISTER))
+
+
+def _check_new_fields(mapping: Mapping, actor: User | None) -> None:
+    if mapping.new_fields and not may_define_fields(actor):
+        raise NoNewFields(
+            _(
+                "Only an administrator or the head office defines fields. Leave these columns out, or ask for fields "
+                "for them: %(columns)s.",
+                columns=", ".join(mapping.new_fields),
+            )
+        )
+
+
 def _define_fields(mapping: Mapping, actor: User | None) -> Mapping:
-    """Define the mapping's new fields; the result names them as targets and defines none."""
+    """Define the mapping's new fields; the result names them as targets and defines none. Raises NoNewFields."""
+    _check_new_fields(mapping, actor)
     columns = dict(mapping.columns)
     for column, new in mapping.new_fields.items():
         field = define_field(
