@@ -97,7 +97,7 @@ def test_a_list_that_grew_past_what_was_allowed_waits_again(
     db.session.refresh(export)
     assert (export.state, export.file_id, export.rows) == ("asked", None, asked + grown)
     assert export.decided_by_id is None
-    assert f"grown to {asked + grown} rows" in (export.decision or "")
+    assert f"grown to {asked + grown:,} rows" in (export.decision or "")
     with unit_of_work():
         service.allow_export(export=export, actor=checker)
     assert len(written(export)) == asked + grown + 3

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from flask_babel import force_locale
+from flask_babel import force_locale, format_decimal
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import Result, func, select
@@ -189,7 +189,7 @@ def _outgrown(export: ClientExport, asker: User) -> bool:
     export.rows, export.decided_by_id, export.decided_at = rows, None, None
     export.decision = _(
         "The list had grown to %(rows)s rows when it was to be written. A second person has to allow that many.",
-        rows=rows,
+        rows=format_decimal(rows),
     )
     _note(export, asker, "outgrow", {"rows": [before, rows]})
     return True

@@ -63,7 +63,7 @@ def _chart(course: BalanceCourse) -> dict[str, Any] | None:
         "legend": {"show": len(course.held) > 1, "left": 0},
         "grid": {
             "left": 12,
-            "right": 32,
+            "right": 44,
             "top": 36 if len(course.held) > 1 else 24,
             "bottom": 12,
             "containLabel": True,
