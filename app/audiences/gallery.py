@@ -40,8 +40,16 @@ _WEALTH = 200_000  # from here on a client of an outlet becomes one of a wealth 
 _EXPIRED = _is("risk_expires_on", "in_last_days", 36_500)  # today or at any time before
 _IN_BOOK = _is("status", "is_not", "closed")
 _HELD = _is("value", "ne", 0)  # a statement may end a holding with nothing
+# Of an ETF, which is bought like a share, nobody says that a client has a fund.
 _FUND_KINDS = [
-    *("fund", "money_fund", "bond_fund", "mixed_fund", "equity_fund", "index_fund", "etf", "qdii_fund", "private_fund")
+    "fund",
+    "money_fund",
+    "bond_fund",
+    "mixed_fund",
+    "equity_fund",
+    "index_fund",
+    "qdii_fund",
+    "private_fund",
 ]
 _HELD_FUND = (_is("product_kind", "in", _FUND_KINDS), _HELD)
 _NO_FUND = (_is("account_kinds", "has_not", "fund"), _rows("positions", "eq", 0, *_HELD_FUND))
@@ -156,7 +164,7 @@ GALLERY = (
         "growth",
         _l("C4 and C5 without a fund"),
         _l("Clients who accept higher risk and have no fund and no account for one: for a first growth fund."),
-        _all(_is("suitability", "in", [4, 5]), *_NO_FUND),
+        _all(_is("risk_level", "in", [4, 5]), _is("risk_expires_on", "known"), {"not": _EXPIRED}, *_NO_FUND),
     ),
     ReadySegment(
         "clicked_not_opened",

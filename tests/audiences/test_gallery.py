@@ -60,15 +60,13 @@ def measured(client: Client, **metrics: Any) -> Client:
 def fund_holders(app: Flask) -> None:
     """With a custody account each: who has no fund, who had one, and who has one in some way."""
     for number in ("none", "shares", "sold", "held", "money fund", "with account"):
-        custody = account(person(number), "custody")
+        custody = account(person(number, risk_level=4, risk_assessed_on=days_ago(30)), "custody")
         if number == "with account":
             account(db.session.get_one(Client, custody.client_id), "fund")
         if number in ("shares", "sold", "held", "money fund"):
             kind = {"shares": "share", "sold": "equity_fund", "held": "equity_fund"}.get(number, "money_fund")
             cost = Decimal(9_000) if number == "held" else Decimal(1_000)
             holds(custody, kind, value=0 if number == "sold" else 5_000, cost=cost, product_risk=2)
-        db.session.execute(insert(ClientClass).values(client_id=custody.client_id, suitability=4))
-    db.session.commit()
 
 
 @pytest.mark.usefixtures("fund_holders")
@@ -83,8 +81,8 @@ def test_who_holds_a_fund_needs_no_first_one(app: Flask) -> None:
 
 
 def test_higher_risk_is_accepted_by_a_valid_assessment_only(app: Flask) -> None:
-    for number, suitability in (("valid", 5), ("expired", None)):
-        client = person(number, risk_level=5)
+    for number, days, suitability in (("valid", 30, 5), ("expired", 370, None)):
+        client = person(number, risk_level=5, risk_assessed_on=days_ago(days))
         db.session.execute(insert(ClientClass).values(client_id=client.id, suitability=suitability))
     db.session.commit()
     assert found("growth") == found("growth_without_product") == {"valid"}
