@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import Text
 
+from app.core.clock import today
 from app.core.extensions import Model, Timestamp
 from app.core.permissions import Role
 
@@ -87,6 +88,12 @@ class User(Model, UserMixin):  # type: ignore[misc]
     @property
     def is_active(self) -> bool:
         return self.active and self.frozen_at is None
+
+    @property
+    def is_registered(self) -> bool:
+        """A registered investment adviser today: only these are called so."""
+        until = self.registration_until
+        return bool(self.registration_number) and (until is None or until >= today())
 
     def get_id(self) -> str:
         """What the session keeps: the id and the version that a password change makes stale."""

@@ -1,6 +1,7 @@
 """The pages of ownership: the pool, advisers, transfers, leavers, and the panel of a client."""
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -8,6 +9,7 @@ from flask import Flask
 
 from app.clients.models import Client
 from app.clients.reachability.service import refresh_tasks
+from app.core.clock import today
 from app.core.extensions import db
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
@@ -200,3 +202,18 @@ class TestPanel:
         assert "Please say why" in send(app, manager, "/clients/77/ownership/end/release")[1]
         send(app, manager, "/clients/77/ownership/end/release", **{"end-reason": "moved"})
         assert owner_of(client) is None
+
+
+@pytest.mark.parametrize(("days_left", "called_so"), [(0, True), (-1, False)])
+def test_only_registered_staff_are_called_investment_advisers(
+    app: Flask, manager: User, days_left: int, called_so: bool
+) -> None:
+    adviser = make_user(role=Role.ADVISER)
+    with unit_of_work() as session:
+        registered = session.get_one(User, adviser.id)
+        registered.registration_number = "S0001"
+        registered.registration_until = today() + timedelta(days=days_left)
+    client = make_client(adviser=adviser)
+    assert ("Investment adviser" in page(app, manager, f"/clients/{client.number}/ownership")) is called_so
+    administrator = make_user(role=Role.ADMINISTRATOR)
+    assert ("Investment adviser" in page(app, administrator, "/staff")) is called_so
