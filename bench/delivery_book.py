@@ -98,7 +98,8 @@ def _fill(clients: int, messages: int) -> None:
                                 risk_level, risk_assessed_on, birth_date, personalisation_refused)
             SELECT '80' || lpad(c::text, 8, '0'), 'Maria Lopez ' || c, 'Maria',
                 CASE WHEN reason <> 2 THEN 'c' || c || '@example.com' END, reason <> 3,
-                CASE WHEN reason = 4 THEN '{LEFT_OUT}' WHEN place <= {messages} THEN '{SAMPLE}' ELSE 'Porto' END,
+                CASE WHEN reason = 4 THEN '{LEFT_OUT}' WHEN place <= {messages} AND reason NOT BETWEEN 6 AND 9
+                     THEN '{SAMPLE}' ELSE 'Porto' END,
                 1, CASE WHEN reason = 0 THEN 'closed' ELSE 'client' END,
                 CASE WHEN reason = 1 THEN ARRAY['frozen'] ELSE ARRAY[]::text[] END,
                 CASE WHEN reason = 6 THEN 1 ELSE 5 END, current_date,
