@@ -207,7 +207,7 @@ NAVIGATION = (
     NavigationEntry(_l("Today's contacts"), "contacts.index", "phone", Permission.CONTACT_CLIENTS),
     NavigationEntry(_l("Contact tasks"), "contact_tasks.overview", "list-check", Permission.VIEW_CONTACTS),
     NavigationEntry(_l("Pool and advisers"), "ownership.pool", "users-group", Permission.VIEW_POOL),
-    NavigationEntry(_l("E-mail templates"), "content.index", "template", Permission.EDIT_CAMPAIGNS),
+    NavigationEntry(_l("E-mail templates"), "content.index", "template", Permission.EDIT_TEMPLATES),
     NavigationEntry(_l("SMS templates"), "sms.index", "message-2", Permission.VIEW_CAMPAIGNS),
     NavigationEntry(
         _l("Delivery"), "outcomes.awaiting", "mail-forward", Permission.VIEW_CAMPAIGNS, ("deliverability", "accounts")

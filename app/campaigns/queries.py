@@ -42,6 +42,13 @@ def visible_to(viewer: User) -> ColumnElement[bool]:
     return or_(Campaign.owner_id.is_(None), path.startswith(own), own.startswith(path))
 
 
+def in_own_part(campaign: Campaign, user: User) -> bool:
+    """Whether the campaign is one of the user's own part of the firm: a branch sees what head office sends to its
+    clients as well, but changes only its own. One without an owner is head office's."""
+    branch = campaign.owner.branch if campaign.owner else None
+    return user.branch.parent_id is None or (branch is not None and branch.path.startswith(user.branch.path))
+
+
 def _campaigns_named(ids: Collection[str | int]) -> list[Choice]:
     return _choices(Campaign.id.in_(ids), len(ids))
 

@@ -28,7 +28,7 @@ from app.campaigns.models import (
     Variant,
 )
 from app.campaigns.preflight import preflight
-from app.campaigns.queries import audience_preview
+from app.campaigns.queries import audience_preview, in_own_part
 from app.campaigns.sending_rules import rules_in_force
 from app.campaigns.step_kinds import step_kind, step_on
 from app.content.models import EmailContent
@@ -39,6 +39,7 @@ from app.core.events import emit
 from app.core.extensions import db
 from app.core.guards import check
 from app.core.permissions import Actor, Permission, require
+from app.users.models import User
 
 LAUNCH = "launch campaign"  # the guard that other features may refuse a launch through
 RESERVED_CODES = {"new"}
@@ -66,6 +67,10 @@ class WrongState(Conflict):
 
 class NotReady(AppError):
     """Something is missing before the campaign can be submitted; the message says what."""
+
+
+class OtherPart(Forbidden):
+    message = _l("This campaign belongs to a part of the firm above yours. You may copy it and change the copy.")
 
 
 class OwnCampaign(Forbidden):
@@ -198,6 +203,7 @@ def set_seeds(*, campaign: Campaign, emails: Sequence[str], actor: Actor | None)
     if len(addresses) > MAX_SEEDS:
         raise AppError(_l("A seed list holds at most %(limit)s addresses.", limit=MAX_SEEDS))
     _lock(campaign)
+    _check_own_part(campaign, actor)
     if campaign.launched_at is not None or State(campaign.state) == State.CANCELLED:
         raise WrongState(campaign)
     kept = {seed.email: seed for seed in campaign.seeds}
@@ -357,6 +363,7 @@ def _put_in_order(campaign: Campaign, steps: Sequence[Step]) -> None:
 def submit(*, campaign: Campaign, actor: Actor) -> None:
     """Hand the draft to compliance. NotReady says everything that is missing or forbidden."""
     _lock(campaign)
+    _check_own_part(campaign, actor)
     if State(campaign.state) not in (State.DRAFT, State.REVISING):
         raise WrongState(campaign)
     _hold_segments({link.segment_id for link in campaign.segments})
@@ -417,6 +424,7 @@ def send_back(*, campaign: Campaign, reason: str, actor: Actor) -> None:
 
 def withdraw(*, campaign: Campaign, actor: Actor) -> None:
     """Take a submitted or approved campaign back to draft, to change it. An approval is lost by this."""
+    _check_own_part(campaign, actor)
     _reopen(campaign, actor)
 
 
@@ -516,6 +524,7 @@ def pause(*, campaign: Campaign, actor: Actor) -> None:
 
 def revise(*, campaign: Campaign, actor: Actor) -> None:
     """Change what a paused campaign says, and when it leaves. It needs a new approval and touches the unsent only."""
+    _check_own_part(campaign, actor)
     _move(
         campaign,
         State.REVISING,
@@ -652,10 +661,16 @@ def open_for_editing(campaign: Campaign, actor: Actor | None, *, revising: bool 
     `revising`: this may also be changed of what was launched and is paused for it.
     """
     _lock(campaign)
+    _check_own_part(campaign, actor)
     if State(campaign.state) == State.APPROVED and (revising or campaign.launched_at is None):
         _reopen(campaign, actor)
     if State(campaign.state) != State.DRAFT and not (revising and State(campaign.state) == State.REVISING):
         raise WrongState(campaign)
+
+
+def _check_own_part(campaign: Campaign, actor: Actor | None) -> None:
+    if actor is not None and not in_own_part(campaign, db.session.get_one(User, actor.id)):
+        raise OtherPart
 
 
 def _check_not_launched(campaign: Campaign) -> None:

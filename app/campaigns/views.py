@@ -113,6 +113,7 @@ def _campaign(code: str) -> Campaign:
 def page_of(template: str, campaign: Campaign, **more: Any) -> str:
     """A page of one campaign, with its steps and whether this reader may edit it now."""
     state = State(campaign.state)
+    may_edit = can(Permission.EDIT_CAMPAIGNS) and queries.in_own_part(campaign, signed_in_user())
     return render_template(
         f"campaigns/{template}.html",
         campaign=campaign,
@@ -120,8 +121,8 @@ def page_of(template: str, campaign: Campaign, **more: Any) -> str:
         State=State,
         steps=steps(campaign),
         next=next_action(campaign, signed_in_user()),
-        editable=can(Permission.EDIT_CAMPAIGNS)
-        and (state == State.DRAFT or (state == State.REVISING and template not in SETTLED_BY_LAUNCH)),
+        may_edit=may_edit,
+        editable=may_edit and (state == State.DRAFT or (state == State.REVISING and template not in SETTLED_BY_LAUNCH)),
         **more,
     )
 

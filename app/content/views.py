@@ -30,7 +30,7 @@ Page = str | AnyResponse | tuple[str, int]
 
 
 @bp.get("")
-@requires(Permission.EDIT_CAMPAIGNS)
+@requires(Permission.EDIT_TEMPLATES)
 def index() -> str:
     search = request.args.get("search", "").strip()
     archived = request.args.get("archived") == "1"
@@ -44,7 +44,7 @@ def index() -> str:
 
 
 @bp.route("/new", methods=["GET", "POST"])
-@requires(Permission.EDIT_CAMPAIGNS)
+@requires(Permission.EDIT_TEMPLATES)
 def create() -> Page:
     form = TemplateForm()
     start = start_from(request.args.get("start"))
@@ -63,7 +63,7 @@ def create() -> Page:
 
 
 @bp.route("/<int:template_id>", methods=["GET", "POST"])
-@requires(Permission.EDIT_CAMPAIGNS)
+@requires(Permission.EDIT_TEMPLATES)
 def edit(template_id: int) -> Page:
     template = template_by_id(template_id)
     form = TemplateForm()
@@ -127,7 +127,7 @@ def show_stock(key: str) -> Response:
 
 
 @bp.post("/<int:template_id>/duplicate")
-@requires(Permission.EDIT_CAMPAIGNS)
+@requires(Permission.EDIT_TEMPLATES)
 def duplicate(template_id: int) -> AnyResponse:
     with unit_of_work():
         copy = duplicate_template(template=template_by_id(template_id), actor=signed_in_user())
@@ -136,7 +136,7 @@ def duplicate(template_id: int) -> AnyResponse:
 
 
 @bp.post("/<int:template_id>/archive")
-@requires(Permission.EDIT_CAMPAIGNS)
+@requires(Permission.EDIT_TEMPLATES)
 def archive(template_id: int) -> AnyResponse:
     with unit_of_work():
         archive_template(template=template_by_id(template_id), actor=signed_in_user())

@@ -60,6 +60,7 @@ class Permission(StrEnum):
     OVERRIDE_CLASSES = "override the class of a client"
     VIEW_CAMPAIGNS = "view campaigns"
     EDIT_CAMPAIGNS = "edit campaigns"
+    EDIT_TEMPLATES = "edit the e-mail templates of the house"
     APPROVE_CAMPAIGNS = "approve campaigns"
     RUN_CAMPAIGNS = "launch, pause and cancel campaigns"
     STOP_MARKETING = "stop all marketing and start it again"
@@ -89,6 +90,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.VIEW_SEGMENTS,
         Permission.VIEW_CAMPAIGNS,
         Permission.EDIT_CAMPAIGNS,
+        Permission.EDIT_TEMPLATES,
         Permission.RUN_CAMPAIGNS,
         Permission.STOP_MARKETING,
         Permission.SETTLE_MESSAGES,
@@ -137,6 +139,7 @@ GRANTS: dict[Role, set[Permission]] = {
         Permission.MERGE_CLIENTS,
         Permission.VIEW_SEGMENTS,
         Permission.VIEW_CAMPAIGNS,
+        Permission.EDIT_CAMPAIGNS,
         Permission.VIEW_REPORTS,
         Permission.SET_TARGETS,
         Permission.EXPORT,

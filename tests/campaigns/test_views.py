@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from app.campaigns import service
 from app.campaigns.models import Campaign, State
@@ -286,3 +287,27 @@ def test_the_history_tells_who_did_what(officer: FlaskClient) -> None:
     page = text(officer, path_of(campaign))
     assert "Ann Example" in page
     assert "→ Renamed" in page
+
+
+def test_a_branch_manager_drafts_for_the_own_branch_and_changes_nothing_above_it(app: Flask) -> None:
+    """Head office launches what the branch has drafted; what head office sends is seen there, and may be copied."""
+    north = make_branch()
+    manager = make_user(role=Role.BRANCH_MANAGER, branch=north)
+    of_head_office = make_campaign(owner=make_user(role=Role.MARKETING))
+    browser = sign_in(app.test_client(), manager)
+    facts = {"name": "Evening at the branch", "purpose": "marketing", "window_days": 30}
+    made = browser.post("/campaigns/new", data=facts)
+    assert made.status_code == 302
+    own = db.session.scalars(select(Campaign).where(Campaign.name == "Evening at the branch")).one()
+    assert own.owner_id == manager.id
+    setup = {"name": "Changed", "purpose": "marketing", "window_days": 20}
+    assert browser.post(f"/campaigns/{own.code}/setup", data=setup).status_code == 302
+    assert browser.get(f"/campaigns/{of_head_office.code}/setup").status_code == 200
+    assert browser.post(f"/campaigns/{of_head_office.code}/setup", data=setup).status_code == 403
+    assert browser.post(f"/campaigns/{of_head_office.code}/submit").status_code == 403
+    assert browser.post(f"/campaigns/{own.code}/launch").status_code == 403
+    assert browser.get("/templates").status_code == 403
+    assert browser.post(f"/campaigns/{of_head_office.code}/duplicate").status_code == 302
+    db.session.expire_all()
+    assert db.session.get_one(Campaign, own.id).name == "Changed"
+    assert db.session.get_one(Campaign, of_head_office.id).name != "Changed"

@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from app.campaigns.models import STATE_LABELS, Campaign, State
-from app.campaigns.queries import campaign_by_code
+from app.campaigns.queries import campaign_by_code, in_own_part
 from app.clients.masking import mask_email, mask_mobile
 from app.clients.queries import find_client
 from app.core.errors import AppError, NotFound
@@ -94,7 +94,8 @@ def open_close(code: str) -> Any:
 def _page(campaign: Campaign, form: DesignForm, *, opening: OpenForm | None = None) -> str:
     user, stored = signed_in_user(), queries.form_of(campaign)
     adviser_id = _adviser_id(stored)
-    editable = can(Permission.EDIT_CAMPAIGNS) and State(campaign.state) in (State.DRAFT, State.REVISING, State.APPROVED)
+    open_states = (State.DRAFT, State.REVISING, State.APPROVED)
+    editable = can(Permission.EDIT_CAMPAIGNS) and in_own_part(campaign, user) and State(campaign.state) in open_states
     return render_template(
         "lead_forms/design.html",
         campaign=campaign,
