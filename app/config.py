@@ -60,6 +60,7 @@ class Config:
     reply_domain: str
     bounce_domain: str
     firm_name: str
+    branch_levels: tuple[str, ...]
     firm_address: str
     market_profile: MarketProfile
     time_zone: str
@@ -113,6 +114,7 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
             env, "BOUNCE_DOMAIN", env.get("REPLY_DOMAIN", "reply.bellwether.example"), _DOMAIN, "a domain name"
         ),
         firm_name=_matching(env, "FIRM_NAME", "Bellwether Securities", _LINE, "one line of text"),
+        branch_levels=_listed(env, "BRANCH_LEVELS"),
         firm_address=_matching(env, "FIRM_ADDRESS", "1 Harbour Road, Example City", _LINE, "one line of text"),
         market_profile=cast(MarketProfile, _choice(env, "MARKET_PROFILE", "other", ("mainland_china", "other"))),
         time_zone=_time_zone(env),
@@ -223,6 +225,12 @@ def _matching(env: Mapping[str, str], name: str, default: str, pattern: str, wha
     if not re.fullmatch(pattern, value):
         raise ConfigError(f"{name} must be {what}.")
     return value
+
+
+def _listed(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """One line of words between commas; none where it is not set."""
+    line = _matching(env, name, "", _LINE, "names separated by commas")
+    return tuple(part.strip() for part in line.split(",") if part.strip())
 
 
 def _networks(env: Mapping[str, str], name: str) -> tuple[Network, ...]:

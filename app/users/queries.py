@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import ColumnElement, Select, func, or_, select, true, tuple_
 from sqlalchemy.orm import contains_eager, joinedload
 
 from app.core.clock import now
 from app.core.errors import NotFound
-from app.core.extensions import db
+from app.core.extensions import db, settings
 from app.core.permissions import Role
 from app.users.models import ApiKey, Branch, Team, User
 
@@ -132,6 +133,16 @@ class BranchLine:
     branch: Branch
     depth: int
     staff: int
+
+
+_LEVELS = (_l("Head office"), _l("Branch"), _l("Outlet"))
+
+
+def level_name(branch: Branch) -> str:
+    """What the house calls branches of this depth: head office, branch, outlet, unless BRANCH_LEVELS names them
+    otherwise. Those deeper than there are names are called as the last."""
+    names = settings().branch_levels or _LEVELS
+    return str(names[min(branch.path.count("/") - 2, len(names) - 1)])
 
 
 def branch_tree(root: Branch) -> list[BranchLine]:

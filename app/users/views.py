@@ -267,7 +267,9 @@ def unlock(user_id: int) -> Any:
 @staff.get("/branches")
 @requires(Permission.ADMINISTER)
 def branches() -> Any:
-    return render_template("users/branches.html", lines=queries.branch_tree(current_user.branch))
+    return render_template(
+        "users/branches.html", lines=queries.branch_tree(current_user.branch), level_name=queries.level_name
+    )
 
 
 @staff.route("/branches/new", methods=["GET", "POST"])

@@ -65,6 +65,7 @@ def loaded(folder: Path, **changes: str) -> Config:
         ("WEBHOOK_NETWORKS", "10.1.0.0/16, somewhere"),
         ("WEBHOOK_NETWORKS", "10.1.0.1/16"),
         ("FIRM_NAME", "Firm\n"),
+        ("BRANCH_LEVELS", "Head\noffice"),
         ("MARKET_PROFILE", "moon"),
         ("MACHINE_HIT_SECONDS", "-1"),
         ("MACHINE_HIT_SECONDS", "nan"),

@@ -1,6 +1,7 @@
 """The pages of sign-in, profile, staff, branches and keys, as a browser without script sees them."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -329,3 +330,16 @@ def test_a_key_is_shown_once_and_revoked(app: Flask, browser_client: FlaskClient
     assert browser_client.post(f"/api-keys/{key.id}/revoke").status_code == 302
     assert browser_client.post(f"/api-keys/{key.id}/revoke").status_code == 404
     assert "Revoked" in browser_client.get("/api-keys").text
+
+
+def test_branches_are_called_as_the_house_calls_their_level(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    north = make_branch()
+    outlet = make_branch(parent=north)
+    make_branch(parent=outlet)
+    administrator = sign_in(app.test_client(), make_user(role=Role.ADMINISTRATOR))
+    page = administrator.get("/branches").text
+    assert (page.count("Head office"), page.count(">Outlet<")) >= (1, 2)
+    config = replace(app.extensions["bellwether_config"], branch_levels=("总行", "分行", "支行", "分理处"))
+    monkeypatch.setitem(app.extensions, "bellwether_config", config)
+    page = administrator.get("/branches").text
+    assert all(page.count(f">{name}<") == 1 for name in config.branch_levels)
