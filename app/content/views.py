@@ -93,7 +93,7 @@ def _editor(form: TemplateForm, *, template: Any = None, error: AppError | None 
 
 
 @bp.post("/preview")
-@requires(Permission.EDIT_CAMPAIGNS)
+@requires(Permission.EDIT_TEMPLATES)
 def preview() -> Response:
     """The words of the form as a client would see them, without saving anything."""
     form = MessageForm()
@@ -107,14 +107,14 @@ def preview() -> Response:
 
 
 @bp.get("/<int:template_id>/preview")
-@requires(Permission.EDIT_CAMPAIGNS)
+@requires(Permission.EDIT_TEMPLATES)
 def show(template_id: int) -> Response:
     """A stored template with example values."""
     return sandboxed(preview_page(template_by_id(template_id).content, client=None, mode="desktop"))
 
 
 @bp.get("/stock/<key>/preview")
-@requires(Permission.EDIT_CAMPAIGNS)
+@requires(Permission.EDIT_TEMPLATES)
 def show_stock(key: str) -> Response:
     """A stock e-mail with example values."""
     starter = starters.starter(key)
