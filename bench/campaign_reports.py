@@ -134,9 +134,9 @@ def _ours(campaign_id: int, cells: list[Any]) -> None:
     runs = campaign_runs(campaign)
     variants = groups_at_launch(campaign, runs, "variant")
     sets = [
-        (f"{segment_id}:{letter}", name, ids & chosen)
+        (f"{segment_id}:{variant.rpartition(':')[2]}", name, ids & chosen)  # of the campaign's one step
         for segment_id, name, ids in frozen_segments(runs)
-        for letter, _name, chosen in variants
+        for variant, _name, chosen in variants
     ]
     rows = rows_of(campaign, sets)
     found = {row.key: tuple(row.count(outcome) for outcome in COMPARED) for row in rows}
