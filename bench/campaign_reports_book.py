@@ -53,15 +53,17 @@ def fill_campaign(messages: int) -> int:
     _write_members(known, variants)
     run_statements(
         "INSERT INTO account_opening (source, external_id, client_id, opened_at, attributed_at) "
-        "SELECT 'bench', id::text, id, now() - interval '1 day', now() FROM client WHERE id % 33 = 0",
-        "INSERT INTO attribution (opening_id, campaign_id, message_id) "
-        "SELECT opening.id, message.campaign_id, message.id FROM account_opening AS opening "
+        "SELECT 'bench', id::text, id, now() - make_interval(secs => 3600 + id * 7919 % 82800), now() "
+        "FROM client WHERE id % 33 = 0",
+        "INSERT INTO attribution (opening_id, campaign_id, message_id, client_id) "
+        "SELECT opening.id, message.campaign_id, message.id, message.client_id FROM account_opening AS opening "
         "JOIN message ON message.client_id = opening.client_id",
         "INSERT INTO counted_opening (campaign_id, opening_id, effective_on, brought_in) "
         f"SELECT {campaign.id}, id, current_date, 1000 + id % 5000 FROM account_opening",
         "VACUUM (ANALYZE) client",
         "VACUUM (ANALYZE) message",
-        "ANALYZE bench_member, account_opening, attribution, counted_opening, run_segment, snapshot",
+        "VACUUM (ANALYZE) attribution",
+        "ANALYZE bench_member, account_opening, counted_opening, run_segment, snapshot",
         "CHECKPOINT",
     )
     return campaign.id

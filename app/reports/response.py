@@ -170,13 +170,17 @@ class Row:
         return Rate(part, whole, wilson(part, whole))
 
 
+Frozen = list[tuple[int, str, BitMap64]]
+"""Id, name and clients of segments."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """A campaign's response: the whole audience apart, then its segments in the order of the campaign.
 
     `channels` are named by their channel; who got two messages is in both. `pending` clients changed after `as_of` and
     are being counted. `exclusions`, {reason: clients}, were counted at launch over the whole firm and are empty for
-    those who see only a part of it.
+    those who see only a part of it. `frozen` are the clients of the segments, as `frozen_segments` reads them.
     """
 
     total: Row
@@ -189,6 +193,7 @@ class Response:
     channels: list[Row] = field(default_factory=list)
     pending: int = 0
     as_of: datetime | None = None
+    frozen: Frozen = field(default_factory=list)
 
     @property
     def rows(self) -> list[Row]:
@@ -222,13 +227,14 @@ def campaign_response(campaign: Campaign, viewer: User | None = None) -> Respons
     runs = campaign_runs(campaign)
     counted = ledgers(runs, viewer=viewer)
     ledger = counted.campaigns.get(campaign.id, Ledger())
+    frozen = frozen_segments(runs)
     whole_firm = viewer is None or sees_whole_book(viewer)
     exclusions: Counter[str] = Counter()
     for run in runs if whole_firm else ():
         exclusions.update(run.exclusions)
     return Response(
         total=_row(_("Whole audience"), None, ledger),
-        segments=[_row(name, segment_id, ledger, ids) for segment_id, name, ids in frozen_segments(runs)],
+        segments=[_row(name, segment_id, ledger, ids) for segment_id, name, ids in frozen],
         delivery=ledger.delivery,
         matched=sum(run.matched for run in runs) if whole_firm else 0,
         exclusions=dict(exclusions.most_common()),
@@ -239,6 +245,7 @@ def campaign_response(campaign: Campaign, viewer: User | None = None) -> Respons
         ],
         pending=counted.pending,
         as_of=counted.as_of,
+        frozen=frozen,
     )
 
 
@@ -293,8 +300,8 @@ def _runs(condition: ColumnElement[bool]) -> Sequence[Run]:
     return db.session.scalars(query).all()
 
 
-def frozen_segments(runs: Sequence[Run]) -> list[tuple[int, str, BitMap64]]:
-    """Segment id, name and clients as frozen at launch, in the campaign's order; several runs are united."""
+def frozen_segments(runs: Sequence[Run]) -> Frozen:
+    """Those of a report as frozen at launch, in the campaign's order; several runs are united."""
     united: dict[int, tuple[str, BitMap64]] = {}
     rows = db.session.scalars(
         select(RunSegment)
@@ -373,12 +380,13 @@ def _channels(step_ids: Collection[int]) -> dict[int, str]:
 
 
 def _openings(campaign_ids: Collection[int], viewer: User | None) -> Select[int, bytes]:
-    return (
-        select(Attribution.campaign_id, packed(Message.client_id.expression).label("ids"))
-        .join(Message, Message.id == Attribution.message_id)
-        .where(Attribution.campaign_id.in_(campaign_ids), *message_scope(viewer))
+    found = (
+        select(Attribution.campaign_id, packed(Attribution.client_id.expression).label("ids"))
+        .where(Attribution.campaign_id.in_(campaign_ids))
         .group_by(Attribution.campaign_id)
     )
+    scope = message_scope(viewer)
+    return found.join(Message, Message.id == Attribution.message_id).where(*scope) if scope else found
 
 
 def _contacts(campaign_ids: Collection[int], viewer: User | None) -> Select[int, bytes]:

@@ -192,18 +192,20 @@ class Attribution(Model):
     """A campaign claims an opening for this message of it, by its own window and model.
 
     Each campaign claims on its own, so an opening may be claimed by several: totals over campaigns count openings, not
-    claims. `weight` is the message's part of the opening; within a campaign the parts add up to 1.
+    claims. `weight` is the message's part of the opening; within a campaign the parts add up to 1. `client_id` is whom
+    the message went to, kept here so that a report of a million messages reads none of them.
     """
 
     __tablename__ = "attribution"
     __table_args__ = (
-        Index("ix_attribution_campaign_id", "campaign_id"),
+        Index("ix_attribution_campaign_id", "campaign_id", "client_id"),
         CheckConstraint("weight > 0 AND weight <= 1", name="weight"),
     )
 
     opening_id: Mapped[int] = mapped_column(ForeignKey("account_opening.id", ondelete="CASCADE"), primary_key=True)
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"), primary_key=True)
     message_id: Mapped[int] = mapped_column(ForeignKey("message.id"), primary_key=True)
+    client_id: Mapped[int] = mapped_column(ForeignKey("client.id"))
     weight: Mapped[Decimal] = mapped_column(Numeric(7, 6), default=Decimal(1), server_default="1")
     at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
 

@@ -11,6 +11,7 @@ from app.audiences.models import Segment, Snapshot
 from app.campaigns.models import Campaign, CampaignSegment, State, Step
 from app.clients.models import Client
 from app.content.models import EmailContent
+from app.core.clock import now
 from app.core.extensions import db
 from app.delivery.models import Batch, Message, MessageState, Run, RunSegment
 from app.tracking.models import AccountOpening, Attribution
@@ -110,15 +111,28 @@ def make_opening(campaign: Campaign, client_id: int, *, opened_at: datetime | No
     opening = AccountOpening(source="test", external_id=f"O{number}", client_id=client_id, opened_at=at)
     db.session.add(opening)
     db.session.flush()
+    claim(campaign, opening, at=at)
+    return opening
+
+
+def claim(campaign: Campaign, opening: AccountOpening, *, at: datetime | None = None) -> None:
+    """The campaign claims the opening, too, for its last message to the client."""
     message_id = db.session.scalars(
         select(Message.id)
-        .where(Message.campaign_id == campaign.id, Message.client_id == client_id)
+        .where(Message.campaign_id == campaign.id, Message.client_id == opening.client_id)
         .order_by(Message.id.desc())
         .limit(1)
     ).one()
-    db.session.add(Attribution(opening_id=opening.id, campaign_id=campaign.id, message_id=message_id, at=at))
+    db.session.add(
+        Attribution(
+            opening_id=opening.id,
+            campaign_id=campaign.id,
+            message_id=message_id,
+            client_id=opening.client_id,
+            at=at or now(),
+        )
+    )
     db.session.commit()
-    return opening
 
 
 def _snapshot(name: str, segment_id: int | None, ids: Iterable[int]) -> Snapshot:

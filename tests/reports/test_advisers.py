@@ -6,7 +6,7 @@ from decimal import Decimal
 from flask import Flask
 from flask.testing import FlaskClient
 from pyroaring import BitMap64
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from app.advising.models import AdviserTask
 from app.campaigns.models import Campaign
@@ -14,13 +14,11 @@ from app.clients.models import Client
 from app.core.clock import now
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
-from app.delivery.models import Message
 from app.reports.advisers.queries import STEPS, Funnel, funnels, ranking, total
-from app.tracking.models import AccountOpening, Attribution
 from app.tracking.openings.models import CountedOpening
 from app.users.models import User
 from tests.factories.advising import make_call_campaign, make_called_client, make_tasks
-from tests.factories.ledger import make_opening
+from tests.factories.ledger import claim, make_opening
 from tests.factories.users import make_branch, make_team, make_user, sign_in
 
 MONTH = timedelta(days=30)
@@ -37,14 +35,6 @@ def contacted(clients: list[Client], results: list[str | None], campaign: Campai
             row.tried_at = row.result_at = now()
             row.result = result
             row.reached_at = None if result == "no_answer" else now()
-
-
-def claim_too(opening: AccountOpening, *campaigns: Campaign) -> None:
-    """These campaigns claim the opening as well."""
-    with unit_of_work() as session:
-        for campaign in campaigns:
-            message = session.scalars(select(Message.id).where(Message.campaign_id == campaign.id)).one()
-            session.add(Attribution(opening_id=opening.id, campaign_id=campaign.id, message_id=message))
 
 
 def line(lines: list[Funnel], user: User) -> Funnel:
@@ -93,7 +83,8 @@ def test_an_opening_that_two_campaigns_claim_counts_once_for_an_adviser_and_in_a
     with unit_of_work() as session:  # the third campaign's contact was a colleague's
         session.execute(update(AdviserTask).where(AdviserTask.campaign_id == third.id).values(adviser_id=other.id))
     opening = make_opening(first, client.id, opened_at=now())
-    claim_too(opening, second, third)
+    claim(second, opening)
+    claim(third, opening)
     lines = funnels(chief, since=now() - MONTH)
     assert [line(lines, one).count("opened") for one in (adviser, other)] == [1, 1]
     assert line(lines, adviser).count("assigned") == 1

@@ -23,13 +23,13 @@ from app.delivery.planning import freeze_run
 from app.reports.behind.campaigns import left_out
 from app.reports.targets.models import Measure
 from app.reports.targets.service import Wanted, set_targets
-from app.tracking.models import AccountOpening, Attribution, Reply
+from app.tracking.models import AccountOpening, Reply
 from app.tracking.openings.models import CountedOpening, OpeningFollowUp
 from app.users.models import User
 from tests.factories.advising import make_call_campaign, make_called_client, make_tasks
 from tests.factories.campaigns import make_campaign, make_content
 from tests.factories.clients import make_client, make_clients
-from tests.factories.ledger import make_launched_campaign, make_opening, make_run
+from tests.factories.ledger import claim, make_launched_campaign, make_opening, make_run
 from tests.factories.tracking import make_events
 from tests.factories.users import make_branch, make_team, make_user, sign_in
 
@@ -83,7 +83,7 @@ def firm(app: Flask) -> Firm:
     make_run(autumn, ids[:8], launched_at=yesterday, opened=ids[2:5], unsubscribed=ids[4:5])
     shared = _counted(spring, ids[1], brought_in=700)
     _counted(spring, ids[0], brought_in=40)
-    _claim(autumn, shared, ids[1])
+    claim(autumn, shared)
     _click(spring, ids[:3], machines=ids[3:5])
     _reply(spring, ids[0])
     _call(called, adviser, colleague=colleague)
@@ -117,14 +117,6 @@ def _counted(campaign: Campaign, client_id: int, *, brought_in: int) -> AccountO
             )
         )
     return opening
-
-
-def _claim(campaign: Campaign, opening: AccountOpening, client_id: int) -> None:
-    """The campaign claims it, too."""
-    with unit_of_work() as session:
-        session.add(
-            Attribution(opening_id=opening.id, campaign_id=campaign.id, message_id=_message(campaign, client_id))
-        )
 
 
 def _click(campaign: Campaign, people: list[int], *, machines: list[int]) -> None:

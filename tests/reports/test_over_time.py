@@ -3,26 +3,13 @@
 from datetime import timedelta
 
 from flask import Flask
-from sqlalchemy import select
 
-from app.campaigns.models import Campaign
 from app.core.clock import now
-from app.core.extensions import db
-from app.delivery.models import Message
 from app.reports.over_time import TIMED, recent_clients, recent_response, timeline
 from app.reports.response import Outcome, campaign_response
-from app.tracking.models import AccountOpening, Attribution
 from tests.factories.clients import make_clients
-from tests.factories.ledger import LAUNCH, make_launched_campaign, make_opening, make_run
+from tests.factories.ledger import LAUNCH, claim, make_launched_campaign, make_opening, make_run
 from tests.factories.users import make_user
-
-
-def claim_too(opening: AccountOpening, campaign: Campaign, client_id: int) -> None:
-    message = db.session.scalars(
-        select(Message.id).where(Message.campaign_id == campaign.id, Message.client_id == client_id)
-    ).one()
-    db.session.add(Attribution(opening_id=opening.id, campaign_id=campaign.id, message_id=message))
-    db.session.commit()
 
 
 def test_a_client_who_got_several_messages_is_counted_at_the_first_response(app: Flask) -> None:
@@ -49,7 +36,7 @@ def test_the_last_30_days_count_a_client_and_a_shared_opening_once(app: Flask) -
     for campaign, hours in ((first, 30), (second, 3)):
         at = dict.fromkeys(clients, now() - timedelta(hours=hours))
         make_run(campaign, clients, launched_at=launched, opened=at)
-    claim_too(make_opening(first, clients[0], opened_at=now() - timedelta(hours=1)), second, clients[0])
+    claim(second, make_opening(first, clients[0], opened_at=now() - timedelta(hours=1)))
     with app.test_request_context():
         found = recent_response(head)
         sets = {outcome: len(recent_clients(outcome, head)) for outcome in (Outcome.SENT, *TIMED)}

@@ -18,8 +18,8 @@ ROUND = 10_000
 LATE = timedelta(days=35)  # so much later clicks, receipts and settled messages may still come in
 
 TOUCHES = """
-    SELECT records.opening_id, message.campaign_id, message.id AS message_id, campaign.attribution_model AS model,
-           touch.at,
+    SELECT records.opening_id, message.campaign_id, message.id AS message_id, records.client_id,
+           campaign.attribution_model AS model, touch.at,
            row_number() OVER (PARTITION BY records.opening_id, message.campaign_id ORDER BY touch.at, message.id)
                AS place,
            count(*) OVER (PARTITION BY records.opening_id, message.campaign_id) AS touches
@@ -63,7 +63,7 @@ _CREDIT = text(
     ),
     touch AS ({TOUCHES}),
     claim AS (
-        SELECT opening_id, campaign_id, message_id, {WEIGHT} AS weight FROM touch WHERE {CLAIMED}
+        SELECT opening_id, campaign_id, message_id, client_id, {WEIGHT} AS weight FROM touch WHERE {CLAIMED}
     ),
     outdated AS (
         -- a list for each opening: with NOT EXISTS the planner takes the claims for few and looks through all each time
@@ -74,7 +74,7 @@ _CREDIT = text(
           AND attribution.message_id <> ALL (coalesce(kept.messages, '{{}}'))
     ),
     claimed AS (
-        INSERT INTO attribution (opening_id, campaign_id, message_id, weight)
+        INSERT INTO attribution (opening_id, campaign_id, message_id, client_id, weight)
         SELECT claim.* FROM claim LEFT JOIN attribution AS known
             ON known.opening_id = claim.opening_id AND known.campaign_id = claim.campaign_id
             AND known.message_id = claim.message_id

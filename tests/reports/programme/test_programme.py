@@ -10,13 +10,11 @@ from sqlalchemy import select
 from app.audit.models import AuditEntry
 from app.campaigns.models import Campaign
 from app.core.extensions import db
-from app.delivery.models import Message
 from app.reports.programme.queries import Grouping, Period, Programme, compared, programme
 from app.reports.response import Outcome
-from app.tracking.models import AccountOpening, Attribution
 from tests.factories.clients import make_clients
 from tests.factories.effect import make_compared_run, make_openings
-from tests.factories.ledger import LAUNCH, make_launched_campaign, make_opening, make_run
+from tests.factories.ledger import LAUNCH, claim, make_launched_campaign, make_opening, make_run
 from tests.factories.users import make_branch, make_user, sign_in
 
 YEAR = Period(date(2026, 1, 1), date(2026, 12, 31), UTC)
@@ -33,17 +31,9 @@ def campaigns(app: Flask) -> list[Campaign]:
     make_run(march, clients[:60], opened=clients[:30])
     make_run(may, clients[40:], opened=clients[40:60], launched_at=LAUNCH + timedelta(days=60))
     shared = make_opening(march, clients[50])
-    claim(may, shared, clients[50])
+    claim(may, shared)
     make_opening(may, clients[90], opened_at=LAUNCH + timedelta(days=61))
     return [march, may]
-
-
-def claim(campaign: Campaign, opening: AccountOpening, client_id: int) -> None:
-    message = db.session.scalars(
-        select(Message.id).where(Message.campaign_id == campaign.id, Message.client_id == client_id)
-    ).one()
-    db.session.add(Attribution(opening_id=opening.id, campaign_id=campaign.id, message_id=message))
-    db.session.commit()
 
 
 def parts(found: Programme) -> dict[str, tuple[int, int, int]]:
