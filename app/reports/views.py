@@ -62,15 +62,15 @@ MOVING = (State.RUNNING, State.PAUSED, State.SCHEDULED)
 
 @bp.context_processor
 def words() -> dict[str, Any]:
-    """What every template of the reports uses."""
+    """What every template of the reports uses. Words of figures are looked up once a page, not once a cell."""
     return {
         "Outcome": Outcome,
         "State": State,
-        "labels": OUTCOME_LABELS,
+        "labels": {outcome: str(label) for outcome, label in OUTCOME_LABELS.items()},
         "state_labels": STATE_LABELS,
         "tones": STATE_TONES,
         "denominators": DENOMINATORS,
-        "denominator": denominator,
+        "denominator": {outcome: denominator(outcome) for outcome in Outcome}.get,
         "definition": definition,
         "explanation": explanation,
         "effect_figures": DEFINITIONS,
@@ -128,7 +128,7 @@ def index() -> str:
 def campaign(code: str) -> str:
     found = campaign_by_code(code, viewer=current_user)
     response = campaign_response(found, current_user)
-    effect = campaign_effect(found, current_user)
+    effect = campaign_effect(found, current_user, frozen=response.frozen)
     return render_template(
         "reports/campaign.html",
         campaign=found,
@@ -183,7 +183,7 @@ def export(code: str, format: str) -> Response:
     with unit_of_work():
         note_report_export(campaign=found, format=format, actor=current_user)
     response = campaign_response(found, current_user)
-    effect = campaign_effect(found, current_user)
+    effect = campaign_effect(found, current_user, frozen=response.frozen)
     head = exports.table_head(effect)
     return table_file(
         f"{found.code}-report",

@@ -21,7 +21,9 @@ else:
             self._name = name
 
         def __getattr__(self, attribute: str) -> Any:
-            return getattr(import_module(self._name), attribute)
+            found = getattr(import_module(self._name), attribute)
+            setattr(self, attribute, found)  # so that the next one does not come here
+            return found
 
     np = _Library("numpy")
     optimize = _Library("scipy.optimize")

@@ -40,7 +40,7 @@ class Amounts(NamedTuple):
     """The amounts of those who brought anything; the rest of the `total` clients brought nothing."""
 
     total: int
-    amounts: Sequence[float]
+    amounts: "Sequence[float] | NDArray[np.float64]"
 
 
 class MeanLift(NamedTuple):
@@ -190,8 +190,8 @@ class _Stratum(NamedTuple):
     def of(cls, treated: Amounts, control: Amounts) -> "_Stratum":
         gap = moments_of(treated).mean - moments_of(control).mean
         # The order they came in must not matter.
-        amounts = [amount for arm in (treated, control) for amount in arm.amounts if amount]
-        return cls(treated.total, control.total, gap, np.sort(np.array(amounts, dtype=float)))
+        amounts = np.sort(np.concatenate([np.asarray(arm.amounts, dtype=float) for arm in (treated, control)]))
+        return cls(treated.total, control.total, gap, amounts[amounts != 0])
 
     def redrawn_gaps(self, source: "np.random.Generator", resamples: int) -> Any:
         if not len(self.amounts):

@@ -37,7 +37,7 @@ def show(code: str) -> Response:
     user = calling_user()
     campaign = campaign_by_code(code, viewer=user)
     response = campaign_response(campaign, user)
-    effect = campaign_effect(campaign, user)
+    effect = campaign_effect(campaign, user, frozen=response.frozen)
     return jsonify(
         campaign=_campaign(campaign),
         whole_firm=user is None or sees_whole_book(user),

@@ -189,7 +189,8 @@ def _brought_by_treated(strata: Strata, parts: Sequence[Stratum]) -> Decimal:
 
 
 def _amounts(strata: Strata, arm: BitMap64) -> Amounts:
-    return Amounts(len(arm), [amount for amount in strata.amounts_of(arm) if amount])
+    amounts = strata.amounts_of(arm)
+    return Amounts(len(arm), amounts[amounts != 0])
 
 
 def _arms(part: Stratum) -> tuple[Arm, Arm]:

@@ -12,7 +12,7 @@ from app.reports.effect.costs import Costs, costs_of
 from app.reports.effect.effects import Assets, Effect, assets_of, effect_of, effects_of, split_of
 from app.reports.effect.strata import Strata, strata_of
 from app.reports.effect.verdict import Verdict, verdict_on
-from app.reports.response import campaign_runs, frozen_segments
+from app.reports.response import Frozen, campaign_runs, frozen_segments
 from app.reports.scope import run_scopes
 from app.statistics.split import SplitCheck
 from app.users.models import User
@@ -50,24 +50,24 @@ class CampaignEffect:
             return None
         return self.cost / Decimal(lift.incremental)
 
-    @property
-    def split_failed(self) -> bool:
-        """Whether the groups are not what was drawn, so that no comparison is to be trusted."""
-        return self.split is not None and not self.split.ok
-
     def segment(self, segment_id: int) -> Effect | None:
         return next((one for one in self.segments if one.key == str(segment_id)), None)
 
 
-def campaign_effect(campaign: Campaign, viewer: User | None = None) -> CampaignEffect | None:
-    """Both arms of a campaign over all its runs, as far as the viewer sees the clients; None before the launch."""
+def campaign_effect(
+    campaign: Campaign, viewer: User | None = None, *, frozen: Frozen | None = None
+) -> CampaignEffect | None:
+    """Both arms of a campaign over all its runs, as far as the viewer sees the clients; None before the launch.
+
+    `frozen` are its `frozen_segments`, of whoever has read them already.
+    """
     runs = campaign_runs(campaign)
     if not runs:
         return None
     strata = strata_of(campaign, runs, run_scopes(runs, viewer))
     costs = visible_costs(campaign, runs, strata, viewer)
     whole = effect_of(strata, name=campaign.name, costs=costs)
-    sets = [(str(key), name, ids) for key, name, ids in frozen_segments(runs)]
+    sets = [(str(key), name, ids) for key, name, ids in (frozen_segments(runs) if frozen is None else frozen)]
     segments = effects_of(strata, sets, costs=costs)
     split = split_of(strata)
     at = now()

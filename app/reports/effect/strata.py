@@ -5,13 +5,10 @@ assigned, also those who were skipped or whose message failed: whatever happened
 compared.
 """
 
-import sys
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pyroaring import BitMap64
 from sqlalchemy import BigInteger, select, text, type_coerce
@@ -22,7 +19,11 @@ from app.campaigns.models import Campaign
 from app.clients.models import Client
 from app.core.extensions import db
 from app.delivery.models import Run, RunSplit
+from app.statistics.libraries import np
 from app.tracking.models import AccountOpening
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,42 @@ class Stratum:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class BroughtIn:
+    """The assets that clients brought in: their ids, ascending, in `places`, and the amount of each."""
+
+    clients: BitMap64
+    places: "NDArray[np.uint64]"
+    amounts: "NDArray[np.float64]"
+
+    @classmethod
+    def by_the_first(cls, ids: "NDArray[np.uint64]", amounts: "NDArray[np.float64]") -> "BroughtIn":
+        """Of several amounts of a client the first one given counts."""
+        places, first = np.unique(ids, return_index=True)
+        return cls(BitMap64(places), places, amounts[first])
+
+    def of(self, clients: BitMap64) -> "NDArray[np.float64]":
+        """The amounts of those of these clients who brought in any, by id."""
+        return self.amounts[np.searchsorted(self.places, _column(self.clients & clients))]
+
+    def only(self, clients: BitMap64) -> "BroughtIn":
+        if self.clients.issubset(clients):
+            return self
+        chosen = self.clients & clients
+        return BroughtIn(chosen, _column(chosen), self.of(chosen))
+
+
+def _column(ids: BitMap64) -> "NDArray[np.uint64]":
+    return np.frombuffer(ids.to_array(), dtype=np.uint64)
+
+
+@dataclass(frozen=True, slots=True)
 class Strata:
-    """All strata of a campaign. `brought_in`: {client id: assets} of those who opened. `closes_at`: when the window of
-    the last run ends."""
+    """All strata of a campaign. `brought_in` is None before a launch. `closes_at`: when the window of the last run
+    ends."""
 
     strata: list[Stratum] = field(default_factory=list)
-    brought_in: Mapping[int, float] = field(default_factory=dict)
+    brought_in: BroughtIn | None = None
     closes_at: datetime | None = None
 
     @property
@@ -65,17 +95,13 @@ class Strata:
     def has_control(self) -> bool:
         return any(part.control for part in self.strata)
 
-    @cached_property
-    def _bringers(self) -> BitMap64:
-        return BitMap64(self.brought_in)
-
-    def amounts_of(self, clients: BitMap64) -> list[float]:
-        """The assets that each of these clients brought in, of those who opened an account."""
-        return [self.brought_in[client] for client in self._bringers & clients]
+    def amounts_of(self, clients: BitMap64) -> "NDArray[np.float64]":
+        """The assets that each of these clients brought in, of those who brought in any."""
+        return np.empty(0) if self.brought_in is None else self.brought_in.of(clients)
 
     def brought_by(self, clients: BitMap64) -> float:
         """The assets that these clients brought in together."""
-        return sum(self.amounts_of(clients))
+        return float(self.amounts_of(clients).sum())
 
 
 def strata_of(campaign: Campaign, runs: Sequence[Run], scopes: Mapping[int, BitMap64] | None) -> Strata:
@@ -84,7 +110,7 @@ def strata_of(campaign: Campaign, runs: Sequence[Run], scopes: Mapping[int, BitM
         return Strata()
     window = timedelta(days=campaign.window_days)
     frame = BitMap64().union(*(run.audience.client_ids for run in runs if run.audience))
-    effective, amounts = _counted(campaign, frame)
+    effective, brought_in = _counted(campaign, frame)
     found: list[Stratum] = []
     in_window = BitMap64()
     for run in runs:
@@ -95,8 +121,7 @@ def strata_of(campaign: Campaign, runs: Sequence[Run], scopes: Mapping[int, BitM
             mine = assigned if scopes is None else assigned & scopes[run.id]
             came = opened & mine
             found.append(Stratum(share, mine - control, mine & control, came, effective & came))
-    brought_in = {client: amount for client, amount in amounts.items() if client in in_window}
-    return Strata(found, brought_in, max(run.created_at for run in runs) + window)
+    return Strata(found, brought_in.only(in_window), max(run.created_at for run in runs) + window)
 
 
 def _splits(run: Run) -> list[tuple[float, BitMap64]]:
@@ -134,31 +159,27 @@ _COUNTED = text(
         SELECT opening.client_id, counted.effective_on, counted.brought_in
         FROM counted_opening AS counted JOIN account_opening AS opening ON opening.id = counted.opening_id
         WHERE counted.campaign_id = :campaign_id AND opening.client_id IS NOT NULL
-        ORDER BY opening.opened_at DESC, opening.id DESC
-    ) AS newest_first
+        ORDER BY opening.opened_at, opening.id
+    ) AS oldest_first
     """
 )
 
 
-def _counted(campaign: Campaign, frame: BitMap64) -> tuple[BitMap64, dict[int, float]]:
-    """Who had an effective opening, and {client: assets brought in} by the first, as `tracking.openings` judged them.
+def _counted(campaign: Campaign, frame: BitMap64) -> tuple[BitMap64, BroughtIn]:
+    """Who had an effective opening, and what clients brought in by the first, as `tracking.openings` judged them.
 
-    The ids and amounts come as bytes, newest first: a row each would take ten times as long.
+    The ids and amounts come as bytes, oldest first: a row each would take ten times as long.
     """
     row = db.session.execute(_COUNTED, {"campaign_id": campaign.id}).one()
     effective = unpacked(row.effective)
-    amounts: dict[int, float] = dict(zip(_numbers("I", row.clients), _numbers("d", row.amounts), strict=True))
-    strangers = (effective | BitMap64(amounts)) - frame
-    records: dict[int, int] = {kept: one for kept, one in _merged_records(strangers).items() if one in frame}
-    known = {records.get(client, client): amount for client, amount in amounts.items()}
-    return effective | BitMap64(records[client] for client in effective & BitMap64(records)), known
-
-
-def _numbers(kind: str, packed_numbers: bytes | None) -> "array[Any]":
-    numbers = array(kind, packed_numbers or b"")
-    if sys.byteorder == "little":
-        numbers.byteswap()
-    return numbers
+    ids = np.frombuffer(row.clients or b"", dtype=">u4").astype(np.uint64)
+    amounts = np.frombuffer(row.amounts or b"", dtype=">f8").astype(float)
+    records = _merged_records((effective | BitMap64(ids)) - frame)
+    records = {kept: one for kept, one in records.items() if one in frame}
+    for kept, one in records.items():
+        ids[ids == kept] = one
+    effective |= BitMap64(records[client] for client in effective & BitMap64(records))
+    return effective, BroughtIn.by_the_first(ids, amounts)
 
 
 def _merged_records(survivors: BitMap64) -> dict[int, int]:
