@@ -14,9 +14,9 @@ from sqlalchemy import select
 
 from app.audiences import history, overlap, queries
 from app.audiences.models import Segment, Snapshot
-from app.audiences.obstacles import by_channel
+from app.audiences.obstacles import REASON_LABELS, by_channel
 from app.audiences.service import freeze_combination, freeze_segment
-from app.audiences.snapshots import REASON_LABELS, overlap_matrix
+from app.audiences.snapshots import overlap_matrix
 from app.audiences.venn import HEIGHT, WIDTH, venn
 from app.clients.queries import sees_whole_book
 from app.core.clock import today

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, inspect, not_, select
+from sqlalchemy import ColumnElement, and_, inspect, not_, select
 from sqlalchemy.sql.elements import False_
 
 from app.audiences.fields import Catalogue, load_catalogue
 from app.campaigns.models import Campaign, SecondCheck
 from app.campaigns.step_kinds import all_words, step_kind
 from app.clients.classes.suitability import may_be_offered, needs_second_check
+from app.clients.contactability import client_among
 from app.clients.models import Client
 from app.clients.preferences.queries import refuses_topic
 
@@ -52,17 +53,20 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _MERGE_FIELD = re.compile(r"\b(?:client|adviser|branch|custom)(?:\.\w+)?")
 
 
-def gates(campaign: Campaign) -> list[Gate]:
-    """Conditions over client, true or false and never NULL, each with the reason why the message is not for them."""
+def gates(campaign: Campaign, *, of_many: bool = False) -> list[Gate]:
+    """Conditions over client, true or false and never NULL, each with the reason why the message is not for them.
+
+    With `of_many` other tables are read once, as for a pass over the whole book, instead of probed for each client.
+    """
     found: list[Gate] = []
     if campaign.product_risk is not None:
         found.append((not_(suitable(campaign)), UNSUITABLE))
-        if (unchecked := awaiting_second_check(campaign)) is not None:
+        if (unchecked := awaiting_second_check(campaign, of_many=of_many)) is not None:
             found.append((unchecked, SECOND_CHECK))
     if campaign.purpose == "marketing" and is_personalised(campaign):
         found.append((Client.personalisation_refused.expression, NO_PERSONALISATION))
     if campaign.purpose == "marketing" and campaign.topic_id is not None:
-        found.append((refuses_topic(campaign.topic_id), TOPIC_REFUSED))
+        found.append((refuses_topic(campaign.topic_id, of_many=of_many), TOPIC_REFUSED))
     return found
 
 
@@ -76,23 +80,20 @@ def suitable(campaign: Campaign) -> ColumnElement[bool]:
     )
 
 
-def awaiting_second_check(campaign: Campaign) -> ColumnElement[bool] | None:
-    """Those whom a second person has to look at before the product is offered, and nobody did; None: nobody has to."""
+def awaiting_second_check(campaign: Campaign, *, of_many: bool = False) -> ColumnElement[bool] | None:
+    """Those whom a second person has to look at before the product is offered, and nobody did; None: nobody has to.
+
+    For `of_many` see `gates`.
+    """
     if campaign.product_risk is None:
         return None
     needed = needs_second_check(product_risk=campaign.product_risk)
     if isinstance(needed, False_):
         return None
-    checked = exists(
-        select(SecondCheck.client_id)
-        .where(
-            SecondCheck.campaign_id == campaign.id,
-            SecondCheck.client_id == Client.id,
-            SecondCheck.product_risk >= campaign.product_risk,
-        )
-        .correlate(Client)
+    checks = select(SecondCheck.client_id).where(
+        SecondCheck.campaign_id == campaign.id, SecondCheck.product_risk >= campaign.product_risk
     )
-    return and_(needed, ~checked)
+    return and_(needed, not_(client_among(checks, SecondCheck.client_id.expression, of_many=of_many)))
 
 
 def is_personalised(campaign: Campaign) -> bool:

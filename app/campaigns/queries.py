@@ -18,7 +18,7 @@ from app.audiences.fields import load_catalogue
 from app.audiences.models import Segment
 from app.audiences.queries import understood
 from app.audiences.sentence import sentence
-from app.audiences.snapshots import ReachCounts, reach_counts
+from app.audiences.snapshots import AudienceCounts, reach
 from app.audit.models import AuditEntry
 from app.campaigns.gates import gates
 from app.campaigns.models import Campaign, CampaignSegment, State
@@ -167,19 +167,19 @@ def campaigns_using(segment_ids: Sequence[int]) -> Sequence[Row[int, str, str]]:
     ).all()
 
 
-def audience_preview(campaign: Campaign, *, viewer: User | None = None) -> ReachCounts:
+def audience_preview(campaign: Campaign, *, viewer: User | None = None) -> AudienceCounts:
     """Matched, excluded by reason and left to send to, as of now; the launch counts again and freezes.
 
     A campaign reaches the clients of its owner's part of the firm; a viewer is told of those they may see (None: all).
     """
-    return reach_counts(
+    return reach(
         included=[segment.rule for segment in segments_of(campaign, "include")],
         excluded=[segment.rule for segment in segments_of(campaign, "exclude")],
         channels=contacts_of(campaign),
         purpose=campaign.purpose,
         visible=visible_clients(campaign.owner) & visible_clients(viewer),
-        gates=gates(campaign),
-    )
+        gates=gates(campaign, of_many=True),
+    ).counts()
 
 
 def people_of(campaign: Campaign) -> dict[int, str]:

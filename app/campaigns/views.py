@@ -10,8 +10,8 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from werkzeug.wrappers import Response as AnyResponse
 
+from app.audiences.obstacles import REASON_LABELS
 from app.audiences.queries import all_segments
-from app.audiences.snapshots import REASON_LABELS
 from app.audiences.usage import Use
 from app.campaigns import queries, service
 from app.campaigns.forms import NewCampaignForm, ScheduleForm, SendBackForm, SetupForm, zone_name

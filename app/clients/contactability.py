@@ -5,7 +5,7 @@ moment before each message leaves.
 """
 
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import ColumnElement, String, case, cast, func, literal, not_, null, or_, select
+from sqlalchemy import ColumnElement, Select, String, case, cast, func, literal, not_, null, or_, select
 
 from app.clients.models import EXCLUDING_FLAGS, Client, Suppression
 from app.clients.preferences.models import MarketingPause
@@ -72,6 +72,15 @@ def reasons_against(*, channel: str, purpose: str, of_many: bool = False) -> lis
 
 def _paused(*, of_many: bool) -> ColumnElement[bool]:
     pauses = select(MarketingPause.client_id).where(MarketingPause.until > func.now())
+    return client_among(pauses, MarketingPause.client_id.expression, of_many=of_many)
+
+
+def client_among(ids: Select[int], column: ColumnElement[int], *, of_many: bool) -> ColumnElement[bool]:
+    """Whether the row's client is among the ids that a query reads from a column that is never NULL.
+
+    With `of_many` they are read once, as for a pass over the whole book, and PostgreSQL may share the pass among
+    workers; without, the table is probed for each client.
+    """
     if of_many:
-        return Client.id.in_(pauses)
-    return pauses.where(MarketingPause.client_id == Client.id).correlate(Client).exists()
+        return Client.id.in_(ids)
+    return ids.where(column == Client.id).correlate(Client).exists()

@@ -131,7 +131,7 @@ def freeze_run(*, campaign: Campaign) -> Run:
         channels=contacts_of(campaign),
         purpose=campaign.purpose,
         visible=scope,
-        gates=gates(campaign),
+        gates=gates(campaign, of_many=True),
     )
     if not still_approved(campaign, len(audience.eligible)):
         raise AudienceMoved(len(audience.eligible))

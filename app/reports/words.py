@@ -4,7 +4,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
-from app.audiences.snapshots import REASON_LABELS
+from app.audiences.obstacles import REASON_LABELS
 from app.campaigns.models import Campaign
 from app.reports.response import DENOMINATORS, Delivery, Outcome
 

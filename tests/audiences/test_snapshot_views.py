@@ -14,7 +14,7 @@ from app.audiences.models import Snapshot
 from app.audiences.obstacles import by_channel
 from app.audiences.overlap import WAYS, combine, combined_rule, page_of
 from app.audiences.rules import parse_rule
-from app.audiences.snapshots import exclusion_counts, exclusions_of, freeze, rule_ids
+from app.audiences.snapshots import exclusions_of, freeze, reach, rule_ids
 from app.audiences.venn import venn
 from app.clients.models import Client
 from app.core.clock import today
@@ -106,7 +106,7 @@ def test_frozen_audiences_count_for_each_channel_whom_it_could_not_reach(officer
         snapshot = frozen()
         assert snapshot.exclusions == expected
         for channel, reasons in expected.items():
-            one = exclusion_counts(included=[LAKESIDE], excluded=[], channel=channel, purpose="marketing")
+            one = reach(included=[LAKESIDE], excluded=[], channels=[channel], purpose="marketing")
             assert one.exclusions == reasons
         row = page[page.index("Could be reached") :].split("</tr>")[0]
         assert [piece.split("<")[0].strip() for piece in row.split('<td class="num">')[1:]] == ["2", "5", "2"]

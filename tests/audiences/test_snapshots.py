@@ -1,21 +1,29 @@
 """Audiences: who is in, who is left out and why, frozen for good."""
 
+from datetime import timedelta
+from itertools import product
 from typing import Any
+from uuid import uuid4
 
+import pytest
 from flask import Flask
 from pyroaring import BitMap64
+from sqlalchemy import case, func, select
 
 from app.audiences.compiler import condition
 from app.audiences.models import Snapshot
 from app.audiences.snapshots import (
-    audience_counts,
     client_ids,
-    exclusion_counts,
     freeze,
+    reach,
     union_rule,
 )
+from app.clients.contactability import exclusion_reason
 from app.clients.models import Client, Suppression
+from app.clients.preferences.models import MarketingPause, Topic, TopicRefusal
+from app.clients.preferences.queries import refuses_topic
 from app.clients.queries import visible_clients
+from app.core.clock import now
 from app.core.extensions import db
 from tests.factories.audiences import make_segment
 from tests.factories.clients import make_client, make_clients
@@ -57,7 +65,7 @@ def test_each_client_left_out_is_counted_once_for_the_first_reason(app: Flask) -
     make_client(email_consent=None)
     make_client(email_consent=False)
     make_client(city="Wuhan", status="closed")
-    audience = exclusion_counts(included=[EVERYONE], excluded=[city("Wuhan")], channel="email", purpose="marketing")
+    audience = reach(included=[EVERYONE], excluded=[city("Wuhan")], channels=["email"], purpose="marketing")
     assert audience.eligible == BitMap64(fine)
     assert len(audience.matched) == 10
     assert audience.exclusions == {
@@ -68,13 +76,13 @@ def test_each_client_left_out_is_counted_once_for_the_first_reason(app: Flask) -
         "suppressed": 1,
         "no_consent": 2,
     }
-    counts = audience_counts(included=[EVERYONE], excluded=[city("Wuhan")], channel="email", purpose="marketing")
+    counts = audience.counts()
     assert (counts.matched, counts.eligible, counts.exclusions) == (10, 3, audience.exclusions)
 
 
 def test_consent_is_asked_for_marketing_only(app: Flask) -> None:
     make_client(email_consent=None)
-    counts = audience_counts(included=[EVERYONE], excluded=[], channel="email", purpose="service")
+    counts = reach(included=[EVERYONE], excluded=[], channels=["email"], purpose="service").counts()
     assert (counts.matched, counts.eligible, counts.exclusions) == (1, 1, {})
 
 
@@ -82,13 +90,13 @@ def test_segments_are_joined_and_a_client_in_two_counts_once(app: Flask) -> None
     make_clients(2, city="Wuhan", status="dormant")
     make_clients(2, city="Beijing")
     dormant = {"field": "status", "op": "is", "value": "dormant"}
-    audience = exclusion_counts(included=[city("Wuhan"), dormant], excluded=[], channel="email", purpose="marketing")
+    audience = reach(included=[city("Wuhan"), dormant], excluded=[], channels=["email"], purpose="marketing")
     assert len(audience.matched) == len(audience.eligible) == 2
 
 
 def test_no_included_segment_is_nobody(app: Flask) -> None:
     make_client()
-    audience = exclusion_counts(included=[], excluded=[], channel="email", purpose="marketing")
+    audience = reach(included=[], excluded=[], channels=["email"], purpose="marketing")
     assert (len(audience.matched), len(audience.eligible), audience.exclusions) == (0, 0, {})
     assert client_ids(condition(union_rule([]))) == BitMap64()
 
@@ -98,8 +106,8 @@ def test_only_clients_in_scope_are_matched(app: Flask) -> None:
     mine = make_clients(2, branch_id=branch.id)
     make_clients(3)
     manager = make_user(role="branch_manager", branch=branch)
-    audience = exclusion_counts(
-        included=[EVERYONE], excluded=[], channel="email", purpose="marketing", visible=visible_clients(manager)
+    audience = reach(
+        included=[EVERYONE], excluded=[], channels=["email"], purpose="marketing", visible=visible_clients(manager)
     )
     assert audience.matched == BitMap64(mine)
 
@@ -110,3 +118,41 @@ def test_the_rule_of_several_segments_is_any_of_them(app: Flask) -> None:
     assert client_ids(condition(union_rule([wuhan, beijing]))) == BitMap64(ids[:2])
     assert union_rule([wuhan]) == wuhan.rule
     assert client_ids(Client.id > 0) == BitMap64(ids)
+
+
+@pytest.mark.parametrize("purpose", ["marketing", "service", "statutory"])
+def test_a_pass_over_the_book_gives_the_reasons_that_are_found_for_each_client(app: Flask, purpose: str) -> None:
+    topic = Topic(name="Funds")
+    db.session.add(topic)
+    db.session.flush()
+    for closed, flagged, unreachable, suppressed, unasked, pausing, refusing in product((False, True), repeat=7):
+        client = make_client(
+            status="closed" if closed else "client",
+            flags=["frozen"] if flagged else [],
+            email=None if unreachable else f"Someone.{uuid4().hex}@example.com",
+            email_consent=None if unasked else True,
+        )
+        if suppressed and client.email:
+            db.session.add(Suppression(channel="email", address=client.email.lower(), reason="bounced", source="test"))
+        if pausing:
+            db.session.add(MarketingPause(client_id=client.id, until=now() + timedelta(days=9)))
+        if refusing:
+            db.session.add(TopicRefusal(client_id=client.id, topic_id=topic.id))
+    db.session.commit()
+    found = reach(
+        included=[EVERYONE],
+        excluded=[],
+        channels=["email"],
+        purpose=purpose,
+        gates=[(refuses_topic(topic.id, of_many=True), "topic_refused")],
+    )
+    reason = func.coalesce(
+        exclusion_reason(channel="email", purpose=purpose), case((refuses_topic(topic.id), "topic_refused"))
+    )
+    alone = {row[0]: row[1] for row in db.session.execute(select(Client.id, reason))}
+    assert len(alone) == 128
+    assert {one: why for why, ids in found.left_out.items() for one in ids} == {
+        client_id: why for client_id, why in alone.items() if why
+    }
+    assert found.eligible == BitMap64(client_id for client_id, why in alone.items() if not why)
+    assert sum(map(len, found.left_out.values())) + len(found.eligible) == len(found.matched)

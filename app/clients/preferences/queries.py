@@ -6,7 +6,7 @@ from datetime import datetime
 from flask_babel import get_locale
 from sqlalchemy import ColumnElement, func, select
 
-from app.clients.models import Client
+from app.clients.contactability import client_among
 from app.clients.preferences.models import MarketingPause, Topic, TopicRefusal
 from app.core.errors import NotFound
 from app.core.extensions import db
@@ -52,11 +52,7 @@ def paused_until(client_id: int) -> datetime | None:
     )
 
 
-def refuses_topic(topic_id: int) -> ColumnElement[bool]:
-    """For WHERE on client: who refuses the topic; never NULL."""
-    return (
-        select(TopicRefusal.client_id)
-        .where(TopicRefusal.topic_id == topic_id, TopicRefusal.client_id == Client.id)
-        .correlate(Client)
-        .exists()
-    )
+def refuses_topic(topic_id: int, *, of_many: bool = False) -> ColumnElement[bool]:
+    """For WHERE on client: who refuses the topic; never NULL. For `of_many` see `contactability`."""
+    refusals = select(TopicRefusal.client_id).where(TopicRefusal.topic_id == topic_id)
+    return client_among(refusals, TopicRefusal.client_id.expression, of_many=of_many)
