@@ -32,7 +32,7 @@ from app.campaigns.effective_rule import (
     read_rule,
 )
 from app.campaigns.models import Campaign
-from app.campaigns.step_kinds import step_kind
+from app.campaigns.step_kinds import step_name
 from app.clients.holdings.models import Account
 from app.clients.labels import holding_label
 from app.core.extensions import db
@@ -98,9 +98,7 @@ class CountingForm(FlaskForm):  # type: ignore[misc]
         while len(self.unit_costs) < len(campaign.steps):
             self.unit_costs.append_entry()
         for row, step in zip(self.unit_costs, campaign.steps, strict=False):
-            row.form.cost.label.text = _l(
-                "Step %(number)s (%(channel)s)", number=step.position + 1, channel=step_kind(step.channel).label
-            )
+            row.form.cost.label.text = step_name(step)
         return self
 
     def fill(self, campaign: Campaign) -> "CountingForm":

@@ -4,6 +4,8 @@ Whom a campaign reaches depends on what its owner sees. So an approval goes over
 clients and did not give it; else the campaign is a draft again. What was launched has its audience and stays.
 """
 
+from collections.abc import Callable
+
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import ColumnElement, func, select, update
 
@@ -18,11 +20,6 @@ from app.users.models import User
 
 def _drafts(user_id: int) -> ColumnElement[bool]:
     return (Campaign.owner_id == user_id) & (Campaign.state == State.DRAFT)
-
-
-def drafts_owned(user_id: int) -> int:
-    """How many campaigns that are still drafts somebody owns."""
-    return db.session.scalar(select(func.count()).select_from(Campaign).where(_drafts(user_id))) or 0
 
 
 def pass_on_drafts(leaver: User, successor: User, actor: User) -> int:
@@ -44,11 +41,6 @@ def _waiting(user_id: int) -> ColumnElement[bool]:
         & Campaign.state.in_((State.IN_REVIEW, State.APPROVED, State.SCHEDULED))
         & Campaign.launched_at.is_(None)
     )
-
-
-def waiting_campaigns(user_id: int) -> int:
-    """How many campaigns of somebody are in review or approved, and not launched."""
-    return db.session.scalar(select(func.count()).select_from(Campaign).where(_waiting(user_id))) or 0
 
 
 def pass_on_waiting(leaver: User, successor: User, actor: User) -> int:
@@ -78,11 +70,17 @@ def _sees_the_same(one: User, other: User) -> bool:
     return one.branch_id == other.branch_id and all(alone)
 
 
+def _number(of: Callable[[int], ColumnElement[bool]]) -> Callable[[int], int]:
+    return lambda user_id: db.session.scalar(select(func.count()).select_from(Campaign).where(of(user_id))) or 0
+
+
 WAITING = Belongings(
     "campaigns not launched",
     _l("Campaigns in review or approved, not launched yet"),
     Permission.EDIT_CAMPAIGNS,
-    waiting_campaigns,
+    _number(_waiting),
     pass_on_waiting,
 )
-DRAFTS = Belongings("campaign drafts", _l("Campaign drafts"), Permission.EDIT_CAMPAIGNS, drafts_owned, pass_on_drafts)
+DRAFTS = Belongings(
+    "campaign drafts", _l("Campaign drafts"), Permission.EDIT_CAMPAIGNS, _number(_drafts), pass_on_drafts
+)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from flask_babel import gettext as _
+
 from app.campaigns.models import Campaign, Step, Variant
 from app.core.errors import NotFound
 
@@ -89,6 +91,11 @@ def step_kind(channel: str) -> StepKind:
     if channel not in _kinds:
         raise NotFound
     return _kinds[channel]
+
+
+def step_name(step: Step) -> str:
+    """ "Step 2 (SMS)"."""
+    return str(_("Step %(number)s (%(channel)s)", number=step.position + 1, channel=step_kind(step.channel).label))
 
 
 def step_on(campaign: Campaign, channel: str) -> Step | None:

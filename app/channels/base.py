@@ -98,6 +98,10 @@ class Result:
     account_at_fault: bool = False
     again_at: datetime | None = None
 
+    def to_wait_too(self, message_id: int) -> "Result":
+        """Of a message that was not offered any more, because this one told of the account's trouble."""
+        return Result(message_id, Outcome.NOT_TAKEN, None, self.reason, True, self.again_at)
+
 
 class Channel(Protocol):
     """One account of a vendor. `window` is how many messages are handed over in one commit."""

@@ -98,8 +98,7 @@ class WebhookChannel:
                 except IndexError:  # another thread was faster
                     break
                 if troubles:
-                    reason, again_at = troubles[0].reason, troubles[0].again_at
-                    results.append(Result(post.message_id, Outcome.NOT_TAKEN, None, reason, True, again_at))
+                    results.append(troubles[0].to_wait_too(post.message_id))
                     continue
                 connection, result = self._post(connection, batch, post)
                 results.append(result)

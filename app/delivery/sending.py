@@ -383,6 +383,10 @@ def _storable(words: str | None) -> str | None:
     return words.replace("\0", "") if words else words
 
 
+# An unconfirmed message takes its real outcome, whenever it comes.
+_STILL_TAKEN_LATE = array_text([MessageState.UNCONFIRMED.value, *NEXT[MessageState.UNCONFIRMED]])
+
+
 def record_results(work: Work, results: Sequence[Result]) -> int:
     """Write what became of a window's messages, the contacts made and the batch's counts, in the caller's transaction.
     Returns how many of the batch's rows are not settled yet.
@@ -397,7 +401,7 @@ def record_results(work: Work, results: Sequence[Result]) -> int:
             "at": now(),
             "batch_id": work.batch_id,
             "token": work.token,
-            "late": array_text([MessageState.UNCONFIRMED.value, *NEXT[MessageState.UNCONFIRMED]]),
+            "late": _STILL_TAKEN_LATE,
             "ids": array_text(result.message_id for result in results),
             "states": array_text(STATE_OF[result.outcome].value for result in results),
             "reasons": array_text(_storable(result.reason) for result in results),

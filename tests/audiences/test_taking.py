@@ -1,6 +1,5 @@
 """Some of a group, for somebody who sees a part of the book: so many of that part, whichever page asks."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -121,7 +120,10 @@ def test_growth_of_a_number_taken_is_told_over_the_whole_book_only(app: Flask, m
 
 def test_what_takes_no_number_is_counted_once_for_everybody(manager: User) -> None:
     percent = {"any": [{"not": {"all": [], "take": {"percent": 50, "random": 1}}}]}
-    read: Callable[[dict[str, Any]], bool] = lambda rule: takes_by_number(parse_rule(rule, load_catalogue()))  # noqa: E731
+
+    def read(rule: dict[str, Any]) -> bool:
+        return takes_by_number(parse_rule(rule, load_catalogue()))
+
     assert not read(percent)
     assert not read({"related": "accounts", "op": "gte", "value": 1})
     assert read({"any": [percent, {"not": SOME_3}]})

@@ -28,7 +28,16 @@ from app.delivery.sweeping import cancel_run, dispatch_due_batches, free_dead_ba
 from tests.factories.audiences import make_segment
 from tests.factories.campaigns import make_campaign
 from tests.factories.clients import make_client, make_clients
-from tests.factories.delivery import do_due_jobs, launched, mailbox_count, plan, send_all, set_state, states
+from tests.factories.delivery import (
+    do_due_jobs,
+    handed_over,
+    launched,
+    mailbox_count,
+    plan,
+    send_all,
+    set_state,
+    states,
+)
 from tests.factories.users import make_branch, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -140,11 +149,7 @@ def test_nothing_leaves_while_the_campaign_is_paused() -> None:
 def test_a_pause_stops_a_worker_before_its_next_window() -> None:
     make_clients(5)
     campaign = launched()
-    work = claim_batch(db.session.scalars(select(Batch.id)).one())
-    assert work is not None
-    with unit_of_work():
-        first = hand_over(work, limit=2)
-    assert first is not None
+    work, first = handed_over(2)
     assert len(first.rows) == 2
     set_state(campaign, State.PAUSED)
     with unit_of_work():
@@ -155,11 +160,7 @@ def test_a_pause_stops_a_worker_before_its_next_window() -> None:
 def test_cancel_leaves_the_unsent_unsent() -> None:
     make_clients(5)
     campaign = launched()
-    work = claim_batch(db.session.scalars(select(Batch.id)).one())
-    assert work is not None
-    with unit_of_work():
-        window = hand_over(work, limit=2)
-    assert window is not None
+    work, window = handed_over(2)
     set_state(campaign, State.CANCELLED)
     with unit_of_work():
         cancel_run(campaign.id)
@@ -205,11 +206,7 @@ def test_a_campaign_cancelled_while_it_is_planned_leaves_everything_unsent() -> 
 def test_what_a_relay_refuses_for_now_after_the_cancel_stays_unsent_too() -> None:
     make_clients(5)
     campaign = launched()
-    work = claim_batch(db.session.scalars(select(Batch.id)).one())
-    assert work is not None
-    with unit_of_work():
-        window = hand_over(work, limit=2)
-    assert window is not None
+    work, window = handed_over(2)
     set_state(campaign, State.CANCELLED)
     with unit_of_work():
         cancel_run(campaign.id)
@@ -226,11 +223,7 @@ def test_what_a_relay_refuses_for_now_after_the_cancel_stays_unsent_too() -> Non
 def test_after_a_crash_planned_rows_go_on_and_handing_rows_are_never_sent_again() -> None:
     make_clients(5)
     launched()
-    batch_id = db.session.scalars(select(Batch.id)).one()
-    work = claim_batch(batch_id)
-    assert work is not None
-    with unit_of_work():
-        hand_over(work, limit=2)
+    handed_over(2)
     db.session.execute(update(Batch).values(lease_until=now() - timedelta(seconds=1)))
     db.session.commit()
     with unit_of_work():
@@ -245,11 +238,7 @@ def test_after_a_crash_planned_rows_go_on_and_handing_rows_are_never_sent_again(
 def test_a_slow_worker_records_its_results_after_it_was_swept() -> None:
     make_clients(2)
     launched()
-    work = claim_batch(db.session.scalars(select(Batch.id)).one())
-    assert work is not None
-    with unit_of_work():
-        window = hand_over(work, limit=2)
-    assert window is not None
+    work, window = handed_over(2)
     db.session.execute(update(Batch).values(lease_until=now() - timedelta(seconds=1)))
     db.session.commit()
     with unit_of_work():
@@ -263,21 +252,14 @@ def test_a_slow_worker_records_its_results_after_it_was_swept() -> None:
 def test_results_that_are_recorded_again_leave_what_another_worker_has_on_its_way_alone() -> None:
     make_clients(2)
     launched()
-    first = claim_batch(db.session.scalars(select(Batch.id)).one())
-    assert first is not None
-    with unit_of_work():
-        window = hand_over(first, limit=2)
-    assert window is not None
+    first, window = handed_over(2)
     refused = Result(window.rows[0].id, Outcome.NOT_TAKEN, reason="450 busy")
     faulty = Result(window.rows[1].id, Outcome.NOT_TAKEN, reason="relay unreachable", account_at_fault=True)
     with unit_of_work():
         record_results(first, [refused, faulty])
     release(first)
     for batch_id in db.session.scalars(select(Batch.id).where(Batch.state == "open")).all():
-        second = claim_batch(batch_id)
-        assert second is not None
-        with unit_of_work():
-            hand_over(second, limit=2)
+        handed_over(2, batch_id=batch_id)
     assert states() == {"handing": 2}
     with unit_of_work():
         record_results(first, [refused, faulty])  # the answer to its first commit was lost
@@ -287,11 +269,7 @@ def test_results_that_are_recorded_again_leave_what_another_worker_has_on_its_wa
 def test_a_vendors_words_with_a_nul_are_recorded_without_it() -> None:
     make_clients(1)
     launched()
-    work = claim_batch(db.session.scalars(select(Batch.id)).one())
-    assert work is not None
-    with unit_of_work():
-        window = hand_over(work, limit=1)
-    assert window is not None
+    work, window = handed_over(1)
     with unit_of_work():
         record_results(work, [Result(window.rows[0].id, Outcome.FAILED, reason="550 \0no", reference="\0")])
     assert db.session.scalars(select(Message.reason)).one() == "550 no"
@@ -334,11 +312,7 @@ def test_a_message_refused_for_now_waits_longer_each_time_and_is_given_up_in_the
     for _ in range(MAX_ATTEMPTS):
         db.session.rollback()
         batch_id = db.session.scalars(select(Message.batch_id).where(Message.id == refused)).one()
-        work = claim_batch(batch_id)
-        assert work is not None
-        with unit_of_work():
-            window = hand_over(work, limit=10)
-        assert window is not None
+        work, window = handed_over(10, batch_id=batch_id)
         before = now()
         outcomes = {refused: Outcome.NOT_TAKEN}
         with unit_of_work():

@@ -17,7 +17,7 @@ from app.delivery.models import Batch, MarketingStop, Message
 from app.delivery.routing import account_works, choose_account, rest_account, usable_accounts
 from app.delivery.sending import claim_batch, hand_over, send_batch
 from tests.factories.clients import make_clients
-from tests.factories.delivery import launched, send_all, states
+from tests.factories.delivery import handed_over, launched, send_all, states
 from tests.factories.users import make_user
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -174,15 +174,15 @@ def test_a_throttled_domain_gets_its_rate_and_the_others_go_on() -> None:
     assert waiting.due_at > now() - timedelta(seconds=1)
 
 
-def test_a_foreign_account_takes_mainland_clients_only_with_a_legal_basis(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def mainland(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(app.extensions["bellwether_config"], market_profile="mainland_china")
+    monkeypatch.setitem(app.extensions, "bellwether_config", config)
+
+
+@pytest.mark.usefixtures("mainland")
+def test_a_foreign_account_takes_mainland_clients_only_with_a_legal_basis() -> None:
     account = make_account(location="foreign")
-    monkeypatch.setitem(
-        app.extensions,
-        "bellwether_config",
-        replace(app.extensions["bellwether_config"], market_profile="mainland_china"),
-    )
     with unit_of_work():
         assert [one.name for one in usable_accounts("email")] == ["default"]
     with unit_of_work() as session:
@@ -192,12 +192,11 @@ def test_a_foreign_account_takes_mainland_clients_only_with_a_legal_basis(
 
 
 @pytest.fixture
-def mainland_by_sendgrid(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def mainland_by_sendgrid(app: Flask, mainland: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The configuration itself describes an account of a vendor abroad."""
     config = replace(
         app.extensions["bellwether_config"],
-        market_profile="mainland_china", email_channel="sendgrid", sendgrid_api_key="SG.x",
-        sendgrid_host="https://api.sendgrid.com",
+        email_channel="sendgrid", sendgrid_api_key="SG.x", sendgrid_host="https://api.sendgrid.com",
     )  # fmt: skip
     monkeypatch.setitem(app.extensions, "bellwether_config", config)
 
@@ -221,25 +220,17 @@ def test_a_legal_basis_is_the_vendors_it_was_recorded_for(app: Flask, request: p
         assert usable_accounts("email") == []
 
 
+@pytest.mark.usefixtures("mainland")
 @pytest.mark.parametrize(
     "change",
     [{"state": "paused"}, {"archived_at": func.now()}, {"location": "foreign"}, {"marketing_paused_at": func.now()}],
 )
 def test_nothing_more_of_a_batch_leaves_through_an_account_that_may_not_be_used_any_more(
-    app: Flask, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
+    change: dict[str, object],
 ) -> None:
-    monkeypatch.setitem(
-        app.extensions,
-        "bellwether_config",
-        replace(app.extensions["bellwether_config"], market_profile="mainland_china"),
-    )
     make_clients(4)
     launched()
-    work = claim_batch(db.session.scalars(select(Batch.id)).one())
-    assert work is not None
-    with unit_of_work():
-        window = hand_over(work, limit=2)
-    assert window is not None
+    work, _window = handed_over(2)
     with unit_of_work() as session:
         session.execute(update(ChannelAccount).values(**change))
     with unit_of_work():

@@ -37,7 +37,7 @@ from app.delivery.sweeping import dispatch_due_batches
 from app.users.models import User
 from tests.factories.campaigns import HTML, make_campaign
 from tests.factories.clients import make_clients
-from tests.factories.delivery import do_due_jobs, launched, send_all, states
+from tests.factories.delivery import do_due_jobs, handed_over, launched, send_all, states
 from tests.factories.users import make_user, sign_in
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -129,11 +129,7 @@ def begun(clients: int = 6, sent: int = 2) -> Campaign:
     officer = make_user(role="marketing")
     campaign = launched(owner=officer, submitter=officer)
     batch_id = db.session.scalars(select(Batch.id)).one()
-    work = claim_batch(batch_id)
-    assert work is not None
-    with unit_of_work():
-        window = hand_over(work, limit=sent)
-    assert window is not None
+    work, window = handed_over(sent, batch_id=batch_id)
     record(work, window.rows)
     release(work)
     return campaign
@@ -274,11 +270,7 @@ def test_a_running_worker_stops_within_a_window(app: Flask) -> None:
     make_clients(30)
     launched()
     actor_id = make_user(role="administrator").id
-    work = claim_batch(db.session.scalars(select(Batch.id)).one())
-    assert work is not None
-    with unit_of_work():
-        window = hand_over(work, limit=10)
-    assert window is not None
+    work, window = handed_over(10)
     began = time.monotonic()
     with app.app_context(), unit_of_work() as session:
         stop_marketing(reason="now", actor=session.get_one(User, actor_id))

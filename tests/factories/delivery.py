@@ -12,6 +12,7 @@ from app.core.jobs import Job, run_job
 from app.core.unit_of_work import unit_of_work
 from app.delivery.models import Batch, Message
 from app.delivery.planning import plan_run
+from app.delivery.sending import Window, Work, claim_batch, hand_over
 from app.delivery.tasks import run_batch
 from tests.factories.campaigns import make_campaign
 
@@ -33,6 +34,16 @@ def launched(**fields: object) -> Campaign:
     campaign = make_campaign(state=State.RUNNING, **fields)  # type: ignore[arg-type]
     plan(campaign)
     return campaign
+
+
+def handed_over(limit: int, *, batch_id: int | None = None) -> tuple[Work, Window]:
+    """The batch (the only one there is, unless told) claimed by a worker, and its first window on its way."""
+    work = claim_batch(db.session.scalars(select(Batch.id)).one() if batch_id is None else batch_id)
+    assert work is not None
+    with unit_of_work():
+        window = hand_over(work, limit=limit)
+    assert window is not None
+    return work, window
 
 
 def send_all() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
-from app.channels.base import Outcome, Result
+from app.channels.base import Result
 from app.channels.sms.message import OutgoingSms
 
 Group = Sequence[OutgoingSms]
@@ -19,10 +19,7 @@ def offer(groups: Sequence[Group], request: Callable[[Group], list[Result]], thr
 
     def one(group: Group) -> list[Result]:
         if troubles:
-            first = troubles[0]
-            return [
-                Result(sms.message_id, Outcome.NOT_TAKEN, None, first.reason, True, first.again_at) for sms in group
-            ]
+            return [troubles[0].to_wait_too(sms.message_id) for sms in group]
         results = request(group)
         troubles.extend(result for result in results if result.account_at_fault)
         return results

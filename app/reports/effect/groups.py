@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from flask_babel import gettext as _
 from pyroaring import BitMap64
 from sqlalchemy import Text, cast, select
 
 from app.audiences.snapshots import packed, unpacked
-from app.campaigns.models import Campaign, Step
-from app.campaigns.step_kinds import step_kind
+from app.campaigns.models import Campaign
+from app.campaigns.step_kinds import step_name
 from app.clients.classes.models import ClientClass
 from app.clients.models import Client
 from app.core.extensions import db
@@ -34,11 +33,6 @@ def groups_at_launch(campaign: Campaign, runs: Sequence[Run], dimension: str) ->
         for key, name, ids in found
         if key != REST
     ]
-
-
-def step_name(step: Step) -> str:
-    """ "Step 2 (SMS)"."""
-    return str(_("Step %(number)s (%(channel)s)", number=step.position + 1, channel=step_kind(step.channel).label))
 
 
 def _united(runs: Sequence[Run], dimension: str) -> Groups:

@@ -7,12 +7,13 @@ from werkzeug.wrappers import Response
 
 from app.audiences.queries import all_segments, find_segment
 from app.campaigns.queries import campaign_by_code
+from app.campaigns.step_kinds import step_name
 from app.clients.queries import sees_whole_book
 from app.core.permissions import Permission, requires
 from app.core.unit_of_work import unit_of_work
 from app.reports.effect.breakdown import breakdown
 from app.reports.effect.drafting import draft_suggested
-from app.reports.effect.groups import DIMENSIONS, step_name
+from app.reports.effect.groups import DIMENSIONS
 from app.reports.effect.later import later_row
 from app.reports.effect.report import campaign_effect
 from app.reports.response import campaign_response, columns_of
