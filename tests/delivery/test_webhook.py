@@ -33,7 +33,8 @@ DATA = json.dumps(
 
 @pytest.fixture
 def posted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    """The bodies that a receiver on loopback was given; a webhook account leads there."""
+    """The bodies that a receiver on loopback was given; a webhook account leads there, whatever the time of the day."""
+    set_rules()
     bodies: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):

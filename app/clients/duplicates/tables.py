@@ -24,7 +24,7 @@ COMBINED = (
 FOLLOW_ACCOUNT = ("balance", "transaction", "position")
 # History that stays with the record it happened to; the time line reads all records of a client. A second check judged
 # the facts of that record: the survivor needs one of its own.
-STAYS = ("client_change", "client_merge", "class_change", "second_check")
+STAYS = ("client_change", "client_merge", "class_change", "second_check", "attribution")
 # Derived rows of a record that is no client any more.
 DROPPED = ("client_metrics", "client_class", "stale_client")
 
