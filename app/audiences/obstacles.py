@@ -113,10 +113,7 @@ def by_channel(kept: Mapping[str, Any] | None) -> Exclusions | None:
     if kept is None:
         return None
     told = kept and all(isinstance(counts, Mapping) for counts in kept.values())
-    return _in_order(kept if told else {"email": kept})
-
-
-def _in_order(counts: Mapping[str, Mapping[Any, int]]) -> Exclusions:
+    counts = kept if told else {"email": kept}
     return {channel: in_order(counts[channel]) for channel in CHANNELS if channel in counts}
 
 
