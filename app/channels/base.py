@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from app.config import Config
 
@@ -46,8 +46,7 @@ class Envelope:
     automatic: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingEmail:
+class OutgoingEmail(NamedTuple):
     """One message: to whom, the texts of its slots, and the addresses that lead back to it.
 
     `token` is the same whichever account the message leaves through, and so is the Message-ID that is made of it.
@@ -82,8 +81,7 @@ class EmailBatch:
     envelope: Envelope
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The outcome of one message: the vendor's reference, or the reason it failed.
 
     `account_at_fault`: the account is in trouble (unreachable, over its rate, its key refused), so that it is left

@@ -99,6 +99,8 @@ def client_values(client: Client) -> dict[str, dict[str, object]]:
 
 def _presentable(value: object) -> object:
     """Numbers without a needless fraction, dates in ISO form, several choices joined by commas; filters do the rest."""
+    if type(value) is str:  # as nearly all are
+        return value
     if isinstance(value, list):
         return ", ".join(map(str, value))
     if isinstance(value, Decimal | float):

@@ -3,15 +3,17 @@
     EmailContent > compile_email > static text and slots (once per process) > fill(recipient) > slot texts
 
 Links are slots too, so that each recipient's link is signed. A slot that is a plain merge field, the usual case, is
-read without entering Liquid.
+read without entering Liquid. What stands in several places, as a link does in the HTML and in the text, is one slot.
 """
 
 import html as html_entities
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from operator import mul
 from typing import Any
 
 from flask_babel import gettext as _
@@ -51,6 +53,7 @@ class MessageLinks:
         self._pixel = pixel
         self._trap = trap
         self._clicks: dict[int, str] = {}
+        self._urls: dict[str, str] = {}
 
     def click(self, position: int, target: str) -> str:
         """The address of a link; one that stands in both parts is signed once."""
@@ -75,18 +78,21 @@ class MessageLinks:
         address = self._links.trap(self._message_id)
         return f'<a href="{address}" style="display:none" tabindex="-1" aria-hidden="true"></a>'
 
-    def urls(self, names: Sequence[str] = URL_VARIABLES) -> dict[str, str]:
-        """The addresses that an author may place; only those named, because each costs a signature."""
-        if self._links is None:
-            return dict.fromkeys(names, "#")
-        makers = {
-            "unsubscribe_url": self._links.unsubscribe,
-            "preferences_url": self._links.preferences,
-            "view_url": self._links.view_in_browser,
-            "form_url": self._links.lead_form,
-            "tracking_code": self._links.tracking_code,
-        }
-        return {name: makers[name](self._message_id) for name in names}
+    def url(self, name: str) -> str:
+        """One of the addresses that an author may place (URL_VARIABLES), signed when it is first asked for."""
+        made = self._urls.get(name)
+        if made is None:
+            made = self._urls[name] = "#" if self._links is None else _URL_MAKERS[name](self._links, self._message_id)
+        return made
+
+
+_URL_MAKERS: Mapping[str, Callable[[Links, int], str]] = {
+    "unsubscribe_url": Links.unsubscribe,
+    "preferences_url": Links.preferences,
+    "view_url": Links.view_in_browser,
+    "form_url": Links.lead_form,
+    "tracking_code": Links.tracking_code,
+}
 
 
 class _Reader:
@@ -111,9 +117,14 @@ Slot = Callable[[_Reader], str]
 
 
 class _Part:
-    """One part of a message as static text and slots."""
+    """One part of a message as static text and slots. `known` are the merge fields of the parts before it."""
 
-    def __init__(self, template: BoundTemplate, slot_of_mark: Callable[[str, bool], Slot]) -> None:
+    def __init__(
+        self,
+        template: BoundTemplate,
+        slot_of_mark: Callable[[str, bool], Slot],
+        known: dict[tuple[str, bool], Slot | None],
+    ) -> None:
         self.template = template
         self.pieces: list[str | Slot] = []
         escaped = template.env.autoescape
@@ -124,7 +135,10 @@ class _Part:
                 for index, piece in enumerate(_MARK.split(node.text)):
                     self._add(slot_of_mark(piece, escaped) if index % 2 else piece)
             else:
-                self._add((_merge_field(node, escaped) if plain else None) or _block(node, slot_of_mark, escaped))
+                field = str(node), escaped
+                if field not in known:
+                    known[field] = _merge_field(node, escaped)
+                self._add((known[field] if plain else None) or _block(node, slot_of_mark, escaped))
         if not self.pieces:
             self.pieces.append("")
 
@@ -134,22 +148,11 @@ class _Part:
         elif piece != "":
             self.pieces.append(piece)
 
-    def segments(self, first_slot: int) -> tuple[Segments, int]:
-        result: list[str | int] = []
-        for piece in self.pieces:
-            if isinstance(piece, str):
-                result.append(piece)
-            else:
-                result.append(first_slot)
-                first_slot += 1
-        return tuple(result), first_slot
+    def slots(self) -> Iterator[Slot]:
+        return (piece for piece in self.pieces if not isinstance(piece, str))
 
-    def fill(self, values: Values, links: MessageLinks) -> list[str]:
-        reader = _Reader(self.template, values, links)
-        texts = [piece(reader) for piece in self.pieces if not isinstance(piece, str)]
-        if sum(map(len, texts)) > MAX_OUTPUT:
-            raise OutputStreamLimitError("the message is too long", token=None)
-        return texts
+    def segments(self, numbers: Mapping[Slot, int]) -> Segments:
+        return tuple(piece if isinstance(piece, str) else numbers[piece] for piece in self.pieces)
 
 
 def _block(node: Any, slot_of_mark: Callable[[str, bool], Slot], escaped: bool) -> Slot:
@@ -186,7 +189,7 @@ def _merge_field(node: Any, escaped: bool) -> Slot | None:
         if type(value) is str:
             if has_default and not value:
                 return default
-            return str(escape(value)) if escaped else value
+            return _quoted(value) if escaped else value
         if type(value) is int:
             return str(value)
         return (
@@ -196,10 +199,10 @@ def _merge_field(node: Any, escaped: bool) -> Slot | None:
     return read
 
 
-def _quoted(url: str) -> str:
-    """Escaped for HTML; a signed address has nothing to escape, and looking is faster than escaping."""
-    plain = "&" not in url and '"' not in url and "'" not in url and "<" not in url and ">" not in url
-    return url if plain else str(escape(url))
+def _quoted(text: str) -> str:
+    """Escaped for HTML; most names and all signed addresses have nothing to escape, and looking is faster."""
+    plain = "&" not in text and '"' not in text and "'" not in text and "<" not in text and ">" not in text
+    return text if plain else str(escape(text))
 
 
 def _constant_default(filters: list[Any]) -> str | None:
@@ -222,17 +225,23 @@ class CompiledEmail:
         self._targets: dict[str, int] = {}
         html = self._mark_html(footer.add_to_html(content.html))
         text = self._mark_text(footer.add_to_text(content.text))
+        known: dict[tuple[str, bool], Slot | None] = {}
+        self._marks: dict[tuple[str, bool], Slot] = {}
         self._parts = (
-            _Part(parse(TEXT, content.subject, "subject"), self._slot),
-            _Part(parse(HTML, html, "message"), self._slot),
-            _Part(parse(TEXT, text, "plain text"), self._slot),
+            _Part(parse(TEXT, content.subject, "subject"), self._slot, known),
+            _Part(parse(HTML, html, "message"), self._slot, known),
+            _Part(parse(TEXT, text, "plain text"), self._slot, known),
         )
-        segments: list[Segments] = []
-        slot = 0
-        for part in self._parts:
-            made, slot = part.segments(slot)
-            segments.append(made)
-        self.template = EmailTemplate(subject=segments[0], html=segments[1], text=segments[2])
+        self._slots: dict[Slot, int] = {}  # with the place of the part that it first stands in
+        times: Counter[Slot] = Counter()
+        for place, part in enumerate(self._parts):
+            for slot in part.slots():
+                self._slots.setdefault(slot, place)
+                times[slot] += 1
+        self._times = [times[slot] for slot in self._slots]
+        numbers = {slot: number for number, slot in enumerate(self._slots)}
+        subject, html_segments, text_segments = (part.segments(numbers) for part in self._parts)
+        self.template = EmailTemplate(subject=subject, html=html_segments, text=text_segments)
         used = self._merge_keys()
         self.keys = sorted(used - set(URL_VARIABLES))
         self._urls = [name for name in URL_VARIABLES if name in used]
@@ -247,11 +256,15 @@ class CompiledEmail:
 
         Raises LiquidError, and nothing else, where this recipient's values cannot be filled in.
         """
-        values = {**values, **links.urls(self._urls)}
+        values = {**values, **{name: links.url(name) for name in self._urls}}
+        readers = [_Reader(part.template, values, links) for part in self._parts]
         try:
-            return [text for part in self._parts for text in part.fill(values, links)]
+            texts = [slot(readers[place]) for slot, place in self._slots.items()]
+            if sum(map(mul, map(len, texts), self._times)) > MAX_OUTPUT:
+                raise OutputStreamLimitError("the message is too long", token=None)
         except (ArithmeticError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
             raise LiquidError(type(error).__name__, token=None) from error
+        return texts
 
     def with_subject_mark(self, mark: str) -> "CompiledEmail":
         """The same e-mail with a mark before its subject, e.g. for a test."""
@@ -294,6 +307,12 @@ class CompiledEmail:
         return URL_IN_TEXT.sub(mark, text)
 
     def _slot(self, mark: str, escaped: bool) -> Slot:
+        """What stands for a mark: one slot wherever it reads the same."""
+        if (mark, escaped) not in self._marks:
+            self._marks[mark, escaped] = self._new_slot(mark, escaped)
+        return self._marks[mark, escaped]
+
+    def _new_slot(self, mark: str, escaped: bool) -> Slot:
         if mark == "pixel":
             return lambda reader: reader.links.pixel()
         if mark == "trap":
@@ -302,6 +321,8 @@ class CompiledEmail:
         target = next(target for target, place in self._targets.items() if place == position)
         quote: Callable[[str], str] = _quoted if escaped else str
         if "{" not in target:
+            if escaped and _quoted(target) == target:
+                return self._slot(mark, escaped=False)
             return lambda reader: quote(reader.links.click(position, target))
         template = parse(TEXT, target, "link")
 

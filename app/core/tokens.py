@@ -11,6 +11,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import b2a_base64
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import sha256
 
 KEY_ID = 1
@@ -103,9 +104,7 @@ class Links:
 
     def click(self, message_id: int, position: int, target: str) -> str:
         """`position` is the link's place in the message, from 0."""
-        return (
-            f"{self._public_url}/c/{self._sign(Kind.CLICK, message_id, struct.pack('>H', position) + target.encode())}"
-        )
+        return f"{self._public_url}/c/{self._sign(Kind.CLICK, message_id, _link(position, target))}"
 
     def unsubscribe(self, message_id: int) -> str:
         return f"{self._public_url}/u/{self._sign(Kind.UNSUBSCRIBE, message_id)}"
@@ -161,6 +160,11 @@ class Links:
 
     def _reply_tag(self, body: bytes) -> str:
         return sha256(self._sign(Kind.REPLY, 0, body).encode()).hexdigest()[:20]
+
+
+@lru_cache(maxsize=1_024)
+def _link(position: int, target: str) -> bytes:
+    return struct.pack(">H", position) + target.encode()
 
 
 def click_target(token: Token) -> tuple[int, str]:

@@ -34,6 +34,8 @@ class EmailMaterial:
         self.columns: Sequence[ColumnElement[Any]] = columns_for(self.email.keys)
         self._keys = [column.name for column in self.columns]
         self._trap = settings().trap_link
+        self._links = links()
+        self._sign = signer().sign
 
     def send(self, channel: Channel, rows: Sequence[Row[Any]]) -> list[Result]:
         """A message that cannot be filled in fails alone."""
@@ -51,16 +53,14 @@ class EmailMaterial:
 
     def outgoing(self, row: Row[Any]) -> OutgoingEmail:
         """One message, its slots filled and its links signed."""
-        made = links()
+        made, signed = self._links, MessageLinks(self._links, row.id, trap=self._trap)
         return OutgoingEmail(
             message_id=row.id,
-            token=signer().sign(Kind.REPLY, row.id),
+            token=self._sign(Kind.REPLY, row.id),
             recipient=row.address,
-            slots=self.email.fill(
-                nest(self._keys, row[3 : 3 + len(self._keys)]), MessageLinks(made, row.id, trap=self._trap)
-            ),
+            slots=self.email.fill(nest(self._keys, row[3 : 3 + len(self._keys)]), signed),
             reply_to=made.reply_address(row.id),
-            unsubscribe_url=made.unsubscribe(row.id),
+            unsubscribe_url=signed.url("unsubscribe_url"),
             unsubscribe_address=made.unsubscribe_address(row.id),
             return_path=made.bounce_address(row.id),
         )

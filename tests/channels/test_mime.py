@@ -65,8 +65,7 @@ def test_pieces_and_slots_join_to_the_same_text_in_lines_of_at_most_76(pieces: l
     segments = tuple(piece if index % 2 else index // 2 for index, piece in enumerate(pieces))
     slots = [piece for index, piece in enumerate(pieces) if index % 2 == 0]
     template = EmailTemplate(subject=("x",), html=("x",), text=segments)
-    email = make_email(1)
-    object.__setattr__(email, "slots", slots)
+    email = make_email(1)._replace(slots=slots)
     raw = MimeBuilder(template, ENVELOPE).build(email, DATE)
     body = raw.partition(b"\r\n\r\n")[2]
     assert all(len(line) <= 76 for line in body.split(b"\r\n"))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from socket import create_connection
 from typing import Any
@@ -145,7 +144,7 @@ def test_a_file_without_authorities_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_message_bounces_to_an_address_of_its_own() -> None:
-    emails = [replace(make_email(number), return_path=f"b{number}-tag@bounce.firm.example") for number in (1, 2)]
+    emails = [make_email(number)._replace(return_path=f"b{number}-tag@bounce.firm.example") for number in (1, 2)]
     with relay() as (keeper, port):
         assert [result.outcome for result in send(f"smtp://127.0.0.1:{port}", *emails)] == [Outcome.SENT] * 2
         assert [sender for sender, _ in keeper.mails] == ["b1-tag@bounce.firm.example", "b2-tag@bounce.firm.example"]

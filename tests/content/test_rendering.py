@@ -14,7 +14,7 @@ from app.clients.models import CustomField
 from app.content.compiling import CompiledSource, compile_source
 from app.content.liquid import HTML, MAX_OUTPUT, TEXT, ContentInvalid
 from app.content.models import EmailContent
-from app.content.personalisation import nest
+from app.content.personalisation import URL_VARIABLES, nest
 from app.content.rendering import CompiledEmail, Footer, MessageLinks, Preview, render_preview
 from app.core.extensions import db
 from app.core.tokens import Kind, Links, Signer, click_target
@@ -431,13 +431,25 @@ PIECES = st.sampled_from(
 )
 
 
+def test_what_stands_in_several_places_is_one_slot() -> None:
+    made = email(
+        '<p>{{ client.first_name }}, <a href="https://firm.example/a">a</a> and <a href="https://firm.example/b?c&amp;d">b'
+        "</a>, {{ client.first_name }}</p>",
+        text="https://firm.example/a https://firm.example/b?c&d",
+    )
+    slots = made.fill({"client": {"first_name": "Ana"}}, MessageLinks(None))
+    assert slots.count("https://firm.example/a") == 1
+    assert slots.count("Ana") == 1
+    assert {"https://firm.example/b?c&amp;d", "https://firm.example/b?c&d"} < set(slots)
+
+
 @settings(max_examples=300, deadline=None)
 @given(pieces=st.lists(PIECES, min_size=1, max_size=6), client=VALUES)
 def test_filling_equals_liquids_own_rendering(pieces: list[str], client: dict[str, object]) -> None:
     source = "".join(pieces)
     values = {"client": client, "adviser": {}}
     made = email(source + "{{ unsubscribe_url }}", text=source + "{{ unsubscribe_url }}", subject=source)
-    urls = MessageLinks(LINKS, 7).urls()
+    urls = {name: MessageLinks(LINKS, 7).url(name) for name in URL_VARIABLES}
     filled = joined(made, values, MessageLinks(LINKS, 7, pixel=False))
     assert lines(filled.subject) == TEXT.from_string(source).render(**values)
     assert lines(filled.text) == TEXT.from_string(source + "{{ unsubscribe_url }}").render(**values, **urls)

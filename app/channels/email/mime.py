@@ -6,6 +6,7 @@ standard library's `EmailMessage` takes some fifty times as long.
 """
 
 from binascii import b2a_qp
+from collections.abc import Iterator
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime, formataddr
@@ -19,6 +20,9 @@ _BOUNDARY = "=_bellwether_part"
 
 def encode_piece(text: str) -> bytes:
     """Quoted-printable with CRLF line ends, whose last line has room for a soft line break."""
+    if text.isascii() and text.isprintable() and "=" not in text and not text.endswith(" "):  # as names and addresses
+        data = text.encode()
+        return data if len(data) < _LONGEST_LINE else _SOFT_BREAK.join(_lines(data))
     if "\n" in text or "\r" in text:
         lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
         encoded = b2a_qp(lines.encode(), istext=True)
@@ -32,6 +36,10 @@ def encode_piece(text: str) -> bytes:
         cut = -3 if b"=" in encoded[-3:] else -1
         encoded = encoded[:cut] + _SOFT_BREAK + encoded[cut:]
     return encoded
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    return (data[start : start + _LONGEST_LINE - 1] for start in range(0, len(data), _LONGEST_LINE - 1))
 
 
 def encode_header(text: str) -> str:
@@ -75,7 +83,7 @@ class MimeBuilder:
             template.html, _part_head("html"), f"\r\n--{_BOUNDARY}--\r\n".encode()
         )
         self._body: list[bytes] = [piece if isinstance(piece, bytes) else b"" for piece in body]
-        self._places = [(place, slot) for place, slot in enumerate(body) if isinstance(slot, int)]
+        self._places = [(place, slot) for place, slot in enumerate(body, 1) if isinstance(slot, int)]
         self._date = (0, "")
 
     def build(self, email: OutgoingEmail, date: datetime) -> bytes:
@@ -96,13 +104,9 @@ class MimeBuilder:
             f"{self._shared_head}"
         )
         pieces = [head.encode(), *self._body]
-        encoded: dict[str, bytes] = {}  # most slots stand in both parts
+        encoded = [encode_piece(text) for text in email.slots]
         for place, slot in self._places:
-            text = email.slots[slot]
-            made = encoded.get(text)
-            if made is None:
-                made = encoded[text] = encode_piece(text)
-            pieces[place + 1] = made
+            pieces[place] = encoded[slot]
         return b"".join(pieces)
 
     def _date_header(self, date: datetime) -> str:
