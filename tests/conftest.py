@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from app import create_app
 from app.config import Config, load_config
 from app.core.embedded import postgres, valkey
 from app.core.extensions import db
+from app.delivery import preparing
 
 FAST_AND_FORGETFUL = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nshared_buffers = 128MB\n"
 KEPT_TABLES = {"alembic_version"}
@@ -72,8 +74,12 @@ def migrated_app(config: Config) -> Flask:
 
 
 @pytest.fixture
-def app(migrated_app: Flask) -> Iterator[Flask]:
-    """The app inside an application context over an empty, migrated database (the head office exists)."""
+def app(migrated_app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """The app inside an application context over an empty, migrated database (the head office exists).
+
+    What senders know of a step is read each time: tests change in a moment what takes people longer than it is kept.
+    """
+    monkeypatch.setattr(preparing, "LASTS", timedelta())
     with migrated_app.app_context():
         yield migrated_app
         db.session.rollback()

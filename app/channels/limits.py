@@ -9,13 +9,22 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Date, bindparam, select, text
+from sqlalchemy import Date, Row, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.channels.models import ChannelAccount, ChannelLimit
 from app.core.clock import now, today
 from app.core.extensions import Timestamp, db, settings
 
+# What has to be known of an account to lease from it.
+LEASED_BY = (
+    ChannelAccount.id,
+    ChannelAccount.rate_per_second,
+    ChannelAccount.daily_limit,
+    ChannelAccount.warm_up_from,
+    ChannelAccount.warm_up_first,
+    ChannelAccount.warm_up_factor,
+)
 BURST_SECONDS = 3  # what waits is looked at every two seconds and must not lose the tokens between
 
 
@@ -27,7 +36,7 @@ class Lease:
     again_at: datetime | None = None
 
 
-def daily_allowance(account: ChannelAccount, day: date) -> int | None:
+def daily_allowance(account: ChannelAccount | Row[Any], day: date) -> int | None:
     """How many messages the account may take on this day: its limit, or less while it warms up; None: no bound."""
     bounds = [] if account.daily_limit is None else [account.daily_limit]
     if account.warm_up_from and account.warm_up_first and account.warm_up_factor:
@@ -37,8 +46,8 @@ def daily_allowance(account: ChannelAccount, day: date) -> int | None:
     return min(bounds, default=None)
 
 
-def lease(account: ChannelAccount, wanted: int) -> Lease:
-    """Take up to `wanted` tokens of the account, in the caller's transaction."""
+def lease(account: ChannelAccount | Row[Any], wanted: int) -> Lease:
+    """Take up to `wanted` tokens of the account (or of its columns LEASED_BY), in the caller's transaction."""
     allowance = daily_allowance(account, today())
     if account.rate_per_second is None and allowance is None:
         return Lease(wanted)
@@ -80,7 +89,7 @@ def give_back_for_domain(domain: str, unused: int) -> None:
         )
 
 
-def give_back(account: ChannelAccount, unused: int) -> None:
+def give_back(account: ChannelAccount | Row[Any], unused: int) -> None:
     """Return tokens leased in this transaction and not used."""
     if unused > 0:
         db.session.execute(

@@ -42,7 +42,7 @@ def usable_accounts(channel: str, *, purpose: str = "service") -> Sequence[Chann
         ChannelAccount.channel == channel,
         ChannelAccount.weight > 0,
         or_(ChannelAccount.state != "resting", ChannelAccount.resting_until <= now()),
-        *_may_take(purpose),
+        *may_take(purpose),
     ]
     if channel in _only_accounts:
         own = _only_accounts[channel]
@@ -51,7 +51,7 @@ def usable_accounts(channel: str, *, purpose: str = "service") -> Sequence[Chann
     return db.session.scalars(select(ChannelAccount).where(*conditions).order_by(ChannelAccount.id)).all()
 
 
-def _may_take(purpose: str) -> list[ColumnElement[bool]]:
+def may_take(purpose: str) -> list[ColumnElement[bool]]:
     """For WHERE on channel_account: neither paused nor archived, and allowed to have clients' data for this purpose."""
     conditions = [ChannelAccount.state != "paused", ChannelAccount.archived_at.is_(None)]
     if purpose == "marketing":
@@ -59,16 +59,6 @@ def _may_take(purpose: str) -> list[ColumnElement[bool]]:
     if settings().market_profile == "mainland_china":
         conditions.append(or_(ChannelAccount.location == "domestic", ChannelAccount.legal_basis.is_not(None)))
     return conditions
-
-
-def account_in_use(account_id: int, *, purpose: str) -> ChannelAccount | None:
-    """The account as it is now; None where somebody paused or archived it, or withdrew its legal basis, since its batch
-    was claimed."""
-    return db.session.scalar(
-        select(ChannelAccount)
-        .where(ChannelAccount.id == account_id, *_may_take(purpose))
-        .execution_options(populate_existing=True)
-    )
 
 
 def choose_account(channel: str, *, purpose: str = "service") -> ChannelAccount | None:

@@ -11,7 +11,7 @@ unconfirmed and are never sent again by themselves.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,10 +20,8 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy import (
     ColumnElement,
-    Executable,
     Row,
     and_,
-    bindparam,
     case,
     exists,
     func,
@@ -34,36 +32,31 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.types import BigInteger
 
-from app.campaigns.models import Campaign, Step, Variant
-from app.campaigns.step_kinds import StepKind, step_kind, words_of
 from app.channels.base import Channel, Outcome, Result
-from app.channels.limits import give_back, give_back_for_domain, lease, lease_for_domain, throttled_domains
+from app.channels.limits import give_back, give_back_for_domain, lease, lease_for_domain
 from app.channels.models import ChannelAccount
 from app.channels.registry import channel_of
-from app.clients.engagement.service import CONTACTED, Happening, note
-from app.clients.models import Client
+from app.clients.engagement.service import CONTACTED, noting
 from app.core.arrays import array_text
 from app.core.clock import now
 from app.core.errors import AppError
 from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
-from app.delivery.material import Material, load_material
-from app.delivery.models import NEXT, Batch, Message, MessageState, Run, move
+from app.delivery.models import NEXT, Batch, Message, MessageState, move
 from app.delivery.postponing import put_off, put_off_each, queue_for_domain
-from app.delivery.routing import account_in_use, account_works, choose_account, rest_account
-from app.delivery.rules import Rules, may_send, rules_of, skip_if_leaving, skip_reason, take_turns, wait_until
+from app.delivery.preparing import Prepared, prepare
+from app.delivery.routing import account_works, choose_account, rest_account
+from app.delivery.rules import may_send, take_turns
 
 LEASE = timedelta(seconds=120)
 MAX_ATTEMPTS = 12
 FIRST_PAUSE_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 900
 NO_ACCOUNT = timedelta(seconds=15)  # until a batch that found no account looks again
-JUDGEMENT_LASTS = timedelta(seconds=1)
 
 # What is handed over here is work for people: the client is contacted when they did it.
-DONE_BY_PEOPLE = frozenset({"call"})
+DONE_BY_PEOPLE = ["call"]
 
 log = structlog.get_logger(__name__)
 
@@ -77,30 +70,27 @@ STATE_OF = {
 
 @dataclass
 class Work:
-    """A claimed batch, the account it leaves through and what its messages say.
+    """A claimed batch, the account it leaves through, and what it has in common with the others of its step.
 
-    `judgement` is the statement that judged its last window, and the time it was written for.
+    `domain` is the receiving domain whose rate all of it waits for; `in_trouble`: the account had faults lately.
     """
 
     batch_id: int
     token: UUID
-    kind: StepKind
+    run_id: int
+    step_id: int
     variant: str | None
-    attempts: int
-    rules: Rules
     account_id: int
     channel: Channel
-    material: Material
-    throttled: Mapping[str, float]
     domain: str | None
     in_trouble: bool
-    judgement: tuple[datetime, Executable] | None = None
+    prepared: Prepared
 
 
 @dataclass(frozen=True)
 class Window:
-    """Rows on their way (id, state, address, then the material's columns). Nothing more is to be done where there are
-    none, unless `again_at` tells when the account may take more."""
+    """Rows on their way (id, state, address, then the columns of the work's material). Nothing more is to be done where
+    there are none, unless `again_at` tells when the account may take more."""
 
     rows: Sequence[Row[Any]]
     again_at: datetime | None = None
@@ -122,7 +112,7 @@ def send_batch(batch_id: int) -> None:
             return
         if not window.rows:
             break
-        results = work.material.send(work.channel, window.rows)
+        results = work.prepared.material.send(work.channel, window.rows)
         left = _record_surely(work, results)
         if any(result.account_at_fault for result in results):
             release(work)
@@ -144,7 +134,6 @@ def claim_batch(batch_id: int) -> Work | None:
             .returning(
                 Batch.run_id,
                 Batch.step_id,
-                Batch.attempts,
                 Batch.channel,
                 Batch.content_id,
                 Batch.variant,
@@ -153,9 +142,8 @@ def claim_batch(batch_id: int) -> Work | None:
         ).one_or_none()
         if batch is None:
             return None
-        step = session.get_one(Step, batch.step_id)
-        campaign = session.get_one(Campaign, step.campaign_id)
-        account = choose_account(batch.channel, purpose=campaign.purpose)
+        prepared = prepare(run_id=batch.run_id, step_id=batch.step_id, variant=batch.variant)
+        account = choose_account(batch.channel, purpose=prepared.rules.purpose)
         channel = None if account is None else _open(account)
         if account is None or channel is None:
             session.execute(
@@ -165,46 +153,23 @@ def claim_batch(batch_id: int) -> Work | None:
                 .execution_options(synchronize_session=False)
             )
             return None
-        version = content_version(step, batch.variant)
+        version = prepared.content_id
         if batch.content_id is not None and batch.content_id != version:
             _start_anew(batch_id, token)
             return None
         session.execute(update(Batch).where(Batch.id == batch_id).values(account_id=account.id, content_id=version))
-        material = load_material(step, campaign, batch.variant)
-        rules = rules_of(campaign, step=step, run=session.get_one(Run, batch.run_id))
-        throttled = throttled_domains() if batch.channel == "email" else {}
-        domain = batch.domain if batch.domain in throttled else None
         return Work(
             batch_id=batch_id,
             token=token,
-            kind=step_kind(step.channel),
+            run_id=batch.run_id,
+            step_id=batch.step_id,
             variant=batch.variant,
-            attempts=batch.attempts,
-            rules=rules,
             account_id=account.id,
             channel=channel,
-            material=material,
-            throttled=throttled,
-            domain=domain,
+            domain=batch.domain if batch.domain in prepared.throttled else None,
             in_trouble=account.failures > 0,
+            prepared=prepared,
         )
-
-
-def content_version(step: Step, variant: str | None) -> int | None:
-    """The id of what the step (in this variant) says now, in the table of its channel's words."""
-    version: int | None = getattr(words_of(step, variant), step_kind(step.channel).column)
-    return version
-
-
-def _says_the_same(work: Work) -> ColumnElement[bool]:
-    """For WHERE on batch: nobody gave the step other words since the batch was claimed."""
-    column = work.kind.column
-    if work.variant in (None, "A"):
-        words = select(getattr(Step, column)).where(Step.id == Batch.step_id)
-    else:
-        own = Variant.step_id == Batch.step_id, Variant.letter == Batch.variant
-        words = select(getattr(Variant, column)).where(*own)
-    return Batch.content_id.is_not_distinct_from(words.correlate(Batch).scalar_subquery())
 
 
 def _start_anew(batch_id: int, token: UUID) -> None:
@@ -231,18 +196,14 @@ def hand_over(work: Work, *, limit: int) -> Window | None:
 
     None where the lease was lost, the campaign no longer runs or the account may not be used any more.
     """
-    held = db.session.scalar(
-        update(Batch)
-        .where(Batch.id == work.batch_id, Batch.token == work.token, may_send(), _says_the_same(work))
-        .values(lease_until=now() + LEASE)
-        .returning(Batch.id)
-        .execution_options(synchronize_session=False)
-    )
-    account = account_in_use(work.account_id, purpose=work.rules.purpose)
-    if held is None or account is None:
+    work.prepared = prepare(run_id=work.run_id, step_id=work.step_id, variant=work.variant)
+    account = db.session.execute(
+        work.prepared.holding, {"batch": work.batch_id, "by": work.token, "until": now() + LEASE}
+    ).one_or_none()
+    if account is None:
         return None
     work.in_trouble = account.failures > 0
-    take_turns(work.rules)
+    take_turns(work.prepared.rules)
     while True:
         leased = lease(account, limit)
         if leased.granted and work.domain is not None:
@@ -253,7 +214,7 @@ def hand_over(work: Work, *, limit: int) -> Window | None:
             return Window([], leased.again_at)
         rows = _judge(work, leased.granted)
         going = [row for row in rows if row.state == MessageState.HANDING]
-        if work.throttled:
+        if work.prepared.throttled:
             going = _within_throttles(work, going)
         give_back(account, leased.granted - len(going))
         if work.domain is not None:
@@ -264,10 +225,9 @@ def hand_over(work: Work, *, limit: int) -> Window | None:
 
 def _judge(work: Work, limit: int) -> Sequence[Row[Any]]:
     """Pick planned rows and write what the rules make of each."""
-    at = now()
-    if work.judgement is None or at - work.judgement[0] > JUDGEMENT_LASTS:
-        work.judgement = at, _judgement(work, at)
-    rows = db.session.execute(work.judgement[1], {"window": limit}).all()
+    rows = db.session.execute(
+        work.prepared.judging, {"batch": work.batch_id, "account": work.account_id, "window": limit}
+    ).all()
     later = {row.id: row.wait_until for row in rows if row.state == MessageState.PLANNED}
     if later:
         put_off_each(later, batch_id=work.batch_id)
@@ -276,78 +236,19 @@ def _judge(work: Work, limit: int) -> Sequence[Row[Any]]:
     return rows
 
 
-def _judgement(work: Work, at: datetime) -> Executable:
-    """The statement that picks up to `window` planned rows and writes what the rules make of each at this time.
-
-    Writing it costs more than running it, so windows that follow each other within a second share one.
-    """
-    material, rules = work.material, work.rules
-    picked = (
-        select(Message.id)
-        .where(Message.batch_id == work.batch_id, Message.state == MessageState.PLANNED)
-        .order_by(Message.id)
-        .limit(bindparam("window", type_=BigInteger))
-        .with_for_update()
-        .cte("picked")
-    )
-    judged = (
-        select(
-            Message.id.label("message_id"),
-            skip_reason(rules, material=material).label("reason"),
-            wait_until(rules, at=at).label("wait_until"),
-            skip_if_leaving(rules, at=at).label("reason_if_leaving"),
-            material.address.label("address"),
-            *material.columns,
-        )
-        .join(picked, picked.c.id == Message.id)
-        .join(Client, Client.id == Message.client_id)
-        .cte("judged")
-    )
-    if not rules.plain:  # else its expressions would be worked out once for each place they are named in
-        judged = judged.prefix_with("MATERIALIZED")
-    state = case(
-        (judged.c.reason.is_not(None), move(MessageState.PLANNED, MessageState.SKIPPED).value),
-        (judged.c.wait_until.is_not(None), MessageState.PLANNED.value),
-        (judged.c.reason_if_leaving.is_not(None), move(MessageState.PLANNED, MessageState.SKIPPED).value),
-        else_=move(MessageState.PLANNED, MessageState.HANDING).value,
-    )
-    reason = case(
-        (judged.c.wait_until.is_(None), func.coalesce(judged.c.reason, judged.c.reason_if_leaving)),
-        else_=judged.c.reason,
-    )
-    return (
-        update(Message)
-        .where(Message.id == judged.c.message_id)
-        .values(
-            state=state,
-            reason=reason,
-            account_id=work.account_id,
-            domain=func.nullif(func.split_part(func.lower(judged.c.address), "@", 2), ""),
-        )
-        .returning(
-            Message.id,
-            Message.state,
-            judged.c.address,
-            *(judged.c[column.name] for column in material.columns),
-            judged.c.wait_until,
-        )
-        .execution_options(synchronize_session=False)
-    )
-
-
 def _within_throttles(work: Work, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
     """The rows whose receiving domain may get more now; the others wait their turn."""
     by_domain: dict[str, list[Row[Any]]] = {}
     for row in rows:
         by_domain.setdefault(row.address.rpartition("@")[2].lower(), []).append(row)
     too_many: list[Row[Any]] = []
-    throttled = by_domain.keys() & (work.throttled.keys() - {work.domain})
+    throttled = by_domain.keys() & (work.prepared.throttled.keys() - {work.domain})
     for domain in sorted(throttled):  # in one order, so that two workers never wait crosswise
         leased = lease_for_domain(domain, len(by_domain[domain]))
         over = by_domain[domain][leased.granted :]
         if over:
             ids = [row.id for row in over]
-            queue_for_domain(ids, domain=domain, rate=work.throttled[domain], batch_id=work.batch_id)
+            queue_for_domain(ids, domain=domain, rate=work.prepared.throttled[domain], batch_id=work.batch_id)
             too_many += over
     if not too_many:
         return list(rows)
@@ -357,24 +258,32 @@ def _within_throttles(work: Work, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
 
 
 _RECORD = text(
-    """
-    UPDATE message
-    SET state = result.state,
-        reason = result.reason,
-        reference = result.reference,
-        unconfirmed_at = CASE WHEN result.state = 'unconfirmed' THEN coalesce(message.unconfirmed_at, :at) END,
-        sent_at = CASE WHEN result.state = 'sent' THEN :at ELSE message.sent_at END
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
-                CAST(:references AS text[])) AS result (id, state, reason, reference)
-    WHERE message.id = result.id
-      AND CASE message.state
-          WHEN 'handing' THEN message.batch_id = :batch_id
-                              AND (SELECT token FROM batch WHERE id = :batch_id) = :token
-          WHEN 'unconfirmed' THEN result.state = ANY(CAST(:late AS text[]))
-          ELSE false
-          END
-    RETURNING message.id, message.state, message.client_id, message.campaign_id, message.channel, message.sent_at
-    """
+    f"""
+    WITH recorded AS (
+        UPDATE message
+        SET state = result.state,
+            reason = result.reason,
+            reference = result.reference,
+            unconfirmed_at = CASE WHEN result.state = 'unconfirmed' THEN coalesce(message.unconfirmed_at, :at) END,
+            sent_at = CASE WHEN result.state = 'sent' THEN :at ELSE message.sent_at END
+        FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:reasons AS text[]),
+                    CAST(:references AS text[])) AS result (id, state, reason, reference)
+        WHERE message.id = result.id
+          AND CASE message.state
+              WHEN 'handing' THEN message.batch_id = :batch_id
+                                  AND (SELECT token FROM batch WHERE id = :batch_id) = :token
+              WHEN 'unconfirmed' THEN result.state = ANY(CAST(:late AS text[]))
+              ELSE false
+              END
+        RETURNING message.id, message.state, message.client_id, message.campaign_id, message.channel, message.sent_at
+    ),
+    contact AS (
+        SELECT '{CONTACTED}', client_id, campaign_id, channel, sent_at
+        FROM recorded WHERE state = 'sent' AND channel <> ALL(:done_by_people)
+    ),
+    noting AS ({noting("contact")})
+    SELECT id FROM recorded WHERE state = 'planned'
+    """  # noqa: S608 - names of our own
 )
 
 
@@ -395,25 +304,22 @@ def record_results(work: Work, results: Sequence[Result]) -> int:
     by somebody else by then is left alone. A row that was swept to unconfirmed meanwhile takes its real outcome, but
     never goes back to planned.
     """
-    recorded = db.session.execute(
-        _RECORD,
-        {
-            "at": now(),
-            "batch_id": work.batch_id,
-            "token": work.token,
-            "late": _STILL_TAKEN_LATE,
-            "ids": array_text(result.message_id for result in results),
-            "states": array_text(STATE_OF[result.outcome].value for result in results),
-            "reasons": array_text(_storable(result.reason) for result in results),
-            "references": array_text(_storable(result.reference) for result in results),
-        },
-    ).all()
-    note(
-        Happening(CONTACTED, row.client_id, row.campaign_id, row.channel, row.sent_at)
-        for row in recorded
-        if row.state == MessageState.SENT and row.channel not in DONE_BY_PEOPLE
+    planned_again = set(
+        db.session.scalars(
+            _RECORD,
+            {
+                "at": now(),
+                "done_by_people": DONE_BY_PEOPLE,
+                "batch_id": work.batch_id,
+                "token": work.token,
+                "late": _STILL_TAKEN_LATE,
+                "ids": array_text(result.message_id for result in results),
+                "states": array_text(STATE_OF[result.outcome].value for result in results),
+                "reasons": array_text(_storable(result.reason) for result in results),
+                "references": array_text(_storable(result.reference) for result in results),
+            },
+        )
     )
-    planned_again = {row.id for row in recorded if row.state == MessageState.PLANNED}
     refused = [
         result.message_id for result in results if result.message_id in planned_again and not result.account_at_fault
     ]

@@ -136,7 +136,7 @@ def begun(clients: int = 6, sent: int = 2) -> Campaign:
 
 
 def record(work: Any, rows: Any) -> None:
-    results = work.material.send(work.channel, rows)
+    results = work.prepared.material.send(work.channel, rows)
     with unit_of_work():
         record_results(work, results)
 

@@ -23,16 +23,18 @@ class Happening(NamedTuple):
     at: datetime
 
 
-# What happens to a record that was merged into another counts for the client it was merged into. In the order of the
-# key, so that two processes never wait for each other.
-_NOTE = text(
+def noting(happenings: str) -> str:
+    """The statement that keeps the first and the last time of each of `happenings`: something to read from, with the
+    columns of a Happening in their order.
+
+    What happens to a record that was merged into another counts for the client it was merged into. In the order of the
+    key, so that two processes never wait for each other.
     """
+    return f"""
     INSERT INTO engagement (client_id, kind, campaign_id, channel, first_at, last_at)
     SELECT coalesce(client.merged_into_id, client.id) AS client_id, noted.kind, noted.campaign_id,
            noted.channel, min(noted.at), max(noted.at)
-    FROM unnest(CAST(:kinds AS text[]), CAST(:client_ids AS bigint[]), CAST(:campaign_ids AS bigint[]),
-                CAST(:channels AS text[]), CAST(:times AS timestamptz[]))
-        AS noted (kind, client_id, campaign_id, channel, at)
+    FROM {happenings} AS noted (kind, client_id, campaign_id, channel, at)
     JOIN client ON client.id = noted.client_id
     GROUP BY coalesce(client.merged_into_id, client.id), noted.kind, noted.campaign_id, noted.channel
     ORDER BY 1, 2, 4, 3
@@ -40,7 +42,14 @@ _NOTE = text(
     SET first_at = least(engagement.first_at, excluded.first_at),
         last_at = greatest(engagement.last_at, excluded.last_at)
     WHERE excluded.first_at < engagement.first_at OR excluded.last_at > engagement.last_at
-    """
+    """  # noqa: S608 - what the callers write
+
+
+_NOTE = text(
+    noting(
+        "unnest(CAST(:kinds AS text[]), CAST(:client_ids AS bigint[]), CAST(:campaign_ids AS bigint[]), "
+        "CAST(:channels AS text[]), CAST(:times AS timestamptz[]))"
+    )
 )
 
 
