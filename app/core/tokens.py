@@ -1,23 +1,24 @@
 """Signed links: opaque, unforgeable, and good without a look at the database.
 
 A token is base64url of: key id (1 byte), kind (1 byte), message id (8 bytes, big endian), extra bytes, and a
-16-byte HMAC-SHA256 tag over all of it. The click token carries its target, so a click redirects even while
-PostgreSQL is away, and only to an address that we signed (never an open redirect).
+16-byte tag over all of it: BLAKE2s with a key (RFC 7693), because it takes half as long as an HMAC and every message
+carries a dozen. The click token carries its target, so a click redirects even while PostgreSQL is away, and only to an
+address that we signed (never an open redirect).
 """
 
-import hmac
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import b2a_base64
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from hashlib import sha256
+from hashlib import blake2s
+from hmac import compare_digest
 
-KEY_ID = 1
+KEY_ID = 2  # 1 stood for HMAC-SHA256, before the first release
 _HEAD = struct.Struct(">BBq")
 _TAG = 16
-_BLOCK = 64  # bytes; RFC 2104
+_PURPOSE = b"bw links"  # at most 8 bytes
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 # A longer address would make a link that mail programs and servers cut: such a link is not tracked.
 MAX_TARGET_BYTES = 2_000
@@ -55,22 +56,21 @@ class Signer:
     """Signs and reads link tokens with a key derived from the secret key."""
 
     def __init__(self, secret_key: str) -> None:
-        key = hmac.digest(secret_key.encode(), b"bellwether links", "sha256").ljust(_BLOCK, b"\0")
-        self._inner = sha256(bytes(byte ^ 0x36 for byte in key))
-        self._outer = sha256(bytes(byte ^ 0x5C for byte in key))
+        key = blake2s(secret_key.encode()).digest()
+        self._keyed = blake2s(key=key, digest_size=_TAG, person=_PURPOSE)
 
     def sign(self, kind: Kind, message_id: int, extra: bytes = b"") -> str:
-        """An URL-safe token without padding. About 2 microseconds: there are some ten in every message."""
+        """An URL-safe token without padding. About a microsecond."""
         body = _HEAD.pack(KEY_ID, kind, message_id) + extra
-        return b2a_base64(body + self._tag(body), newline=False).translate(_URL_SAFE, b"=").decode()
+        keyed = self._keyed.copy()  # the key was taken in once
+        keyed.update(body)
+        return b2a_base64(body + keyed.digest(), newline=False).translate(_URL_SAFE, b"=").decode()
 
-    def _tag(self, body: bytes) -> bytes:
-        """HMAC-SHA256 (RFC 2104) with the key taken in once, which halves its price; the first 16 bytes."""
-        inner = self._inner.copy()
-        inner.update(body)
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return outer.digest()[:_TAG]
+    def tag(self, kind: Kind, message_id: int, extra: bytes = b"") -> bytes:
+        """What proves a token to be ours."""
+        keyed = self._keyed.copy()
+        keyed.update(_HEAD.pack(KEY_ID, kind, message_id) + extra)
+        return keyed.digest()
 
     def read(self, token: str, *kinds: Kind) -> Token:
         """The token's content. Raises BadToken unless it is ours, unaltered and of one of the kinds."""
@@ -82,9 +82,9 @@ class Signer:
             raise BadToken from error
         if urlsafe_b64encode(raw).rstrip(b"=") != token.encode():  # the decoder passes over what is not base64
             raise BadToken
-        if key_id != KEY_ID or not hmac.compare_digest(self._tag(body), tag):
+        if key_id != KEY_ID or kind not in kinds:
             raise BadToken
-        if kind not in kinds:
+        if not compare_digest(self.tag(kind, message_id, body[_HEAD.size :]), tag):
             raise BadToken
         return Token(Kind(kind), message_id, body[_HEAD.size :])
 
@@ -93,7 +93,7 @@ class Links:
     """The public addresses that one message carries."""
 
     def __init__(self, signer: Signer, public_url: str, reply_domain: str, bounce_domain: str = "") -> None:
-        self._sign = signer.sign
+        self._signer, self._sign = signer, signer.sign
         self._public_url = public_url
         self._reply_domain = reply_domain
         self._bounce_domain = bounce_domain or reply_domain
@@ -154,12 +154,12 @@ class Links:
             body = bytes.fromhex(head)
         except ValueError:
             return None
-        if not body or len(body) > 8 or not hmac.compare_digest(self._reply_tag(body).encode(), tag.encode()):
+        if not body or len(body) > 8 or not compare_digest(self._reply_tag(body).encode(), tag.encode()):
             return None
         return kind, int.from_bytes(body, "big")
 
     def _reply_tag(self, body: bytes) -> str:
-        return sha256(self._sign(Kind.REPLY, 0, body).encode()).hexdigest()[:20]
+        return self._signer.tag(Kind.REPLY, 0, body).hex()[:20]
 
 
 @lru_cache(maxsize=1_024)

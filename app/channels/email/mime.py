@@ -6,7 +6,6 @@ standard library's `EmailMessage` takes some fifty times as long.
 """
 
 from binascii import b2a_qp
-from collections.abc import Iterator
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime, formataddr
@@ -15,19 +14,23 @@ from app.channels.base import EmailTemplate, Envelope, OutgoingEmail, Segments
 
 _SOFT_BREAK = b"=\r\n"
 _LONGEST_LINE = 76
+_AS_IT_IS = bytes(range(0x20, 0x7F)).replace(b"=", b"")  # RFC 2045, 6.7: needs no encoding, but for a space at the end
 _BOUNDARY = "=_bellwether_part"
 
 
 def encode_piece(text: str) -> bytes:
     """Quoted-printable with CRLF line ends, whose last line has room for a soft line break."""
-    if text.isascii() and text.isprintable() and "=" not in text and not text.endswith(" "):  # as names and addresses
-        data = text.encode()
-        return data if len(data) < _LONGEST_LINE else _SOFT_BREAK.join(_lines(data))
+    data = text.encode()
+    if not data.translate(None, _AS_IT_IS) and not data.endswith(b" "):
+        if len(data) < _LONGEST_LINE:
+            return data
+        width = _LONGEST_LINE - 1
+        return _SOFT_BREAK.join([data[start : start + width] for start in range(0, len(data), width)])
     if "\n" in text or "\r" in text:
         lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
         encoded = b2a_qp(lines.encode(), istext=True)
     else:
-        encoded = b2a_qp(text.encode(), istext=True)
+        encoded = b2a_qp(data, istext=True)
         if len(encoded) < _LONGEST_LINE:
             return encoded
         encoded = encoded.replace(b"\n", b"\r\n")  # without a line end to learn from, it breaks lines Unix-like
@@ -36,10 +39,6 @@ def encode_piece(text: str) -> bytes:
         cut = -3 if b"=" in encoded[-3:] else -1
         encoded = encoded[:cut] + _SOFT_BREAK + encoded[cut:]
     return encoded
-
-
-def _lines(data: bytes) -> Iterator[bytes]:
-    return (data[start : start + _LONGEST_LINE - 1] for start in range(0, len(data), _LONGEST_LINE - 1))
 
 
 def encode_header(text: str) -> str:

@@ -46,12 +46,14 @@ class SmtpChannel:
         self._password = unquote(parts.password or "")
         self._idle: list[Session] = []
         self._connections = connections
+        self._built: tuple[EmailBatch, MimeBuilder] | None = None
         self.window = FIRST_WINDOW
 
     def send(self, batch: EmailBatch, messages: Sequence[OutgoingEmail]) -> list[Result]:
         """Send the window's messages over all the connections."""
-        builder = MimeBuilder(batch.template, batch.envelope)
-        date = now()
+        if self._built is None or self._built[0] is not batch:
+            self._built = batch, MimeBuilder(batch.template, batch.envelope)
+        builder, date = self._built[1], now()
         started = time.monotonic()
         pipeline = Pipeline(
             messages,
