@@ -19,7 +19,7 @@ is left alone for a while then, so that an outage costs only what was on its way
 import json
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -40,11 +40,33 @@ CONNECTIONS = 8
 SMALLEST_WINDOW, LARGEST_WINDOW = 100, 200  # a crash leaves one unconfirmed
 ACCOUNT_AT_FAULT = {401, 403, 404, 405, 429}  # its key, address, method or rate, not the messages
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-_KNOWN = {
-    "secret", "to", "text", "body", "token", "signature", "signature_id", "template_id", "variables", "messages",
-}  # fmt: skip
+_to_json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make such an encoder for each value
+_VALUES: Mapping[str, Callable[[SmsBatch, OutgoingSms], str]] = {
+    "to": lambda batch, sms: sms.recipient,
+    "text": lambda batch, sms: sms.text,
+    "body": lambda batch, sms: sms.body,
+    "token": lambda batch, sms: sms.token,
+    "signature": lambda batch, sms: batch.signature,
+    "signature_id": lambda batch, sms: batch.signature_reference,
+    "template_id": lambda batch, sms: batch.template_reference,
+    "variables": lambda batch, sms: _to_json(dict(sms.variables)),
+}
+_KNOWN = {"secret", "messages", *_VALUES}
 
 log = structlog.get_logger(__name__)
+
+
+class _Template:
+    """A text with `{placeholders}`, taken apart once."""
+
+    def __init__(self, text: str) -> None:
+        self._pieces = _PLACEHOLDER.split(text)
+        self.names = set(self._pieces[1::2])
+
+    def fill(self, value_of: Callable[[str], str]) -> str:
+        if not self.names:
+            return self._pieces[0]
+        return "".join([value_of(piece) if place % 2 else piece for place, piece in enumerate(self._pieces)])
 
 
 class HttpGatewayChannel:
@@ -58,14 +80,23 @@ class HttpGatewayChannel:
         self._connections = max(1, min(int(self._settings["connections"] or CONNECTIONS), 50))
         self.window = min(LARGEST_WINDOW, max(SMALLEST_WINDOW, self._batch_size * self._connections))
         self._threads = ThreadPoolExecutor(self._connections)
-        self._headers = _headers(self._fill(self._settings["headers"], {"secret": secret}, raw=True))
-        self._headers.setdefault("Content-Type", self._settings["content_type"])
-        for name in ("url", "headers", "body", "item"):
-            unknown = set(_PLACEHOLDER.findall(self._settings[name])) - _KNOWN
-            if unknown:
+        templates = {name: _Template(self._settings[name]) for name in ("url", "headers", "body", "item")}
+        for name, template in templates.items():
+            if unknown := template.names - _KNOWN:
                 raise ValueError(f"{name} has an unknown placeholder: {{{sorted(unknown)[0]}}}")
-        if self._batch_size > 1 and "{messages}" not in self._settings["body"]:
+        if self._batch_size > 1 and "messages" not in templates["body"].names:
             raise ValueError("the body of a batch needs {messages}")
+        self._url, self._body, self._item = templates["url"], templates["body"], templates["item"]
+        self._headers = _headers(templates["headers"].fill(lambda name: secret if name == "secret" else ""))
+        self._headers.setdefault("Content-Type", self._settings["content_type"])
+        self._words = [
+            (_words(self._settings[setting]), outcome)
+            for setting, outcome in (
+                ("accepted", Outcome.SENT),
+                ("refused", Outcome.FAILED),
+                ("later", Outcome.NOT_TAKEN),
+            )
+        ]
         # Asked for a path each time: a manager of several hosts would take each address apart anew.
         self._origin = _origin(self._settings["url"])
         self._pool = urllib3.connection_from_url(
@@ -83,8 +114,8 @@ class HttpGatewayChannel:
         try:
             response = self._pool.urlopen(
                 self._settings["method"],
-                self._url(batch, group)[len(self._origin) :] or "/",
-                body=self._body(batch, group),
+                self._address(batch, group[0])[len(self._origin) :] or "/",
+                body=self._content(batch, group),
                 headers=self._headers,
                 retries=False,
                 redirect=False,
@@ -119,8 +150,8 @@ class HttpGatewayChannel:
         if not self._settings["outcome_path"]:
             return Result(sms.message_id, Outcome.SENT, reference)
         word = _text(at_path(answer, self._settings["outcome_path"])) or ""
-        for setting, outcome in (("accepted", Outcome.SENT), ("refused", Outcome.FAILED), ("later", Outcome.NOT_TAKEN)):
-            if word.lower() in _words(self._settings[setting]):
+        for words, outcome in self._words:
+            if word.lower() in words:
                 said = None if outcome is Outcome.SENT else f"the provider said: {word[:100]}"
                 return Result(sms.message_id, outcome, reference, said)
         log.warning("sms_gateway_unknown_word", word=word[:40])
@@ -131,39 +162,25 @@ class HttpGatewayChannel:
     ) -> list[Result]:
         return [Result(sms.message_id, outcome, reason=reason, account_at_fault=at_fault) for sms in group]
 
-    def _url(self, batch: SmsBatch, group: Sequence[OutgoingSms]) -> str:
-        values = self._values(batch, group[0])
-        return self._fill(self._settings["url"], {key: quote_plus(value) for key, value in values.items()}, raw=True)
+    def _value(self, name: str, batch: SmsBatch, sms: OutgoingSms) -> str:
+        if name == "secret":
+            return self._secret
+        return _VALUES[name](batch, sms) if name in _VALUES else ""
 
-    def _body(self, batch: SmsBatch, group: Sequence[OutgoingSms]) -> bytes | None:
+    def _address(self, batch: SmsBatch, sms: OutgoingSms) -> str:
+        return self._url.fill(lambda name: quote_plus(self._value(name, batch, sms)))
+
+    def _content(self, batch: SmsBatch, group: Sequence[OutgoingSms]) -> bytes | None:
         if self._settings["method"] == "GET":
             return None
-        if self._batch_size == 1:
-            return self._fill(self._settings["body"], self._values(batch, group[0])).encode()
-        items = ",".join(self._fill(self._settings["item"], self._values(batch, sms)) for sms in group)
-        values = {key: self._escape(value) for key, value in self._values(batch, group[0]).items()}
-        return self._fill(self._settings["body"], values | {"messages": items}, raw=True).encode()
+        items = "" if self._batch_size == 1 else ",".join([self._filled(self._item, batch, sms) for sms in group])
+        return self._filled(self._body, batch, group[0], items).encode()
 
-    def _values(self, batch: SmsBatch, sms: OutgoingSms) -> dict[str, str]:
-        return {
-            "secret": self._secret,
-            "to": sms.recipient,
-            "text": sms.text,
-            "body": sms.body,
-            "token": sms.token,
-            "signature": batch.signature,
-            "signature_id": batch.signature_reference,
-            "template_id": batch.template_reference,
-            "variables": json.dumps(dict(sms.variables), ensure_ascii=False),
-        }
-
-    def _fill(self, template: str, values: Mapping[str, str], *, raw: bool = False) -> str:
-        return _PLACEHOLDER.sub(
-            lambda match: values.get(match[1], "") if raw else self._escape(values.get(match[1], "")), template
-        )
+    def _filled(self, template: _Template, batch: SmsBatch, sms: OutgoingSms, items: str = "") -> str:
+        return template.fill(lambda name: items if name == "messages" else self._escape(self._value(name, batch, sms)))
 
     def _escape(self, value: str) -> str:
-        return quote_plus(value) if self._form else json.dumps(value, ensure_ascii=False)[1:-1]
+        return quote_plus(value) if self._form else _to_json(value)[1:-1]
 
 
 def at_path(value: Any, path: str) -> Any:
