@@ -185,6 +185,7 @@ def _blamed(problems: list[tuple[str, str]], count: int) -> dict[int, str]:
 def request_body(template: EmailTemplate, envelope: Envelope, emails: Sequence[OutgoingEmail]) -> dict[str, Any]:
     """The JSON of one `POST /v3/mail/send`."""
     domain = emails[0].reply_to.partition("@")[2]
+    tags = [_tag(number) for number in range(len(emails[0].slots))]
     return {
         "from": {"email": envelope.from_address, "name": envelope.from_name},
         "reply_to": {"email": f"-reply-@{domain}"},
@@ -203,11 +204,11 @@ def request_body(template: EmailTemplate, envelope: Envelope, emails: Sequence[O
             "open_tracking": {"enable": False},
             "subscription_tracking": {"enable": False},
         },
-        "personalizations": [_personalization(email, envelope) for email in emails],
+        "personalizations": [_personalization(email, envelope, tags) for email in emails],
     }
 
 
-def _personalization(email: OutgoingEmail, envelope: Envelope) -> dict[str, Any]:
+def _personalization(email: OutgoingEmail, envelope: Envelope, tags: Sequence[str]) -> dict[str, Any]:
     return {
         "to": [{"email": email.recipient}],
         "headers": {
@@ -218,7 +219,7 @@ def _personalization(email: OutgoingEmail, envelope: Envelope) -> dict[str, Any]
         },
         "substitutions": {
             "-reply-": email.reply_to.partition("@")[0],
-            **{_tag(number): text for number, text in enumerate(email.slots)},
+            **dict(zip(tags, email.slots, strict=True)),
         },
         "custom_args": {"bw": email.token},
     }
