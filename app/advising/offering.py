@@ -3,14 +3,13 @@ card is opened and once more when the adviser taps to call."""
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, String, case, cast, func, literal, null, select
+from sqlalchemy import ColumnElement, case, select
 
 from app.advising.channel import CALL
 from app.advising.models import UNFINISHED, AdviserTask
-from app.campaigns.gates import gates
+from app.campaigns.gates import gates, reason_against
 from app.campaigns.models import Campaign, State
 from app.campaigns.sending_rules import rules_in_force
-from app.clients.contactability import exclusion_reason
 from app.clients.models import Client
 from app.core.clock import now
 from app.core.extensions import db, settings
@@ -23,12 +22,7 @@ OFFERED_STATES = (State.RUNNING, State.COMPLETE)
 
 def barred(campaign: Campaign) -> ColumnElement[str | None]:
     """Over client: the first reason for which the client must not be called for this campaign, or NULL."""
-    reason = exclusion_reason(channel=CALL, purpose=campaign.purpose)
-    closed = gates(campaign)
-    if not closed:
-        return reason
-    gate = case(*((condition, literal(word)) for condition, word in closed), else_=cast(null(), String))
-    return func.coalesce(reason, gate)
+    return reason_against(gates(campaign), channel=CALL, purpose=campaign.purpose)
 
 
 def offered_campaigns() -> ColumnElement[bool]:

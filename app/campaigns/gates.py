@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, inspect, not_, select
+from sqlalchemy import ColumnElement, String, and_, case, cast, func, inspect, literal, not_, null, select
 from sqlalchemy.sql.elements import False_
 
 from app.audiences.fields import Catalogue, load_catalogue
 from app.campaigns.models import Campaign, SecondCheck
 from app.campaigns.step_kinds import all_words, step_kind
 from app.clients.classes.suitability import may_be_offered, needs_second_check
-from app.clients.contactability import client_among
+from app.clients.contactability import client_among, exclusion_reason
 from app.clients.models import Client
 from app.clients.preferences.queries import refuses_topic
 
@@ -68,6 +68,16 @@ def gates(campaign: Campaign, *, of_many: bool = False) -> list[Gate]:
     if campaign.purpose == "marketing" and campaign.topic_id is not None:
         found.append((refuses_topic(campaign.topic_id, of_many=of_many), TOPIC_REFUSED))
     return found
+
+
+def reason_against(shut: Sequence[Gate], *, channel: str, purpose: str) -> ColumnElement[str | None]:
+    """Over client: the first reason for which the message must not reach them on the channel, or NULL: what holds for
+    every message, then the campaign's gates."""
+    reason = exclusion_reason(channel=channel, purpose=purpose)
+    if not shut:
+        return reason
+    gate = case(*((condition, literal(word)) for condition, word in shut), else_=cast(null(), String))
+    return func.coalesce(reason, gate)
 
 
 def suitable(campaign: Campaign) -> ColumnElement[bool]:

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, String, case, cast, exists, func, literal, null, or_, select
+from sqlalchemy import ColumnElement, String, cast, exists, literal, null, or_, select
 
-from app.campaigns.gates import Gate, gates
+from app.campaigns.gates import Gate, gates, reason_against
 from app.campaigns.models import Campaign, State, Step
 from app.campaigns.sending_rules import rules_in_force
 from app.campaigns.step_kinds import step_kind
-from app.clients.contactability import exclusion_reason
 from app.core.extensions import Timestamp, db
 from app.delivery.caps import cap_reason, keep_caps_strict, steps_of_other_channels
 from app.delivery.material import Material
@@ -66,11 +65,7 @@ def take_turns(rules: Rules) -> None:
 
 def skip_reason(rules: Rules, *, material: Material) -> ColumnElement[str | None]:
     """The first reason for which the message is skipped for good, or NULL."""
-    reason = exclusion_reason(channel=material.contact, purpose=rules.purpose)
-    if not rules.gates:
-        return reason
-    shut = case(*((condition, literal(word)) for condition, word in rules.gates), else_=cast(null(), String))
-    return func.coalesce(reason, shut)
+    return reason_against(rules.gates, channel=material.contact, purpose=rules.purpose)
 
 
 def wait_until(rules: Rules, *, at: datetime) -> ColumnElement[datetime | None]:
