@@ -25,7 +25,7 @@ from bench.delivery_system import (
 from bench.figures import Measure
 from tests.factories.delivery import set_state
 
-ROUNDS = 2
+ROUNDS = 3
 PROCESSES = 2
 SLOWEST_SINK = 10_000  # messages a second
 KEPT = 2_000
