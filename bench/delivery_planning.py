@@ -63,6 +63,6 @@ def _make_copy() -> None:
     ).all()
     db.session.rollback()
     run_statements(
-        f"CREATE TABLE {_COPY} (LIKE message INCLUDING ALL) WITH (fillfactor = 60)",
+        f"CREATE TABLE {_COPY} (LIKE message INCLUDING ALL)",
         *(f"ALTER TABLE {_COPY} ADD {key}" for key in keys),
     )

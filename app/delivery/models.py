@@ -269,8 +269,9 @@ class Message(Model):
         CheckConstraint(f"state IN ({', '.join(repr(s.value) for s in MessageState)})", name="state"),
         Index("ix_message_batch_id", "batch_id"),
         Index("ix_message_client_id", "client_id", "id"),
-        # room on the page for the row's later states, so that they need no new index entries
-        {"postgresql_with": {"fillfactor": "60"}},
+        # Room on the page for both later states of all its rows, as a window changes them at once: neither needs new
+        # entries in the indexes.
+        {"postgresql_with": {"fillfactor": "36"}},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

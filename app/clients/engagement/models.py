@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, PrimaryKeyConstraint
+from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.extensions import Model, Timestamp
@@ -12,7 +12,9 @@ KINDS = ("contacted", "opened", "clicked", "replied")
 
 class Engagement(Model):
     """First and last time that a client was contacted by a campaign on a channel, or opened, clicked, replied (people
-    only, no machines). `campaign_id` is a number of a later feature, so no foreign key.
+    only, no machines). No foreign keys: `campaign_id` is a number of a later feature, and whom `client_id` names stands
+    in a message, which has the key, or was merged into by one; checking it again would lock, and so write, a row of the
+    client for each message sent.
 
     The order of the key is for its size: both texts together fill what one number does.
     """
@@ -25,7 +27,7 @@ class Engagement(Model):
         Index("ix_engagement_campaign_id", "campaign_id", "kind"),
     )
 
-    client_id: Mapped[int] = mapped_column(ForeignKey("client.id"))
+    client_id: Mapped[int]
     kind: Mapped[str]
     campaign_id: Mapped[int]
     channel: Mapped[str]
