@@ -96,80 +96,82 @@ class Window:
     again_at: datetime | None = None
 
 
-def send_batch(batch_id: int) -> None:
-    """Claim a batch and send what is planned in it. A batch that is taken, done or paused is left alone."""
-    work = claim_batch(batch_id)
+def send_batch(batch_id: int) -> int | None:
+    """Claim a batch and send what is planned in it. A batch that is taken, done or paused is left alone.
+
+    Returns the run's id where nothing of the batch is left to do, else None.
+    """
+    with unit_of_work():
+        work = claim_batch(batch_id)
+        window = hand_over(work, limit=work.channel.window) if work else None
     if work is None:
-        return
-    while True:
-        with unit_of_work():
-            window = hand_over(work, limit=work.channel.window)
-        if window is None:
-            release(work)
-            return
-        if window.again_at is not None and not window.rows:
-            release(work, due_at=window.again_at)
-            return
-        if not window.rows:
-            break
+        return None
+    while window is not None and window.rows:
         results = work.prepared.material.send(work.channel, window.rows)
-        left = _record_surely(work, results)
+        if not _record_surely(work, results):
+            return work.run_id
         if any(result.account_at_fault for result in results):
             release(work)
-            return
-        if not left:
-            break
-    finish(work)
+            return None
+        with unit_of_work():
+            window = hand_over(work, limit=work.channel.window)
+    if window is None or window.again_at is not None:
+        release(work, due_at=window.again_at if window else None)
+        return None
+    with unit_of_work():
+        finish(work)
+    return work.run_id
 
 
 def claim_batch(batch_id: int) -> Work | None:
-    """Take an open, unheld batch that may be sent. None where somebody else has it, nothing is to be done, or no
-    account can take it now (it is looked at again later)."""
-    token = uuid4()
-    with unit_of_work() as session:
-        batch = session.execute(
-            update(Batch)
-            .where(Batch.id == batch_id, Batch.state == "open", Batch.token.is_(None), may_send())
-            .values(token=token, lease_until=now() + LEASE)
-            .returning(
-                Batch.run_id,
-                Batch.step_id,
-                Batch.channel,
-                Batch.content_id,
-                Batch.variant,
-                Batch.domain,
-            )
-        ).one_or_none()
-        if batch is None:
-            return None
-        prepared = prepare(run_id=batch.run_id, step_id=batch.step_id, variant=batch.variant)
-        account = choose_account(batch.channel, purpose=prepared.rules.purpose)
-        channel = None if account is None else _open(account)
-        if account is None or channel is None:
-            session.execute(
-                update(Batch)
-                .where(Batch.id == batch_id)
-                .values(token=None, lease_until=None, due_at=now() + NO_ACCOUNT)
-                .execution_options(synchronize_session=False)
-            )
-            return None
-        version = prepared.content_id
-        if batch.content_id is not None and batch.content_id != version:
-            _start_anew(batch_id, token)
-            return None
-        session.execute(update(Batch).where(Batch.id == batch_id).values(account_id=account.id, content_id=version))
-        return Work(
-            batch_id=batch_id,
-            token=token,
-            run_id=batch.run_id,
-            step_id=batch.step_id,
-            variant=batch.variant,
-            account_id=account.id,
-            channel=channel,
-            domain=batch.domain if batch.domain in prepared.throttled else None,
-            in_trouble=account.failures > 0,
-            prepared=prepared,
+    """Take an open, unheld batch that may be sent, in the caller's transaction.
+
+    None where somebody else has it, nothing is to be done, or no account can take it now (it is looked at again later).
+    """
+    token, session = uuid4(), db.session
+    batch = session.execute(
+        update(Batch)
+        .where(Batch.id == batch_id, Batch.state == "open", Batch.token.is_(None), may_send())
+        .values(token=token, lease_until=now() + LEASE)
+        .returning(
+            Batch.run_id,
+            Batch.step_id,
+            Batch.channel,
+            Batch.content_id,
+            Batch.variant,
+            Batch.domain,
         )
+    ).one_or_none()
+    if batch is None:
+        return None
+    prepared = prepare(run_id=batch.run_id, step_id=batch.step_id, variant=batch.variant)
+    account = choose_account(batch.channel, purpose=prepared.rules.purpose)
+    channel = None if account is None else _open(account)
+    if account is None or channel is None:
+        session.execute(
+            update(Batch)
+            .where(Batch.id == batch_id)
+            .values(token=None, lease_until=None, due_at=now() + NO_ACCOUNT)
+            .execution_options(synchronize_session=False)
+        )
+        return None
+    version = prepared.content_id
+    if batch.content_id is not None and batch.content_id != version:
+        _start_anew(batch_id, token)
+        return None
+    session.execute(update(Batch).where(Batch.id == batch_id).values(account_id=account.id, content_id=version))
+    return Work(
+        batch_id=batch_id,
+        token=token,
+        run_id=batch.run_id,
+        step_id=batch.step_id,
+        variant=batch.variant,
+        account_id=account.id,
+        channel=channel,
+        domain=batch.domain if batch.domain in prepared.throttled else None,
+        in_trouble=account.failures > 0,
+        prepared=prepared,
+    )
 
 
 def _start_anew(batch_id: int, token: UUID) -> None:
@@ -383,7 +385,8 @@ def refresh_tally(batch_id: int) -> int:
 
 
 def _record_surely(work: Work, results: Sequence[Result]) -> int:
-    """Record, and where the database is away keep the results and try again until it is back.
+    """Record, and close the batch where that was all of it; where the database is away keep the results and try again
+    until it is back.
 
     Returns how many of the batch's rows are not settled yet.
     """
@@ -393,6 +396,8 @@ def _record_surely(work: Work, results: Sequence[Result]) -> int:
             with unit_of_work():
                 left = record_results(work, results)
                 _note_health(work, results)
+                if not left:
+                    finish(work)
             return left
         except OperationalError as error:
             log.error("results_not_recorded_yet", batch=work.batch_id, error=type(error).__name__)
@@ -422,9 +427,8 @@ def release(work: Work, *, due_at: datetime | None = None) -> None:
 
 
 def finish(work: Work) -> None:
-    """Close the batch where none of its rows is planned or on its way any more."""
-    with unit_of_work():
-        _close(_ours(work))
+    """Close the batch where none of its rows is planned or on its way any more, in the caller's transaction."""
+    _close(_ours(work))
 
 
 def _close(ours: ColumnElement[bool]) -> None:

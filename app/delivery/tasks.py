@@ -15,7 +15,6 @@ from app.delivery.accounts.service import note_test
 from app.delivery.accounts.testing import send_test_through
 from app.delivery.deliverability.service import CHECK_JOB, check_sender_domains, count_arrivals, order_check
 from app.delivery.experiments.service import PLAN_REST, plan_rest
-from app.delivery.models import Batch
 from app.delivery.outcomes.queries import Filter
 from app.delivery.outcomes.service import decide_chunk
 from app.delivery.planning import SEND_BATCH, plan_run
@@ -106,9 +105,10 @@ def look_for_waiting_seeds() -> None:
 @queues.task(SEND_BATCH)
 def run_batch(batch_id: int) -> None:
     """Send one batch and, where it was the last, end the run."""
-    send_batch(batch_id)
-    with unit_of_work():
-        finish_runs(db.session.scalar(select(Batch.run_id).where(Batch.id == batch_id)))
+    run_id = send_batch(batch_id)
+    if run_id is not None:
+        with unit_of_work():
+            finish_runs(run_id)
 
 
 @queues.tick("delivery.sweep", every=2, queue=queues.DEFAULT)

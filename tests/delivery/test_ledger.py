@@ -1,12 +1,13 @@
 """The ledger: nothing is lost, nothing is sent twice, whatever happens in between."""
 
 from datetime import timedelta
+from threading import Thread
 
 import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from app.campaigns.models import Campaign, State
 from app.channels.base import Outcome, Result
@@ -22,13 +23,14 @@ from app.delivery.models import NEXT, Batch, Message, MessageState, Run, RunSegm
 from app.delivery.planning import FIRST_CHUNK, plan_run
 from app.delivery.postponing import BATCH_SIZE
 from app.delivery.queries import campaign_progress
-from app.delivery.sending import MAX_ATTEMPTS, claim_batch, finish, hand_over, record_results, release
+from app.delivery.sending import MAX_ATTEMPTS, Window, finish, hand_over, record_results, release
 from app.delivery.service import settle_unconfirmed
 from app.delivery.sweeping import cancel_run, dispatch_due_batches, free_dead_batches, resume_run, sweep
 from tests.factories.audiences import make_segment
 from tests.factories.campaigns import make_campaign
 from tests.factories.clients import make_client, make_clients
 from tests.factories.delivery import (
+    claimed,
     do_due_jobs,
     handed_over,
     launched,
@@ -131,8 +133,8 @@ def test_a_batch_is_claimed_by_one_worker_only() -> None:
     make_clients(3)
     launched()
     batch_id = db.session.scalars(select(Batch.id)).one()
-    assert claim_batch(batch_id) is not None
-    assert claim_batch(batch_id) is None
+    assert claimed(batch_id) is not None
+    assert claimed(batch_id) is None
 
 
 def test_nothing_leaves_while_the_campaign_is_paused() -> None:
@@ -144,6 +146,32 @@ def test_nothing_leaves_while_the_campaign_is_paused() -> None:
     set_state(campaign, State.RUNNING)
     send_all()
     assert states() == {"sent": 3}
+
+
+def test_a_message_that_is_cancelled_at_the_last_moment_does_not_leave(app: Flask) -> None:
+    make_clients(3)
+    launched()
+    work = claimed()
+    assert work is not None
+    cancelled = db.session.scalars(select(func.min(Message.id))).one()
+    db.session.rollback()
+    windows: list[Window | None] = []
+
+    def hand_it_over() -> None:
+        with app.app_context(), unit_of_work():
+            windows.append(hand_over(work, limit=10))
+
+    worker = Thread(target=hand_it_over)
+    with db.engine.begin() as canceller, db.engine.connect() as watch:
+        canceller.execute(update(Message).where(Message.id == cancelled).values(state="cancelled"))
+        worker.start()
+        while not watch.scalar(text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")):
+            assert worker.is_alive()
+    worker.join()
+    (window,) = windows
+    assert window is not None
+    assert cancelled not in [row.id for row in window.rows]
+    assert states() == {"cancelled": 1, "handing": 2}
 
 
 def test_a_pause_stops_a_worker_before_its_next_window() -> None:
@@ -166,7 +194,7 @@ def test_cancel_leaves_the_unsent_unsent() -> None:
         cancel_run(campaign.id)
     with unit_of_work():
         record_results(work, [Result(row.id, Outcome.SENT) for row in window.rows])
-    finish(work)
+        finish(work)
     assert states() == {"cancelled": 3, "sent": 2}
     assert db.session.scalars(select(Batch.state)).one() == "done"
 
@@ -213,7 +241,7 @@ def test_what_a_relay_refuses_for_now_after_the_cancel_stays_unsent_too() -> Non
     refused, sent = (row.id for row in window.rows)
     with unit_of_work():
         record_results(work, [Result(refused, Outcome.NOT_TAKEN), Result(sent, Outcome.SENT)])
-    finish(work)
+        finish(work)
     with unit_of_work():
         sweep()
     assert states() == {"cancelled": 4, "sent": 1}
@@ -279,13 +307,13 @@ def test_a_worker_whose_lease_was_taken_hands_nothing_over() -> None:
     make_clients(2)
     launched()
     batch_id = db.session.scalars(select(Batch.id)).one()
-    slow = claim_batch(batch_id)
+    slow = claimed(batch_id)
     assert slow is not None
     db.session.execute(update(Batch).values(lease_until=now() - timedelta(seconds=1)))
     db.session.commit()
     with unit_of_work():
         free_dead_batches()
-    assert claim_batch(batch_id) is not None
+    assert claimed(batch_id) is not None
     with unit_of_work():
         assert hand_over(slow, limit=2) is None
     release(slow)
@@ -317,7 +345,7 @@ def test_a_message_refused_for_now_waits_longer_each_time_and_is_given_up_in_the
         outcomes = {refused: Outcome.NOT_TAKEN}
         with unit_of_work():
             record_results(work, [Result(row.id, outcomes.get(row.id, Outcome.SENT)) for row in window.rows])
-        finish(work)
+            finish(work)
         db.session.rollback()
         batch = db.session.get_one(
             Batch, db.session.scalars(select(Message.batch_id).where(Message.id == refused)).one()

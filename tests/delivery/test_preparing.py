@@ -13,10 +13,10 @@ from app.core.unit_of_work import unit_of_work
 from app.delivery import preparing
 from app.delivery.models import Batch
 from app.delivery.preparing import Prepared, prepare
-from app.delivery.sending import claim_batch, hand_over
+from app.delivery.sending import hand_over
 from tests.factories.campaigns import make_content
 from tests.factories.clients import make_clients
-from tests.factories.delivery import launched, send_all, states
+from tests.factories.delivery import claimed, launched, send_all, states
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_other_words_are_never_sent_as_those_that_were_kept(monkeypatch: pytest.
     launched()
     prepared()
     new_words()
-    work = claim_batch(db.session.scalars(select(Batch.id)).one())
+    work = claimed()
     assert work is not None
     with unit_of_work():
         assert hand_over(work, limit=10) is None

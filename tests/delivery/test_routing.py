@@ -15,9 +15,9 @@ from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
 from app.delivery.models import Batch, MarketingStop, Message
 from app.delivery.routing import account_works, choose_account, rest_account, usable_accounts
-from app.delivery.sending import claim_batch, hand_over, send_batch
+from app.delivery.sending import hand_over, send_batch
 from tests.factories.clients import make_clients
-from tests.factories.delivery import handed_over, launched, send_all, states
+from tests.factories.delivery import claimed, handed_over, launched, send_all, states
 from tests.factories.users import make_user
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -101,7 +101,7 @@ def test_without_any_account_messages_wait() -> None:
     launched()
     only(make_account(weight=0))
     batch_id = db.session.scalars(select(Batch.id)).one()
-    assert claim_batch(batch_id) is None
+    assert claimed(batch_id) is None
     db.session.rollback()
     batch = db.session.get_one(Batch, batch_id)
     assert batch.token is None
@@ -113,7 +113,7 @@ def test_an_account_whose_secret_is_not_set_rests_with_the_reason() -> None:
     launched()
     account = make_account(vendor="smtp", secret_name="NOT_SET_ANYWHERE")
     only(account)
-    assert claim_batch(db.session.scalars(select(Batch.id)).one()) is None
+    assert claimed() is None
     db.session.refresh(account)
     assert account.state_reason is not None
     assert "NOT_SET_ANYWHERE" in account.state_reason
@@ -242,7 +242,7 @@ def test_nothing_of_marketing_leaves_while_it_is_stopped_and_service_goes_on() -
     make_clients(2)
     launched()
     launched(purpose="service")
-    work = claim_batch(db.session.scalars(select(Batch.id).order_by(Batch.id)).first() or 0)
+    work = claimed(db.session.scalars(select(Batch.id).order_by(Batch.id)).first() or 0)
     assert work is not None
     somebody = make_user(role="administrator").id
     with unit_of_work() as session:

@@ -22,11 +22,11 @@ from app.core.unit_of_work import unit_of_work
 from app.delivery.accounts.service import remove_throttle
 from app.delivery.caps import cap_reason
 from app.delivery.models import Batch, Message, MessageState, Run
-from app.delivery.sending import claim_batch, hand_over, send_batch
+from app.delivery.sending import hand_over, send_batch
 from app.delivery.sweeping import dispatch_due_batches
 from tests.factories.campaigns import make_campaign, make_content
 from tests.factories.clients import make_client, make_clients
-from tests.factories.delivery import launched, plan, send_all, set_rules, states
+from tests.factories.delivery import claimed, launched, plan, send_all, set_rules, states
 from tests.factories.ledger import make_segment
 from tests.factories.users import make_user
 
@@ -190,7 +190,7 @@ def test_the_cap_holds_where_two_runs_hand_over_at_the_same_moment(app: Flask) -
 
     def hand_out(batch_id: int) -> None:
         with app.app_context():
-            work = claim_batch(batch_id)
+            work = claimed(batch_id)
             assert work is not None
             ready.wait(10)
             for _ in range(8):

@@ -31,13 +31,13 @@ from app.core.extensions import db
 from app.core.unit_of_work import unit_of_work
 from app.delivery.models import Batch, MarketingStop, Message, Run
 from app.delivery.rendering import render_message_html
-from app.delivery.sending import claim_batch, hand_over, record_results, release
+from app.delivery.sending import hand_over, record_results, release
 from app.delivery.stopping import restart_marketing, stop_in_force, stop_marketing
 from app.delivery.sweeping import dispatch_due_batches
 from app.users.models import User
 from tests.factories.campaigns import HTML, make_campaign
 from tests.factories.clients import make_clients
-from tests.factories.delivery import do_due_jobs, handed_over, launched, send_all, states
+from tests.factories.delivery import claimed, do_due_jobs, handed_over, launched, send_all, states
 from tests.factories.users import make_user, sign_in
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -207,7 +207,7 @@ def test_an_edit_after_the_launch_needs_a_pause_a_new_approval_and_touches_only_
 def test_a_worker_with_the_old_words_hands_nothing_over_once_the_words_changed() -> None:
     make_clients(4)
     campaign = launched()
-    work = claim_batch(db.session.scalars(select(Batch.id)).one())
+    work = claimed()
     assert work is not None
     with unit_of_work() as session:
         content = EmailContent(format="html", subject="New", source="<p>a</p>", html="<p>a</p>", text="a")

@@ -36,9 +36,15 @@ def launched(**fields: object) -> Campaign:
     return campaign
 
 
+def claimed(batch_id: int | None = None) -> Work | None:
+    """The batch (the only one there is, unless told) claimed by a worker, where it can be."""
+    with unit_of_work():
+        return claim_batch(db.session.scalars(select(Batch.id)).one() if batch_id is None else batch_id)
+
+
 def handed_over(limit: int, *, batch_id: int | None = None) -> tuple[Work, Window]:
-    """The batch (the only one there is, unless told) claimed by a worker, and its first window on its way."""
-    work = claim_batch(db.session.scalars(select(Batch.id)).one() if batch_id is None else batch_id)
+    """A claimed batch, and its first window on its way."""
+    work = claimed(batch_id)
     assert work is not None
     with unit_of_work():
         window = hand_over(work, limit=limit)
