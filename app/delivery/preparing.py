@@ -106,7 +106,6 @@ def _judging(rules: Rules, material: Material, at: datetime) -> Executable:
         .where(Message.batch_id == bindparam("batch", type_=BigInteger), Message.state == MessageState.PLANNED)
         .order_by(Message.id)
         .limit(bindparam("window", type_=BigInteger))
-        .with_for_update()
         .cte("picked")
     )
     judged = (
@@ -136,7 +135,12 @@ def _judging(rules: Rules, material: Material, at: datetime) -> Executable:
     )
     return (
         update(Message)
-        .where(Message.id == judged.c.message_id)
+        .where(
+            Message.id == judged.c.message_id,
+            # Once more, of the row as it is by now: it may have been cancelled meanwhile.
+            Message.state == MessageState.PLANNED,
+            Message.batch_id == bindparam("batch", type_=BigInteger),
+        )
         .values(
             state=state,
             reason=reason,
