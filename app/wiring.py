@@ -33,6 +33,7 @@ from app.core.events import listen
 from app.core.extensions import babel, choose_locale, csrf, db, login_manager, migrate
 from app.core.guards import guard
 from app.core.logs import configure_logging, log_requests
+from app.core.pool import ask_idle_connections
 from app.core.queues import AUDIENCE, DEFAULT, REPORT, SEND_EMAIL, SEND_SMS, TRACK, configure_celery
 from app.core.tokens import Links, Signer
 from app.core.web import init_web
@@ -83,7 +84,7 @@ def wire(app: Flask, config: Config, *, web: bool) -> None:
     app.config.update(
         SECRET_KEY=config.secret_key,
         SQLALCHEMY_DATABASE_URI=config.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True, "pool_size": 20, "max_overflow": 20},
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 20, "max_overflow": 20},
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=config.secure_cookies,
@@ -98,6 +99,8 @@ def wire(app: Flask, config: Config, *, web: bool) -> None:
     app.extensions["bellwether_signer"] = signer
     app.extensions["bellwether_links"] = Links(signer, config.public_url, config.reply_domain, config.bounce_domain)
     db.init_app(app)
+    with app.app_context():
+        ask_idle_connections(db.engine)
     migrate.init_app(app, db, directory=str(Path(app.root_path).parent / "migrations"))
     babel.init_app(app, locale_selector=choose_locale)
     configure_celery(app, config)
