@@ -7,8 +7,20 @@ once a second.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import BigInteger, ColumnElement, Executable, Uuid, bindparam, case, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Executable,
+    Table,
+    Uuid,
+    bindparam,
+    case,
+    func,
+    select,
+    update,
+)
 
 from app.campaigns.models import Campaign, Step, Variant
 from app.campaigns.step_kinds import step_kind, words_of
@@ -23,6 +35,8 @@ from app.delivery.routing import may_take
 from app.delivery.rules import Rules, may_send, rules_of, skip_if_leaving, skip_reason, wait_until
 
 LASTS = timedelta(seconds=1)
+# Rows that are no objects: reading them by way of the mapped classes takes a third longer.
+_BATCH, _MESSAGE = cast(Table, Batch.__table__), cast(Table, Message.__table__)
 _MOST = 100  # steps and variants that a process remembers
 
 
@@ -85,7 +99,7 @@ def _version_now(step: Step, variant: str | None) -> ColumnElement[int | None]:
 
 def _holding(rules: Rules, version: ColumnElement[int | None]) -> Executable:
     return (
-        update(Batch)
+        update(_BATCH)
         .where(
             Batch.id == bindparam("batch", type_=BigInteger),
             Batch.token == bindparam("by", type_=Uuid),
@@ -96,7 +110,6 @@ def _holding(rules: Rules, version: ColumnElement[int | None]) -> Executable:
         )
         .values(lease_until=bindparam("until", type_=Timestamp))
         .returning(*LEASED_BY, ChannelAccount.failures)
-        .execution_options(synchronize_session=False)
     )
 
 
@@ -134,13 +147,10 @@ def _judging(rules: Rules, material: Material, at: datetime) -> Executable:
         else_=judged.c.reason,
     )
     return (
-        update(Message)
-        .where(
-            Message.id == judged.c.message_id,
-            # Once more, of the row as it is by now: it may have been cancelled meanwhile.
-            Message.state == MessageState.PLANNED,
-            Message.batch_id == bindparam("batch", type_=BigInteger),
-        )
+        update(_MESSAGE)
+        # The state once more, of the row as it is by now: it may have been cancelled meanwhile. Not the batch too:
+        # where statistics are old, PostgreSQL would look for each row among all of its batch.
+        .where(Message.id == judged.c.message_id, Message.state == MessageState.PLANNED)
         .values(
             state=state,
             reason=reason,
@@ -148,11 +158,10 @@ def _judging(rules: Rules, material: Material, at: datetime) -> Executable:
             domain=func.nullif(func.split_part(func.lower(judged.c.address), "@", 2), ""),
         )
         .returning(
-            Message.id,
-            Message.state,
+            _MESSAGE.c.id,
+            _MESSAGE.c.state,
             judged.c.address,
             *(judged.c[column.name] for column in material.columns),
             judged.c.wait_until,
         )
-        .execution_options(synchronize_session=False)
     )
