@@ -34,8 +34,6 @@ def register_only_account(channel: str, *, vendor: str) -> None:
 
 def usable_accounts(channel: str, *, purpose: str = "service") -> Sequence[ChannelAccount]:
     """The channel's accounts that may take clients' data for this purpose and are neither paused nor resting."""
-    if channel == "email":
-        _keep_configured_account()
     if channel in _only_accounts:
         _keep_only_account(channel)
     conditions = [
@@ -48,7 +46,11 @@ def usable_accounts(channel: str, *, purpose: str = "service") -> Sequence[Chann
         own = _only_accounts[channel]
         others = exists().where(ChannelAccount.channel == channel, ChannelAccount.vendor != own)
         conditions.append(or_(ChannelAccount.vendor != own, ~others.correlate(None)))
-    return db.session.scalars(select(ChannelAccount).where(*conditions).order_by(ChannelAccount.id)).all()
+    usable = select(ChannelAccount).where(*conditions).order_by(ChannelAccount.id)
+    accounts = db.session.scalars(usable).all()
+    if channel == "email" and not any(map(_is_as_configured, accounts)) and _keep_configured_account():
+        accounts = db.session.scalars(usable.execution_options(populate_existing=True)).all()
+    return accounts
 
 
 def may_take(purpose: str) -> list[ColumnElement[bool]]:
@@ -91,26 +93,38 @@ def account_works(account_id: int) -> None:
     )
 
 
-def _keep_configured_account() -> None:
-    """The account that the environment describes (EMAIL_CHANNEL) is there, with the vendor of today.
+def _is_as_configured(account: ChannelAccount) -> bool:
+    """Whether it is the account that the environment describes (EMAIL_CHANNEL), with the vendor of today."""
+    return (
+        account.name == CONFIGURED
+        and account.vendor == settings().email_channel
+        and _configured_location() in ("domestic", account.location)
+    )
+
+
+def _configured_location() -> str:
+    config = settings()
+    return "foreign" if vendors()[config.email_channel].abroad({}, config) else "domestic"
+
+
+def _keep_configured_account() -> bool:
+    """Make the account that the environment describes, or give it the vendor of today, where that is needed.
 
     A legal basis was recorded for the vendor it had then: with another one it has to be recorded again.
     """
-    config = settings()
-    vendor = config.email_channel
-    location = "foreign" if vendors()[vendor].abroad({}, config) else "domestic"
-    known = db.session.execute(
-        select(ChannelAccount.vendor, ChannelAccount.location).where(ChannelAccount.name == CONFIGURED)
-    ).one_or_none()
-    if known is not None and known.vendor == vendor and location in ("domestic", known.location):
-        return
-    facts = {"vendor": vendor, "location": location}
+    known = db.session.scalar(
+        select(ChannelAccount).where(ChannelAccount.name == CONFIGURED).execution_options(populate_existing=True)
+    )
+    if known is not None and _is_as_configured(known):
+        return False
+    facts = {"vendor": settings().email_channel, "location": _configured_location()}
     anew = {"legal_basis": None, "legal_basis_by_id": None, "legal_basis_at": None, "changed_at": now()}
     db.session.execute(
         upsert(ChannelAccount)
         .values(name=CONFIGURED, channel="email", **facts)
         .on_conflict_do_update(index_elements=["name"], set_=facts | anew)
     )
+    return True
 
 
 def _keep_only_account(channel: str) -> None:
