@@ -141,6 +141,7 @@ def claim_batch(batch_id: int) -> Work | None:
             Batch.variant,
             Batch.domain,
         )
+        .execution_options(synchronize_session=False)
     ).one_or_none()
     if batch is None:
         return None
@@ -159,7 +160,12 @@ def claim_batch(batch_id: int) -> Work | None:
     if batch.content_id is not None and batch.content_id != version:
         _start_anew(batch_id, token)
         return None
-    session.execute(update(Batch).where(Batch.id == batch_id).values(account_id=account.id, content_id=version))
+    session.execute(
+        update(Batch)
+        .where(Batch.id == batch_id)
+        .values(account_id=account.id, content_id=version)
+        .execution_options(synchronize_session=False)
+    )
     return Work(
         batch_id=batch_id,
         token=token,
@@ -214,31 +220,31 @@ def hand_over(work: Work, *, limit: int) -> Window | None:
             leased = to_domain
         if not leased.granted:
             return Window([], leased.again_at)
-        rows = _judge(work, leased.granted)
-        going = [row for row in rows if row.state == MessageState.HANDING]
+        going, picked = _judge(work, leased.granted)
         if work.prepared.throttled:
             going = _within_throttles(work, going)
         give_back(account, leased.granted - len(going))
         if work.domain is not None:
             give_back_for_domain(work.domain, leased.granted - len(going))
-        if going or not rows:  # else all of them were skipped or wait: the next may go
+        if going or not picked:  # else all of them were skipped or wait: the next may go
             return Window(going)
 
 
-def _judge(work: Work, limit: int) -> Sequence[Row[Any]]:
-    """Pick planned rows and write what the rules make of each."""
+def _judge(work: Work, limit: int) -> tuple[list[Row[Any]], int]:
+    """Pick planned rows and write what the rules make of each: those that go, and how many were picked."""
     rows = db.session.execute(
         work.prepared.judging, {"batch": work.batch_id, "account": work.account_id, "window": limit}
     ).all()
-    later = {row.id: row.wait_until for row in rows if row.state == MessageState.PLANNED}
-    if later:
-        put_off_each(later, batch_id=work.batch_id)
-    if later or any(row.state == MessageState.SKIPPED for row in rows):
+    going = [row for row in rows if row.state == MessageState.HANDING]
+    if len(going) < len(rows):
+        later = {row.id: row.wait_until for row in rows if row.state == MessageState.PLANNED}
+        if later:
+            put_off_each(later, batch_id=work.batch_id)
         refresh_tally(work.batch_id)
-    return rows
+    return going, len(rows)
 
 
-def _within_throttles(work: Work, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+def _within_throttles(work: Work, rows: list[Row[Any]]) -> list[Row[Any]]:
     """The rows whose receiving domain may get more now; the others wait their turn."""
     by_domain: dict[str, list[Row[Any]]] = {}
     for row in rows:
@@ -253,7 +259,7 @@ def _within_throttles(work: Work, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
             queue_for_domain(ids, domain=domain, rate=work.prepared.throttled[domain], batch_id=work.batch_id)
             too_many += over
     if not too_many:
-        return list(rows)
+        return rows
     refresh_tally(work.batch_id)
     waiting = {row.id for row in too_many}
     return [row for row in rows if row.id not in waiting]
