@@ -14,19 +14,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy import (
     ColumnElement,
     Row,
+    Table,
+    Uuid,
     and_,
-    case,
-    exists,
+    bindparam,
     func,
-    literal,
-    null,
     select,
     text,
     update,
@@ -54,6 +53,8 @@ MAX_ATTEMPTS = 12
 FIRST_PAUSE_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 900
 NO_ACCOUNT = timedelta(seconds=15)  # until a batch that found no account looks again
+
+_BATCH = cast(Table, Batch.__table__)
 
 # What is handed over here is work for people: the client is contacted when they did it.
 DONE_BY_PEOPLE = ["call"]
@@ -96,10 +97,18 @@ class Window:
     again_at: datetime | None = None
 
 
+class Left(NamedTuple):
+    """What is left to do: the batch's messages that are planned or on their way, and whether other batches of the run
+    are open. Two batches that end at once may each see the other: the sweeper ends their run."""
+
+    messages: int
+    batches: bool
+
+
 def send_batch(batch_id: int) -> int | None:
     """Claim a batch and send what is planned in it. A batch that is taken, done or paused is left alone.
 
-    Returns the run's id where nothing of the batch is left to do, else None.
+    Returns the run's id where that may have been the last of the run, else None.
     """
     with unit_of_work():
         work = claim_batch(batch_id)
@@ -108,8 +117,9 @@ def send_batch(batch_id: int) -> int | None:
         return None
     while window is not None and window.rows:
         results = work.prepared.material.send(work.channel, window.rows)
-        if not _record_surely(work, results):
-            return work.run_id
+        left = _record_surely(work, results)
+        if not left.messages:
+            return None if left.batches else work.run_id
         if any(result.account_at_fault for result in results):
             release(work)
             return None
@@ -130,7 +140,7 @@ def claim_batch(batch_id: int) -> Work | None:
     """
     token, session = uuid4(), db.session
     batch = session.execute(
-        update(Batch)
+        update(_BATCH)
         .where(Batch.id == batch_id, Batch.state == "open", Batch.token.is_(None), may_send())
         .values(token=token, lease_until=now() + LEASE)
         .returning(
@@ -141,7 +151,6 @@ def claim_batch(batch_id: int) -> Work | None:
             Batch.variant,
             Batch.domain,
         )
-        .execution_options(synchronize_session=False)
     ).one_or_none()
     if batch is None:
         return None
@@ -149,23 +158,16 @@ def claim_batch(batch_id: int) -> Work | None:
     account = choose_account(batch.channel, purpose=prepared.rules.purpose)
     channel = None if account is None else _open(account)
     if account is None or channel is None:
+        again_at = now() + NO_ACCOUNT
         session.execute(
-            update(Batch)
-            .where(Batch.id == batch_id)
-            .values(token=None, lease_until=None, due_at=now() + NO_ACCOUNT)
-            .execution_options(synchronize_session=False)
+            update(_BATCH).where(Batch.id == batch_id).values(token=None, lease_until=None, due_at=again_at)
         )
         return None
     version = prepared.content_id
     if batch.content_id is not None and batch.content_id != version:
         _start_anew(batch_id, token)
         return None
-    session.execute(
-        update(Batch)
-        .where(Batch.id == batch_id)
-        .values(account_id=account.id, content_id=version)
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(update(_BATCH).where(Batch.id == batch_id).values(account_id=account.id, content_id=version))
     return Work(
         batch_id=batch_id,
         token=token,
@@ -185,8 +187,7 @@ def _start_anew(batch_id: int, token: UUID) -> None:
     each batch knows the words of all its messages."""
     planned = select(Message.id).where(Message.batch_id == batch_id, Message.state == MessageState.PLANNED)
     put_off(db.session.scalars(planned).all(), until=now(), batch_id=batch_id)
-    refresh_tally(batch_id)
-    _close(and_(Batch.id == batch_id, Batch.token == token))
+    _close(batch_id, token)
 
 
 def _open(account: ChannelAccount) -> Channel | None:
@@ -304,9 +305,9 @@ def _storable(words: str | None) -> str | None:
 _STILL_TAKEN_LATE = array_text([MessageState.UNCONFIRMED.value, *NEXT[MessageState.UNCONFIRMED]])
 
 
-def record_results(work: Work, results: Sequence[Result]) -> int:
+def record_results(work: Work, results: Sequence[Result]) -> Left:
     """Write what became of a window's messages, the contacts made and the batch's counts, in the caller's transaction.
-    Returns how many of the batch's rows are not settled yet.
+    Where that was all of the batch, it is closed.
 
     May be called again with the same results, as after a commit whose answer was lost: a row that is being handed over
     by somebody else by then is left alone. A row that was swept to unconfirmed meanwhile takes its real outcome, but
@@ -333,7 +334,7 @@ def record_results(work: Work, results: Sequence[Result]) -> int:
     ]
     if refused:
         postpone(work.batch_id, refused)
-    return refresh_tally(work.batch_id)
+    return refresh_tally(work.batch_id, held_by=work.token)
 
 
 def postpone(batch_id: int, message_ids: Sequence[int]) -> None:
@@ -367,43 +368,43 @@ _TALLY = text(
     """
     UPDATE batch
     SET size = counted.size, sent = counted.sent, failed = counted.failed, skipped = counted.skipped,
-        unconfirmed = counted.unconfirmed
+        unconfirmed = counted.unconfirmed,
+        state = CASE WHEN pending = 0 AND token = :held_by THEN 'done' ELSE batch.state END,
+        token = CASE WHEN pending = 0 AND token = :held_by THEN NULL ELSE token END,
+        lease_until = CASE WHEN pending = 0 AND token = :held_by THEN NULL ELSE lease_until END
     FROM (
         SELECT count(*) AS size,
                count(*) FILTER (WHERE state = 'sent') AS sent,
                count(*) FILTER (WHERE state = 'failed') AS failed,
                count(*) FILTER (WHERE state = 'skipped') AS skipped,
-               count(*) FILTER (WHERE state = 'unconfirmed') AS unconfirmed
+               count(*) FILTER (WHERE state = 'unconfirmed') AS unconfirmed,
+               count(*) FILTER (WHERE state IN ('planned', 'handing')) AS pending
         FROM message WHERE batch_id = :batch_id
     ) AS counted
     WHERE batch.id = :batch_id
-    RETURNING batch.size - batch.sent - batch.failed - batch.skipped - batch.unconfirmed
+    RETURNING counted.pending, EXISTS (
+        SELECT FROM batch AS other WHERE other.run_id = batch.run_id AND other.state = 'open' AND other.id <> batch.id
+    )
     """
-)
+).bindparams(bindparam("held_by", type_=Uuid))
 
 
-def refresh_tally(batch_id: int) -> int:
+def refresh_tally(batch_id: int, *, held_by: UUID | None = None) -> Left:
     """Count the batch's rows anew: at most BATCH_SIZE of them, and never wrong however often a row changed.
 
-    Returns how many are not settled yet.
+    A batch that is held by this token and has nothing left to do is closed.
     """
-    return int(db.session.execute(_TALLY, {"batch_id": batch_id}).scalar_one())
+    return Left(*db.session.execute(_TALLY, {"batch_id": batch_id, "held_by": held_by}).one())
 
 
-def _record_surely(work: Work, results: Sequence[Result]) -> int:
-    """Record, and close the batch where that was all of it; where the database is away keep the results and try again
-    until it is back.
-
-    Returns how many of the batch's rows are not settled yet.
-    """
+def _record_surely(work: Work, results: Sequence[Result]) -> Left:
+    """Record; where the database is away keep the results and try again until it is back."""
     delay = 0.5
     while True:
         try:
             with unit_of_work():
                 left = record_results(work, results)
                 _note_health(work, results)
-                if not left:
-                    finish(work)
             return left
         except OperationalError as error:
             log.error("results_not_recorded_yet", batch=work.batch_id, error=type(error).__name__)
@@ -422,30 +423,22 @@ def _note_health(work: Work, results: Sequence[Result]) -> None:
         account_works(work.account_id)
 
 
-def _ours(work: Work) -> Any:
-    return and_(Batch.id == work.batch_id, Batch.token == work.token)
+def _held(batch_id: int, token: UUID) -> ColumnElement[bool]:
+    return and_(Batch.id == batch_id, Batch.token == token)
 
 
 def release(work: Work, *, due_at: datetime | None = None) -> None:
     """Give the batch back as it is, to be looked at again at `due_at` (None: at once)."""
+    free = {"token": None, "lease_until": None, "due_at": due_at or now()}
     with unit_of_work() as session:
-        session.execute(update(Batch).where(_ours(work)).values(token=None, lease_until=None, due_at=due_at or now()))
+        session.execute(update(_BATCH).where(_held(work.batch_id, work.token)).values(free))
 
 
 def finish(work: Work) -> None:
-    """Close the batch where none of its rows is planned or on its way any more, in the caller's transaction."""
-    _close(_ours(work))
+    """Close the batch, or give it back where a row of it is planned or on its way, in the caller's transaction."""
+    _close(work.batch_id, work.token)
 
 
-def _close(ours: ColumnElement[bool]) -> None:
-    pending = exists(
-        select(literal(1)).where(
-            Message.batch_id == Batch.id, Message.state.in_((MessageState.PLANNED, MessageState.HANDING))
-        )
-    )
-    db.session.execute(
-        update(Batch)
-        .where(ours)
-        .values(state=case((pending, "open"), else_="done"), token=null(), lease_until=null())
-        .execution_options(synchronize_session=False)
-    )
+def _close(batch_id: int, token: UUID) -> None:
+    if refresh_tally(batch_id, held_by=token).messages:
+        db.session.execute(update(_BATCH).where(_held(batch_id, token)).values(token=None, lease_until=None))

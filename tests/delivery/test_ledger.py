@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from threading import Thread
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -23,7 +24,7 @@ from app.delivery.models import NEXT, Batch, Message, MessageState, Run, RunSegm
 from app.delivery.planning import FIRST_CHUNK, plan_run
 from app.delivery.postponing import BATCH_SIZE
 from app.delivery.queries import campaign_progress
-from app.delivery.sending import MAX_ATTEMPTS, Window, finish, hand_over, record_results, release
+from app.delivery.sending import MAX_ATTEMPTS, Window, finish, hand_over, record_results, release, send_batch
 from app.delivery.service import settle_unconfirmed
 from app.delivery.sweeping import cancel_run, dispatch_due_batches, free_dead_batches, resume_run, sweep
 from tests.factories.audiences import make_segment
@@ -197,6 +198,36 @@ def test_cancel_leaves_the_unsent_unsent() -> None:
         finish(work)
     assert states() == {"cancelled": 3, "sent": 2}
     assert db.session.scalars(select(Batch.state)).one() == "done"
+
+
+def test_the_worker_that_closes_the_last_batch_of_a_run_is_told_so() -> None:
+    make_clients(5)
+    launched()
+    with unit_of_work() as session:
+        first = session.scalars(select(Batch)).one()
+        facts = {"run_id": first.run_id, "step_id": first.step_id, "channel": first.channel}
+        second = Batch(**facts, size=2)
+        session.add(second)
+        session.flush()
+        session.execute(update(Message).where(Message.id.in_(select(Message.id).limit(2))).values(batch_id=second.id))
+    assert [send_batch(batch.id) for batch in (second, first)] == [None, first.run_id]
+    assert send_batch(first.id) is None
+    rows = db.session.execute(select(Batch.state, Batch.token, Batch.lease_until, Batch.size, Batch.sent))
+    assert sorted(rows.all()) == [("done", None, None, 2, 2), ("done", None, None, 3, 3)]
+
+
+def test_a_late_result_does_not_close_the_batch_that_another_worker_holds() -> None:
+    make_clients(3)
+    launched()
+    late, window = handed_over(3)
+    token = uuid4()
+    with unit_of_work() as session:
+        session.execute(update(Batch).values(token=token))
+        session.execute(update(Message).values(state="unconfirmed", unconfirmed_at=now()))
+    with unit_of_work():
+        left = record_results(late, [Result(row.id, Outcome.SENT) for row in window.rows])
+    assert left == (0, False)
+    assert db.session.execute(select(Batch.state, Batch.token)).one() == ("open", token)
 
 
 def test_a_campaign_cancelled_before_its_audience_is_frozen_is_never_planned() -> None:
