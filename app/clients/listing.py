@@ -9,7 +9,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -97,7 +97,7 @@ def decode_cursor(sort: str, encoded: str, *, backwards: bool) -> Cursor | None:
         if value is not None:
             value = _VALUES[sort](str(value))
         return Cursor(value, int(tie), backwards)
-    except (ValueError, TypeError, KeyError, InvalidOperation):
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
         return None
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import event, text
 from app.clients import listing
 from app.clients.listing import (
     SORTS,
+    Cursor,
     Filters,
     Page,
     clients_count,
@@ -79,6 +80,8 @@ def test_a_place_that_somebody_made_up_is_the_start(app: Flask) -> None:
             None,
             decode_cursor("assets", "WzEsMl0", backwards=False),
         )
+    for value in ("[" * 100_000, "[Infinity, 1]", "[NaN, 1]", "[1, Infinity]"):
+        assert decode_cursor("number", _coded(value), backwards=False) in (None, Cursor(1, "inf"))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +189,11 @@ def test_a_page_deep_in_a_large_book_is_read_from_an_index(app: Flask) -> None:
 
 
 def _encode(place: list[Any]) -> str:
-    return urlsafe_b64encode(dumps(place).encode()).decode().rstrip("=")
+    return _coded(dumps(place))
+
+
+def _coded(written: str) -> str:
+    return urlsafe_b64encode(written.encode()).decode().rstrip("=")
 
 
 def _plans(read: Any) -> list[str]:
