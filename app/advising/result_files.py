@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from hashlib import sha256
 from itertools import islice
 from typing import BinaryIO
@@ -14,7 +14,7 @@ from app.advising.models import OUTCOMES, ResultImport
 from app.advising.service import Contact, check_contact, client_ids_by_number, record_contacts
 from app.audit.service import record
 from app.clients.importing.reading import RowProblem, column_names, data_rows, detect
-from app.clients.importing.values import BadValue, parse_date, parse_yesno
+from app.clients.importing.values import BadValue, parse_date, parse_time_of_day, parse_yesno
 from app.core.clock import now
 from app.core.errors import AppError
 from app.core.extensions import db, settings
@@ -166,7 +166,8 @@ def _moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
         bare = len(text) <= 10
     except ValueError:
-        moment, bare = datetime.combine(parse_date(text), datetime.min.time()), True
+        day, clock = parse_date(text), parse_time_of_day(text)
+        moment, bare = datetime.combine(day, clock or time()), clock is None
     if bare:
         moment = moment.replace(hour=12)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)

@@ -4,6 +4,7 @@ from datetime import timedelta
 from io import BytesIO
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -17,7 +18,7 @@ from app.clients.models import Client
 from app.clients.ownership.handing_over import pass_on
 from app.clients.ownership.loads import load_of
 from app.core.clock import today
-from app.core.extensions import db
+from app.core.extensions import db, settings
 from app.core.permissions import Role
 from app.core.unit_of_work import unit_of_work
 from app.users.models import Absence, User
@@ -169,6 +170,15 @@ def test_a_file_of_results_is_taken_once_and_bad_rows_are_told(app: Flask) -> No
     assert (again.taken, again.known, len(again.refused)) == (0, 1, 3)
     assert "among yours" in body(browser, f"/contacts/files/{done.id}")
     assert "among yours" in browser.get(f"/contacts/files/{done.id}/refused.csv").get_data(as_text=True)
+
+
+def test_the_time_behind_a_date_with_slashes_is_kept(app: Flask) -> None:
+    wang, client, _task = a_day()
+    day = today() - timedelta(days=1)
+    browser = sign_in(app.test_client(), wang)
+    upload(browser, f"客户号,联系结果,联系时间\n{client.number},已接通,{day:%Y/%m/%d} 15:30\n")
+    at = db.session.scalars(select(ContactResult.at)).one()
+    assert f"{at.astimezone(ZoneInfo(settings().time_zone)):%Y-%m-%d %H:%M}" == f"{day} 15:30"
 
 
 def test_the_empty_workbook_can_be_filled_in(app: Flask) -> None:

@@ -1,7 +1,7 @@
 """Parsers: what they read, and that nothing but a listed problem ever comes out of them."""
 
 from contextlib import suppress
-from datetime import date
+from datetime import date, time, timedelta, timezone
 from decimal import Decimal
 from functools import partial
 
@@ -21,6 +21,7 @@ PARSERS = [
     partial(values.parse_number, mark=","),
     values.parse_money,
     values.parse_date,
+    values.parse_time_of_day,
     partial(values.parse_date, order="dmy"),
     partial(values.parse_date, order="mdy"),
     values.parse_yesno,
@@ -120,6 +121,27 @@ def test_what_is_no_date_or_two_is_refused(text: str) -> None:
 )
 def test_dates_that_can_mean_one_day_only(text: str, day: date) -> None:
     assert values.parse_date(text) == day
+
+
+@pytest.mark.parametrize(
+    ("text", "clock"),
+    [
+        ("2026/1/31 9:05", time(9, 5)),
+        ("31 Jan 2026 15:30:10", time(15, 30, 10)),
+        ("2026年1月31日 3:30 PM", time(15, 30)),
+        ("2026/1/31 12:10am", time(0, 10)),
+        ("31.1.2026 15:30+08:00", time(15, 30, tzinfo=timezone(timedelta(hours=8)))),
+        ("2026/1/31", None),
+    ],
+)
+def test_the_time_behind_a_date(text: str, clock: time | None) -> None:
+    assert values.parse_time_of_day(text) == clock
+    assert values.parse_date(text) == date(2026, 1, 31)
+
+
+def test_a_time_that_no_clock_shows_is_refused() -> None:
+    with pytest.raises(BadValue):
+        values.parse_time_of_day("2026/1/31 25:00")
 
 
 @pytest.mark.parametrize(

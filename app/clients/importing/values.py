@@ -7,7 +7,7 @@ the words for the reader; nothing else escapes. They know nothing of columns or 
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import date
+from datetime import date, time
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Literal
@@ -161,7 +161,9 @@ def parse_money(text: str, *, mark: DecimalMark = ".") -> Decimal:
 
 # ---- Dates ----------------------------------------------------------------------------------------------------------
 
-_TIME_OF_DAY = re.compile(r"[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:\s?[AaPp][Mm])?(?:Z|[+-]\d{2}:?\d{2})?$")
+_TIME_OF_DAY = re.compile(
+    r"[ T](?P<clock>\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(?:\s?(?P<half>[AaPp])[Mm])?(?P<zone>Z|[+-]\d{2}:?\d{2})?$"
+)
 _PLAIN_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _YEAR_FIRST = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})")
 _CHINESE = re.compile(r"(\d{4})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*[日号]?")
@@ -215,6 +217,21 @@ def parse_date(text: str, *, order: DateOrder | None = None) -> date:
     if match := _WORD_DAY.fullmatch(clean):
         return _date(match[3], _month(match[1]), match[2])
     raise BadValue(_NOT_DATE)
+
+
+def parse_time_of_day(text: str) -> time | None:
+    """The time that stands behind a date as `parse_date` reads it, with its offset where it names one; None without."""
+    found = _TIME_OF_DAY.search(unicodedata.normalize("NFKC", text).strip())
+    if found is None:
+        return None
+    hour, rest = found["clock"].split(":", 1)
+    try:
+        read = time.fromisoformat(f"{hour:0>2}:{rest}{found['zone'] or ''}")
+    except ValueError as error:
+        raise BadValue(_NOT_DATE) from error
+    if found["half"] and read.hour <= 12:
+        read = read.replace(hour=read.hour % 12 + (12 if found["half"] in "Pp" else 0))
+    return read
 
 
 def _year_last(first: int, second: int, year: str, order: DateOrder | None) -> date:
