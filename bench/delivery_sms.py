@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from sqlalchemy import update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
 from app.campaigns.models import Campaign, SendingRules, State
 from app.campaigns.sending_rules import rules_in_force
 from app.channels.models import ChannelAccount
@@ -68,13 +71,15 @@ def _give_mobiles() -> None:
 
 
 def _use_gateway(settings: dict[str, Any]) -> None:
+    """The channel's one account that gets anything; a book that was kept may have it from an earlier run."""
+    name = f"gateway {settings.get('batch_size', 1)}"
     with unit_of_work() as session:
-        for account in session.query(ChannelAccount).filter_by(channel="sms"):
-            account.weight = 0
-        session.add(
-            ChannelAccount(
-                name=f"gateway {settings.get('batch_size', 1)}", channel="sms", vendor="http_gateway", settings=settings
-            )
+        session.execute(update(ChannelAccount).where(ChannelAccount.channel == "sms").values(weight=0))
+        facts = {"weight": 1, "settings": settings}
+        session.execute(
+            upsert(ChannelAccount)
+            .values(name=name, channel="sms", vendor="http_gateway", **facts)
+            .on_conflict_do_update(index_elements=["name"], set_=facts)
         )
 
 
