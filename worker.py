@@ -4,9 +4,11 @@ A worker loads only the task modules of its queues (WORKER_QUEUES, a comma-separ
 worker stays small. Beat loads all of them for their schedule.
 """
 
+import gc
 import os
 
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import setup_logging, worker_before_create_process, worker_process_init
+from sqlalchemy.orm import configure_mappers
 
 from app import start
 from app.core.queues import celery_app, dispose_inherited_connections
@@ -20,6 +22,15 @@ celery = celery_app
 @setup_logging.connect
 def keep_our_logging(**_: object) -> None:
     """Celery leaves logging alone: `start` has configured it."""
+
+
+@worker_before_create_process.connect
+def share_what_is_loaded(**_: object) -> None:
+    """What there is before a fork is never collected: looking at it would copy its pages into every process, and its
+    number would put off the collection of what they make themselves.
+    """
+    configure_mappers()
+    gc.freeze()
 
 
 @worker_process_init.connect
