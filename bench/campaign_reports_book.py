@@ -7,7 +7,7 @@ from pyroaring import BitMap64
 from sqlalchemy import ColumnElement, select, text
 
 from app.audiences.models import Segment, Snapshot
-from app.audiences.snapshots import packed, unpacked
+from app.audiences.snapshots import packed, read_set
 from app.campaigns.models import Campaign, State
 from app.clients.models import Client
 from app.core.clock import now
@@ -70,7 +70,7 @@ def fill_campaign(messages: int) -> int:
 
 
 def _ids(where: ColumnElement[bool]) -> BitMap64:
-    found = unpacked(db.session.scalar(select(packed(Client.id.expression)).where(where)))
+    found = read_set(select(packed(Client.id.expression)).where(where))
     db.session.rollback()
     return found
 

@@ -1,7 +1,7 @@
 """Audiences as sets of client ids: found by a rule, frozen as Roaring bitmaps, split by why somebody is left out."""
 
 import sys
-from array import array
+from array import array as Array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -14,13 +14,16 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     LargeBinary,
+    Select,
     any_,
     cast,
     func,
     literal,
     or_,
     select,
+    true,
 )
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.functions import Function
 
 from app.audiences.compiler import condition, tune_statements
@@ -50,7 +53,7 @@ def packed(ids: ColumnElement[int]) -> Function[bytes]:
     return func.string_agg(func.int4send(cast(ids, Integer)), literal(b"", LargeBinary), type_=LargeBinary)
 
 
-_AT_ONCE = 1 << 18  # bytes that are unpacked together
+_PIECE = 1 << 17  # bytes of a value that come at once
 _PACKED_IDS = packed(Client.id.expression)
 _LOOKED_UP = 5_000  # clients at most that are looked up one by one
 
@@ -100,7 +103,7 @@ class AudienceCounts:
 
 def client_ids(where: ColumnElement[bool]) -> BitMap64:
     """The ids of the clients for whom `where` is true; one pass, some 0.4 s a million."""
-    return unpacked(db.session.scalar(select(_PACKED_IDS).where(where)))
+    return read_set(select(_PACKED_IDS).where(where))
 
 
 def rule_ids(rule: Rule, *, catalogue: Catalogue, today: date, visible: ColumnElement[bool] | None = None) -> BitMap64:
@@ -128,7 +131,7 @@ def exclusions_of(ids: BitMap64) -> Exclusions:
 
 def _sets(columns: Sequence[ColumnElement[bytes]], where: ColumnElement[bool]) -> list[BitMap64]:
     tune_statements()
-    return [unpacked(value) for value in db.session.execute(select(*columns).where(where)).one()]
+    return read_sets(select(*columns).where(where))[()]
 
 
 def freeze(
@@ -203,16 +206,39 @@ def in_any(rules: Sequence[AnyRule], *, scope: ColumnElement[bool] | None = None
     return or_(literal(False), *(condition(rule, catalogue=catalogue, scope=scope) for rule in rules))
 
 
-def unpacked(value: bytes | None) -> BitMap64:
-    """The set of ids in a value of `packed`."""
-    found = BitMap64()
-    packed_ids = memoryview(value or b"")
-    for start in range(0, len(packed_ids), _AT_ONCE):
-        ids = array("I", bytes(packed_ids[start : start + _AT_ONCE]))
-        if sys.byteorder == "little":
-            ids.byteswap()
-        found.update(array("Q", ids))
+def read_sets(query: Select[*tuple[Any, ...]], *, keys: int = 0) -> dict[tuple[Any, ...], list[BitMap64]]:
+    """The sets that a query finds: its first columns are the keys of a row, the others values of `packed`.
+
+    The values come in pieces: the driver keeps the room of the largest row it was ever sent, which would be 16 MB for
+    the whole book, for as long as its connection lives.
+    """
+    packed_sets = query.subquery()
+    key, columns = list(packed_sets.c)[:keys], list(packed_sets.c)[keys:]
+    value = func.unnest(array(columns)).table_valued("ids", with_ordinality="place").render_derived()
+    start = func.generate_series(1, func.length(value.c.ids), _PIECE).table_valued("start").render_derived()
+    piece = func.substr(value.c.ids, start.c.start, _PIECE, type_=LargeBinary)
+    pieces = select(*key, value.c.place, piece).select_from(packed_sets.join(value, true()).join(start, true()))
+    found: dict[tuple[Any, ...], list[BitMap64]] = {} if keys else {(): [BitMap64() for _column in columns]}
+    for *of, place, some in db.session.execute(pieces):
+        found.setdefault(tuple(of), [BitMap64() for _column in columns])[place - 1].update(_ids(some))
     return found
+
+
+def read_set(query: Select[bytes]) -> BitMap64:
+    """The set that a query of one value of `packed` finds."""
+    return read_sets(query)[()][0]
+
+
+def unpacked(value: bytes | None) -> BitMap64:
+    """The set of ids in a value of `packed` that is a small part of the book, as an adviser's clients are."""
+    return BitMap64(_ids(value or b""))
+
+
+def _ids(value: bytes) -> "Array[int]":
+    ids = Array("I", value)
+    if sys.byteorder == "little":
+        ids.byteswap()
+    return Array("Q", ids)
 
 
 # ---- Set algebra ----------------------------------------------------------------------------------------------------

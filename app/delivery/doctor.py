@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, text
 
-from app.audiences.snapshots import packed, unpacked
+from app.audiences.snapshots import packed, read_set
 from app.channels.models import ChannelAccount
 from app.core.clock import now
 from app.core.extensions import db
@@ -83,7 +83,7 @@ def messages_to_control_groups() -> int:
     found = 0
     for run in db.session.scalars(select(Run).where(Run.control_id.is_not(None), lately)):
         planned = select(packed(Message.client_id.expression)).where(Message.run_id == run.id)
-        found += len(unpacked(db.session.scalar(planned)) & run.control_ids)
+        found += len(read_set(planned) & run.control_ids)
     return found
 
 

@@ -16,7 +16,7 @@ from app.audiences.compiler import condition
 from app.audiences.fields import load_catalogue
 from app.audiences.rules import parse_rule
 from app.audiences.sentence import sentence
-from app.audiences.snapshots import client_ids, freeze, packed, reach, unpacked
+from app.audiences.snapshots import client_ids, freeze, packed, reach, read_set
 from app.campaigns.gates import gates
 from app.campaigns.models import Campaign, CampaignSegment, State, Step
 from app.campaigns.service import hold, still_approved
@@ -25,6 +25,7 @@ from app.clients.queries import visible_clients
 from app.core.arrays import array_text
 from app.core.clock import now
 from app.core.extensions import db
+from app.core.memory import give_back
 from app.core.queues import send_task
 from app.core.unit_of_work import after_commit, unit_of_work
 from app.delivery.experiments.splitting import arms_of, split_run
@@ -78,6 +79,7 @@ def plan_run(campaign_id: int, renew: Callable[..., None]) -> None:
             renew()
             hold(campaign=db.session.get_one(Campaign, campaign_id), found=moved.found)
         return
+    give_back()
     for step_id in _step_ids(campaign_id):
         plan_step(run_id, step_id, renew)
     with unit_of_work() as session:
@@ -244,7 +246,7 @@ def _step_ids(campaign_id: int) -> Sequence[int]:
 
 def _planned(run_id: int, step_id: int) -> BitMap64:
     planned = select(packed(Message.client_id.expression)).where(Message.run_id == run_id, Message.step_id == step_id)
-    return unpacked(db.session.scalar(planned))
+    return read_set(planned)
 
 
 def _chunks(clients: BitMap64) -> Iterator[BitMap64]:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     values,
 )
 
-from app.audiences.snapshots import packed, unpacked
+from app.audiences.snapshots import packed, read_set
 from app.campaigns.models import Campaign
 from app.campaigns.queries import visible_to
 from app.core.clock import now
@@ -166,7 +166,7 @@ def recent_clients(outcome: Outcome, viewer: User) -> BitMap64:
     first = _recent_firsts(viewer, since).subquery()
     day = cast(func.timezone(str(zone), first.c.at), Date)
     counted = select(packed(first.c.client_id)).where(first.c.outcome == outcome.value, day <= days[-1])
-    return unpacked(db.session.scalar(counted))
+    return read_set(counted)
 
 
 def _recent_days() -> tuple[list[date], datetime, tzinfo]:
@@ -192,7 +192,7 @@ def _recently_sent(viewer: User, since: datetime) -> BitMap64:
         Message.sent_at >= since,
         *message_scope(viewer),
     )
-    return unpacked(db.session.scalar(sent))
+    return read_set(sent)
 
 
 def _recent_runs(viewer: User) -> Sequence[int]:

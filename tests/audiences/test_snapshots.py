@@ -15,7 +15,10 @@ from app.audiences.models import Snapshot
 from app.audiences.snapshots import (
     client_ids,
     freeze,
+    packed,
     reach,
+    read_set,
+    read_sets,
     union_rule,
 )
 from app.clients.contactability import exclusion_reason
@@ -40,6 +43,25 @@ def test_the_clients_of_a_rule_are_a_set_of_ids(app: Flask) -> None:
     ids = make_clients(1_000, city=lambda position: "Wuhan" if position % 4 == 0 else None)
     assert client_ids(condition(city("Wuhan"))) == BitMap64(ids[3::4])
     assert client_ids(condition(city("nowhere"))) == BitMap64()
+
+
+@pytest.mark.parametrize("at_once", [4, 12, 1 << 17])
+def test_sets_come_in_pieces_that_are_put_together_again(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("app.audiences.snapshots._PIECE", at_once)
+    make_clients(7, name=lambda i: None if i == 7 else "odd" if i % 2 else "even", city=lambda i: f"city {i}")
+    by_number = {int(client.number): client.id for client in db.session.scalars(select(Client))}
+    ids = packed(Client.id.expression)
+    last, nobody = ids.filter(Client.city == "city 6"), ids.filter(Client.city == "none")
+    found = read_sets(select(Client.name, ids, last, nobody).group_by(Client.name), keys=1)
+    assert found == {
+        ("odd",): [BitMap64(by_number[i] for i in (1, 3, 5)), BitMap64(), BitMap64()],
+        ("even",): [BitMap64(by_number[i] for i in (2, 4, 6)), BitMap64([by_number[6]]), BitMap64()],
+        (None,): [BitMap64([by_number[7]]), BitMap64(), BitMap64()],
+    }
+    assert read_set(select(ids)) == BitMap64(by_number.values())
+    assert read_sets(select(nobody, ids).where(Client.city == "none")) == {(): [BitMap64(), BitMap64()]}
 
 
 def test_a_frozen_audience_stays_as_it_was(app: Flask) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pyroaring import BitMap64
 from sqlalchemy import select
 
-from app.audiences.snapshots import packed, unpacked
+from app.audiences.snapshots import packed, read_set
 from app.campaigns.models import Campaign, Step
 from app.campaigns.step_kinds import step_kind, words_of
 from app.core.clock import now
@@ -33,7 +33,7 @@ def _reacted(column: str) -> Counter:
         did = select(packed(Message.client_id.expression)).where(
             Message.run_id == run.id, Message.step_id == test.step_id, at <= test.ends_at
         )
-        return unpacked(db.session.scalar(did))
+        return read_set(did)
 
     return counter
 

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, ColumnElement, any_, bindparam, insert, selec
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.audiences.drawing import drawn, new_salt, salt_of
-from app.audiences.snapshots import freeze, packed, unpacked
+from app.audiences.snapshots import freeze, packed, read_sets
 from app.campaigns.experiments.control import combined_share
 from app.campaigns.experiments.global_control import global_control
 from app.campaigns.models import Campaign, GlobalControl, Step
@@ -171,12 +171,13 @@ def _who_they_are(eligible: BitMap64) -> Groups:
     owners = select(Client.branch_id, Client.adviser_id, packed(Client.id.expression)).where(
         _among(Client.id.expression, eligible)
     )
-    for branch_id, adviser_id, ids in db.session.execute(owners.group_by(Client.branch_id, Client.adviser_id)):
-        _add(groups, {"branch": branch_id, "adviser": adviser_id}, unpacked(ids) & eligible)
+    by_owner = read_sets(owners.group_by(Client.branch_id, Client.adviser_id), keys=2)
+    for (branch_id, adviser_id), [ids] in by_owner.items():
+        _add(groups, {"branch": branch_id, "adviser": adviser_id}, ids & eligible)
     tiers = select(ClientClass.aum_tier, packed(ClientClass.client_id.expression))
     tiers = tiers.where(_among(ClientClass.client_id.expression, eligible))
-    for tier, ids in db.session.execute(tiers.group_by(ClientClass.aum_tier)):
-        _add(groups, {"tier": tier}, unpacked(ids) & eligible)
+    for (tier,), [ids] in read_sets(tiers.group_by(ClientClass.aum_tier), keys=1).items():
+        _add(groups, {"tier": tier}, ids & eligible)
     for dimension in ("branch", "adviser", "tier"):
         known = BitMap64().union(*(ids for (name, _key), ids in groups.items() if name == dimension))
         _add(groups, {dimension: None}, eligible - known)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pyroaring import BitMap64
 from sqlalchemy import Text, cast, select
 
-from app.audiences.snapshots import packed, unpacked
+from app.audiences.snapshots import packed, read_sets
 from app.campaigns.models import Campaign
 from app.campaigns.step_kinds import step_name
 from app.clients.classes.models import ClientClass
@@ -66,8 +66,7 @@ def groups_today(dimension: str, among: BitMap64) -> Groups:
             .outerjoin(User, User.id == Client.adviser_id)
             .group_by(User.id)
         )
-    rows = db.session.execute(query)
-    groups = [(key or "", name or "", unpacked(ids) & among) for key, name, ids in rows]
+    groups = [(key or "", name or "", ids & among) for (key, name), [ids] in read_sets(query, keys=2).items()]
     return _largest_first([group for group in groups if group[2]])
 
 

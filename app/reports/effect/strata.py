@@ -14,7 +14,7 @@ from pyroaring import BitMap64
 from sqlalchemy import BigInteger, select, text, type_coerce
 from sqlalchemy.orm import joinedload
 
-from app.audiences.snapshots import packed, unpacked
+from app.audiences.snapshots import packed, read_set, unpacked
 from app.campaigns.models import Campaign
 from app.clients.models import Client
 from app.core.extensions import db
@@ -145,7 +145,7 @@ def opened_between(since: datetime, until: datetime, *, frame: BitMap64) -> BitM
     query = select(packed(type_coerce(AccountOpening.client_id, BigInteger))).where(
         AccountOpening.opened_at >= since, AccountOpening.opened_at < until, AccountOpening.client_id.is_not(None)
     )
-    opened = unpacked(db.session.scalar(query))
+    opened = read_set(query)
     return (opened & frame) | (BitMap64(_merged_records(opened - frame).values()) & frame)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from pyroaring import BitMap64
 from sqlalchemy import CTE, Integer, case, cast, func, select
 
-from app.audiences.snapshots import packed, unpacked
+from app.audiences.snapshots import packed, read_set, unpacked
 from app.campaigns.models import Campaign, Step
 from app.campaigns.step_kinds import all_words
 from app.content.models import EmailContent
@@ -105,7 +105,7 @@ def link_map(campaign: Campaign, worded: Worded, *, viewer: User) -> LinkMap:
         )
     pairs = of_message.cte("pairs")
     by_people, by_machines = _clients_if(pairs.c.person, pairs), _clients_if(~pairs.c.person, pairs)
-    clickers = unpacked(db.session.scalar(select(by_people)))
+    clickers = read_set(select(by_people))
     rows = db.session.execute(
         select(pairs.c.link, by_people, by_machines)
         .group_by(pairs.c.link)
