@@ -18,7 +18,7 @@ from bench.figures import Measure
 from bench.pages import load, session_cookie
 
 LONGEST = 3_600.0
-LOOK_EVERY = 0.5
+LOOK_EVERY = 0.25
 PART = 10  # the start and the end of a send are a tenth of it each
 
 
