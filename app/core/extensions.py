@@ -1,6 +1,6 @@
 """The Flask extensions, created once and bound to the app in `create_app`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import current_app, has_request_context, request, session
 from flask_babel import Babel
@@ -8,7 +8,7 @@ from flask_login import LoginManager, current_user
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy import BigInteger, DateTime, MetaData, Text
+from sqlalchemy import BigInteger, DateTime, MetaData, Table, Text
 from sqlalchemy.orm import DeclarativeBase, registry
 
 from app.config import Config
@@ -48,6 +48,11 @@ else:
     Model = db.Model
 
 Timestamp = DateTime(timezone=True)
+
+
+def table_of(model: type[Model]) -> Table:
+    """Its table, for statements that make and look for no objects: those are written a good deal quicker."""
+    return cast(Table, model.__table__)
 
 
 def settings() -> Config:

@@ -7,13 +7,11 @@ once a second.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Executable,
-    Table,
     Uuid,
     bindparam,
     case,
@@ -28,7 +26,7 @@ from app.channels.limits import LEASED_BY, throttled_domains
 from app.channels.models import ChannelAccount
 from app.clients.models import Client
 from app.core.clock import now
-from app.core.extensions import Timestamp, db
+from app.core.extensions import Timestamp, db, table_of
 from app.delivery.material import Material, load_material
 from app.delivery.models import Batch, Message, MessageState, Run, move
 from app.delivery.routing import may_take
@@ -36,7 +34,7 @@ from app.delivery.rules import Rules, may_send, rules_of, skip_if_leaving, skip_
 
 LASTS = timedelta(seconds=1)
 # Rows that are no objects: reading them by way of the mapped classes takes a third longer.
-_BATCH, _MESSAGE = cast(Table, Batch.__table__), cast(Table, Message.__table__)
+_BATCH, _MESSAGE = table_of(Batch), table_of(Message)
 _MOST = 100  # steps and variants that a process remembers
 
 

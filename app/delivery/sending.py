@@ -14,14 +14,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy import (
     ColumnElement,
     Row,
-    Table,
     Uuid,
     and_,
     bindparam,
@@ -40,7 +39,7 @@ from app.clients.engagement.service import CONTACTED, noting
 from app.core.arrays import array_text
 from app.core.clock import now
 from app.core.errors import AppError
-from app.core.extensions import db
+from app.core.extensions import db, table_of
 from app.core.unit_of_work import unit_of_work
 from app.delivery.models import NEXT, Batch, Message, MessageState, move
 from app.delivery.postponing import put_off, put_off_each, queue_for_domain
@@ -54,7 +53,7 @@ FIRST_PAUSE_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 900
 NO_ACCOUNT = timedelta(seconds=15)  # until a batch that found no account looks again
 
-_BATCH = cast(Table, Batch.__table__)
+_BATCH = table_of(Batch)
 
 # What is handed over here is work for people: the client is contacted when they did it.
 DONE_BY_PEOPLE = ["call"]

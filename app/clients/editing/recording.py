@@ -5,7 +5,7 @@ Consent and the adviser have histories of their own (`Consent`, `Ownership`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -18,27 +18,27 @@ from sqlalchemy import (
     Double,
     FromClause,
     Numeric,
-    Table,
     Text,
     Update,
     case,
+    cast,
     func,
     insert,
     literal,
     select,
     tuple_,
 )
-from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.clients.editing.fields import BY_FILES, CUSTOM, FACTS
 from app.clients.editing.models import ClientArrival, ClientChange
 from app.clients.models import Client, CustomField
+from app.core.extensions import table_of
 
 LONGEST = 200  # signs of a value that the history keeps
 _ARGUMENTS = 100  # a function of PostgreSQL takes no more
-_CLIENT = cast(Table, Client.__table__)
+_CLIENT = table_of(Client)
 _KEYS = {fact.column: fact.key for fact in (*FACTS, *BY_FILES)}
 
 
@@ -132,11 +132,11 @@ def _words(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
         case Date():
             return func.to_char(column, "YYYY-MM-DD")
         case Double():  # as numeric it has the 15 digits that are sure
-            return sql_cast(sql_cast(column, Numeric), Text)
+            return cast(cast(column, Numeric), Text)
         case ARRAY():
             return _cut(func.nullif(func.array_to_string(column, "; "), ""))
         case _:
-            return _cut(sql_cast(column, Text))
+            return _cut(cast(column, Text))
 
 
 def _cut(words: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -3,10 +3,8 @@
 Contact data and consent come through imports, which keep evidence. A merged-away client is passed over.
 """
 
-from typing import cast
-
 from flask_babel import gettext as _
-from sqlalchemy import Table, column, func, table, update
+from sqlalchemy import column, func, table, update
 
 from app.clients.editing.recording import change_clients
 from app.clients.feeds.loading.rules import (
@@ -20,13 +18,14 @@ from app.clients.feeds.loading.rules import (
 )
 from app.clients.feeds.staging import Stage
 from app.clients.models import Client
+from app.core.extensions import table_of
 
 COLUMNS = [
     "name", "first_name", "last_name", "kind", "status", "gender", "birth_date", "city", "source", "opened_on",
     "risk_level", "risk_assessed_on",
 ]  # fmt: skip
 KEPT = ("kind", "status")
-_CLIENT = cast(Table, Client.__table__)
+_CLIENT = table_of(Client)
 
 
 def check(stage: Stage, rules: Rules) -> None:
