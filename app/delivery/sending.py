@@ -19,10 +19,8 @@ from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy import (
-    ColumnElement,
     Row,
     Uuid,
-    and_,
     bindparam,
     func,
     select,
@@ -157,10 +155,7 @@ def claim_batch(batch_id: int) -> Work | None:
     account = choose_account(batch.channel, purpose=prepared.rules.purpose)
     channel = None if account is None else _open(account)
     if account is None or channel is None:
-        again_at = now() + NO_ACCOUNT
-        session.execute(
-            update(_BATCH).where(Batch.id == batch_id).values(token=None, lease_until=None, due_at=again_at)
-        )
+        _give_back(batch_id, token, due_at=now() + NO_ACCOUNT)
         return None
     version = prepared.content_id
     if batch.content_id is not None and batch.content_id != version:
@@ -422,15 +417,10 @@ def _note_health(work: Work, results: Sequence[Result]) -> None:
         account_works(work.account_id)
 
 
-def _held(batch_id: int, token: UUID) -> ColumnElement[bool]:
-    return and_(Batch.id == batch_id, Batch.token == token)
-
-
 def release(work: Work, *, due_at: datetime | None = None) -> None:
     """Give the batch back as it is, to be looked at again at `due_at` (None: at once)."""
-    free = {"token": None, "lease_until": None, "due_at": due_at or now()}
-    with unit_of_work() as session:
-        session.execute(update(_BATCH).where(_held(work.batch_id, work.token)).values(free))
+    with unit_of_work():
+        _give_back(work.batch_id, work.token, due_at=due_at or now())
 
 
 def finish(work: Work) -> None:
@@ -440,4 +430,13 @@ def finish(work: Work) -> None:
 
 def _close(batch_id: int, token: UUID) -> None:
     if refresh_tally(batch_id, held_by=token).messages:
-        db.session.execute(update(_BATCH).where(_held(batch_id, token)).values(token=None, lease_until=None))
+        _give_back(batch_id, token)
+
+
+def _give_back(batch_id: int, token: UUID, *, due_at: datetime | None = None) -> None:
+    """Where this token still holds it. It stays due when it was, unless told."""
+    db.session.execute(
+        update(_BATCH)
+        .where(Batch.id == batch_id, Batch.token == token)
+        .values(token=None, lease_until=None, due_at=due_at or Batch.due_at)
+    )
